@@ -1,0 +1,10 @@
+"""The nodes of the pack; each module holds those of one room of `idpatch_core`."""
+
+from comfy_api.v0_0_2 import ComfyExtension, io
+
+NODES: list[type[io.ComfyNode]] = []
+
+
+class IDPatchExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return NODES

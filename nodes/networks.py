@@ -1,0 +1,37 @@
+"""Runs the pack's own networks under ComfyUI's model management."""
+
+from collections.abc import Callable
+
+import comfy.model_management
+import comfy.model_patcher
+import comfy.ops
+import torch
+from torch import Tensor, nn
+
+# Newer cores choose here between a plain patcher and one that streams weights.
+_Patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+operations = comfy.ops.manual_cast
+
+
+def manage(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
+    """Hand a network to ComfyUI, which from now on decides where its weights live.
+
+    Build the network with `operations`, so that weights kept elsewhere or in another dtype are
+    cast layer by layer.
+    """
+    return _Patcher(
+        network.eval().requires_grad_(False),
+        load_device=comfy.model_management.get_torch_device(),
+        offload_device=comfy.model_management.unet_offload_device(),
+    )
+
+
+def run(
+    patcher: comfy.model_patcher.ModelPatcher,
+    call: Callable[[nn.Module, Tensor], Tensor],
+    x: Tensor,
+) -> Tensor:
+    """Load the network where ComfyUI wants it, call it in float32, and return a CPU tensor."""
+    comfy.model_management.load_models_gpu([patcher])
+    y = call(patcher.model, x.to(patcher.load_device, torch.float32))
+    return y.to("cpu", torch.float32)
