@@ -2,7 +2,14 @@
 
 from comfy_api.v0_0_2 import ComfyExtension, io
 
-NODES: list[type[io.ComfyNode]] = []
+from .conditioning import IDPatchApplyControlNet, IDPatchTokenInjector
+from .sampler import IDPatchSampler
+
+NODES: list[type[io.ComfyNode]] = [
+    IDPatchTokenInjector,
+    IDPatchApplyControlNet,
+    IDPatchSampler,
+]
 
 
 class IDPatchExtension(ComfyExtension):

@@ -1,0 +1,258 @@
+"""ID Token Injector and Apply ID-Patch ControlNet: the composable route to any sampler."""
+
+import comfy.cldm.cldm
+import comfy.controlnet
+from comfy_api.v0_0_2 import io
+from torch import Tensor
+
+from ..idpatch_core.canvas import Hint
+from ..idpatch_core.injection import (
+    INJECTED,
+    Conditioning,
+    Split,
+    inject,
+    injection_percent,
+    split_by_percent,
+    strengthen,
+)
+from ..idpatch_core.projection import IDPatches
+from . import sockets
+
+INJECTION_RATIO_TIP = (
+    "The share of the noise schedule, counted from its end, in which the ID tokens are seen: 0.8 "
+    "shows text alone for the first fifth. 1 shows the tokens always, 0 never."
+)
+STRENGTHS_TIP = (
+    "How strongly the ID tokens act: one number for everybody, or one for each person in their "
+    "order, separated by commas. 1 is as trained, 0 shows nobody."
+)
+
+
+def parse_strengths(text: str, names: tuple[str, ...]) -> list[float]:
+    """Read one strength for everybody or one for each person."""
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        strengths = [float(part) for part in parts]
+    except ValueError:
+        raise ValueError(
+            f"strengths: expected numbers separated by commas, got {text!r}. "
+            "Write 1.0, or one number for each person."
+        ) from None
+    if not all(0 <= strength <= 10 for strength in strengths):
+        raise ValueError(f"strengths: each must be from 0 to 10, got {text!r}.")
+    if len(strengths) == 1:
+        return strengths * len(names)
+    if len(strengths) != len(names):
+        raise ValueError(
+            f"strengths: got {len(strengths)} numbers for {len(names)} people "
+            f"({', '.join(names)}). Give one for everybody or one for each."
+        )
+    return strengths
+
+
+def inject_both(
+    positive: Conditioning,
+    negative: Conditioning,
+    id_patches: IDPatches,
+    strengths: str,
+    split: Split,
+) -> tuple[Conditioning, Conditioning]:
+    """Give the positive branch the people's tokens and the negative as many zero-vector tokens."""
+    if len(id_patches.names) == 0:
+        raise ValueError("id_patches: there is nobody in it. Encode at least one person.")
+    for name, conditioning in (("positive", positive), ("negative", negative)):
+        _check_text(name, conditioning, id_patches.tokens)
+    zero = id_patches.zero_tokens
+    tokens = strengthen(id_patches.tokens, zero, parse_strengths(strengths, id_patches.names))
+    return inject(positive, tokens, split), inject(negative, zero, split)
+
+
+def _check_text(name: str, conditioning: Conditioning, tokens: Tensor) -> None:
+    for text, options in conditioning:
+        if text.shape[-1] != tokens.shape[-1]:
+            raise ValueError(
+                f"{name}: its text tokens are {text.shape[-1]} wide, the ID tokens "
+                f"{tokens.shape[-1]}. ID-Patch works with SDXL: encode the text with the CLIP of "
+                "an SDXL checkpoint."
+            )
+        if INJECTED in options:
+            raise ValueError(
+                f"{name}: it carries the ID tokens of {options[INJECTED]} people already. Connect "
+                "the text conditioning from before the ID Token Injector."
+            )
+
+
+def check_control_net(control_net: object, text_width: int) -> None:
+    """Raise a ValueError unless this is an SDXL ControlNet that can see the ID tokens."""
+    network = getattr(control_net, "control_model", None)
+    if not isinstance(network, comfy.cldm.cldm.ControlNet):
+        kind = type(control_net if network is None else network).__name__
+        raise ValueError(
+            f"control_net: expected an SDXL ControlNet, got {kind}. "
+            "Load the ControlNet of ID-Patch (ControlNetModel of ByteDance/ID-Patch)."
+        )
+    widths = {
+        weight.shape[1]
+        for name, weight in network.named_parameters()
+        if name.endswith("attn2.to_k.weight")
+    }
+    if widths and widths != {text_width}:
+        raise ValueError(
+            f"control_net: it reads text tokens {max(widths)} wide, the conditioning's are "
+            f"{text_width}. SDXL's are 2048 wide (SD 1.5: 768): load the ControlNet of ID-Patch."
+        )
+
+
+def apply_control_net(
+    positive: Conditioning,
+    negative: Conditioning,
+    control_net: comfy.controlnet.ControlNet,
+    id_hint: Hint,
+    strength: float,
+    start_percent: float,
+    end_percent: float,
+) -> tuple[Conditioning, Conditioning]:
+    """Chain the ControlNet to every entry of both branches.
+
+    Entries with the same ControlNets before it share one copy, so that ComfyUI runs both branches
+    as one batch.
+    """
+    copies: dict[object, comfy.controlnet.ControlNet] = {}
+
+    def chained(previous: object) -> comfy.controlnet.ControlNet:
+        if previous not in copies:
+            copy = control_net.copy().set_cond_hint(
+                id_hint.image, strength, (start_percent, end_percent)
+            )
+            copy.set_previous_controlnet(previous)
+            copies[previous] = copy
+        return copies[previous]
+
+    def apply(conditioning: Conditioning) -> Conditioning:
+        return [
+            [
+                text,
+                {
+                    **options,
+                    "control": chained(options.get("control")),
+                    "control_apply_to_uncond": False,
+                },
+            ]
+            for text, options in conditioning
+        ]
+
+    return apply(positive), apply(negative)
+
+
+class IDPatchTokenInjector(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IDPatchTokenInjector",
+            display_name="ID Token Injector",
+            category=sockets.CATEGORY,
+            description="Appends the ID tokens to the text from a share of the noise schedule on.",
+            inputs=[
+                io.Conditioning.Input("positive", tooltip="What to show, encoded by SDXL's CLIP."),
+                io.Conditioning.Input("negative", tooltip="What to avoid, encoded by SDXL's CLIP."),
+                sockets.Patches.Input("id_patches", tooltip="The people, of the ID Patch Builder."),
+                io.Float.Input(
+                    "injection_ratio",
+                    default=0.8,
+                    min=0.0,
+                    max=1.0,
+                    step=0.01,
+                    tooltip=INJECTION_RATIO_TIP,
+                ),
+                io.String.Input("strengths", default="1.0", tooltip=STRENGTHS_TIP),
+            ],
+            outputs=[
+                io.Conditioning.Output(
+                    "positive", tooltip="The text, and from the boundary on everybody's ID tokens."
+                ),
+                io.Conditioning.Output(
+                    "negative", tooltip="The text, and from the boundary on zero-vector tokens."
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        positive: Conditioning,
+        negative: Conditioning,
+        id_patches: IDPatches,
+        injection_ratio: float,
+        strengths: str = "1.0",
+    ) -> io.NodeOutput:
+        split = split_by_percent(injection_percent(injection_ratio))
+        return io.NodeOutput(*inject_both(positive, negative, id_patches, strengths, split))
+
+
+class IDPatchApplyControlNet(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IDPatchApplyControlNet",
+            display_name="Apply ID-Patch ControlNet",
+            category=sockets.CATEGORY,
+            description="Shows the condition image to both branches as it is, without clamping.",
+            inputs=[
+                io.Conditioning.Input("positive", tooltip="What to show, with or without tokens."),
+                io.Conditioning.Input("negative", tooltip="What to avoid, likewise."),
+                io.ControlNet.Input("control_net", tooltip="The SDXL ControlNet of ID-Patch."),
+                sockets.Hint.Input(
+                    "id_hint",
+                    tooltip="The condition image of the Patch Placer. The latent must have exactly "
+                    "its size: ComfyUI would resize it otherwise, which destroys the patches.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=0.8,
+                    min=0.0,
+                    max=10.0,
+                    step=0.01,
+                    tooltip="How strongly the ControlNet acts; the reference uses 0.8.",
+                ),
+                io.Float.Input(
+                    "start_percent",
+                    default=0.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="From which share of the noise schedule on the ControlNet acts.",
+                ),
+                io.Float.Input(
+                    "end_percent",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.001,
+                    tooltip="Up to which share of the noise schedule the ControlNet acts.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output("positive", tooltip="Positive with the ControlNet chained."),
+                io.Conditioning.Output("negative", tooltip="Negative with the ControlNet chained."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        positive: Conditioning,
+        negative: Conditioning,
+        control_net: comfy.controlnet.ControlNet,
+        id_hint: Hint,
+        strength: float,
+        start_percent: float,
+        end_percent: float,
+    ) -> io.NodeOutput:
+        for conditioning in (positive, negative):
+            for text, _ in conditioning:
+                check_control_net(control_net, text.shape[-1])
+        return io.NodeOutput(
+            *apply_control_net(
+                positive, negative, control_net, id_hint, strength, start_percent, end_percent
+            )
+        )
