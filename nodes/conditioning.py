@@ -168,10 +168,12 @@ class IDPatchTokenInjector(io.ComfyNode):
             ],
             outputs=[
                 io.Conditioning.Output(
-                    "positive", tooltip="The text, and from the boundary on everybody's ID tokens."
+                    display_name="positive",
+                    tooltip="The text, and from the boundary on everybody's ID tokens.",
                 ),
                 io.Conditioning.Output(
-                    "negative", tooltip="The text, and from the boundary on zero-vector tokens."
+                    display_name="negative",
+                    tooltip="The text, and from the boundary on zero-vector tokens.",
                 ),
             ],
         )
@@ -232,8 +234,12 @@ class IDPatchApplyControlNet(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Conditioning.Output("positive", tooltip="Positive with the ControlNet chained."),
-                io.Conditioning.Output("negative", tooltip="Negative with the ControlNet chained."),
+                io.Conditioning.Output(
+                    display_name="positive", tooltip="Positive with the ControlNet chained."
+                ),
+                io.Conditioning.Output(
+                    display_name="negative", tooltip="Negative with the ControlNet chained."
+                ),
             ],
         )
 

@@ -1,0 +1,71 @@
+"""Fixtures that need a real ComfyUI: the pack loaded in this process, and a live server."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def comfyui_path() -> Path:
+    """Return the ComfyUI to test in: COMFYUI_PATH."""
+    path = os.environ.get("COMFYUI_PATH")
+    if not path or not Path(path, "comfy").is_dir():
+        pytest.exit("No ComfyUI. Set COMFYUI_PATH, or run `python3 -m tests`.", 2)
+    return Path(path)
+
+
+def load_pack() -> ModuleType:
+    """Import the repository as the package `comfyui_id_patch`, as ComfyUI loads a custom node."""
+    spec = importlib.util.spec_from_file_location(
+        "comfyui_id_patch", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
+    assert spec and spec.loader
+    pack = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = pack
+    spec.loader.exec_module(pack)
+    return pack
+
+
+@pytest.fixture(scope="session")
+def comfy(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+    """The pack inside ComfyUI, on the CPU: `comfy.nodes.sampler.IDPatchSampler` and so on.
+
+    Its modules can also be imported as `comfyui_id_patch.nodes.sampler`, and ComfyUI's own as
+    `comfy.…` and `folder_paths`, inside a test or fixture that asks for this one.
+    """
+    base = tmp_path_factory.mktemp("comfyui")
+    # Before the repository's root: `nodes` is ComfyUI's, ours is `comfyui_id_patch.nodes`.
+    sys.path.insert(0, str(comfyui_path()))
+    arguments = sys.argv
+    sys.argv = ["main.py", "--cpu", "--base-directory", str(base)]
+    try:
+        import comfy.options
+
+        comfy.options.enable_args_parsing()
+        import comfy.cli_args
+    finally:
+        sys.argv = arguments
+    pack = load_pack()
+    importlib.import_module("comfyui_id_patch.nodes")
+    return pack
+
+
+class TinySDXL(NamedTuple):
+    """The reference UNet and ControlNet; their weights are shared by all tests: do not patch."""
+
+    model: object  # comfy.model_patcher.ModelPatcher
+    control_net: object  # comfy.controlnet.ControlNet
+
+
+@pytest.fixture(scope="session")
+def tiny_sdxl(comfy: ModuleType) -> TinySDXL:
+    """The tiny SDXL-shaped MODEL and CONTROL_NET that the reference cases were made with."""
+    from reference_models import tiny_control_net, tiny_model
+
+    return TinySDXL(tiny_model(), tiny_control_net())
