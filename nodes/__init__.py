@@ -3,9 +3,11 @@
 from comfy_api.v0_0_2 import ComfyExtension, io
 
 from .conditioning import IDPatchApplyControlNet, IDPatchTokenInjector
+from .placer import IDPatchPlacer
 from .sampler import IDPatchSampler
 
 NODES: list[type[io.ComfyNode]] = [
+    IDPatchPlacer,
     IDPatchTokenInjector,
     IDPatchApplyControlNet,
     IDPatchSampler,
