@@ -1,6 +1,5 @@
 """Fixtures that need a real ComfyUI: the pack loaded in this process, and a live server."""
 
-import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -8,8 +7,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from pack import load_pack
 
 
 def comfyui_path() -> Path:
@@ -18,18 +16,6 @@ def comfyui_path() -> Path:
     if not path or not Path(path, "comfy").is_dir():
         pytest.exit("No ComfyUI. Set COMFYUI_PATH, or run `python3 -m tests`.", 2)
     return Path(path)
-
-
-def load_pack() -> ModuleType:
-    """Import the repository as the package `comfyui_id_patch`, as ComfyUI loads a custom node."""
-    spec = importlib.util.spec_from_file_location(
-        "comfyui_id_patch", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    assert spec and spec.loader
-    pack = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = pack
-    spec.loader.exec_module(pack)
-    return pack
 
 
 @pytest.fixture(scope="session")
@@ -51,9 +37,7 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
         import comfy.cli_args
     finally:
         sys.argv = arguments
-    pack = load_pack()
-    importlib.import_module("comfyui_id_patch.nodes")
-    return pack
+    return load_pack()
 
 
 class TinySDXL(NamedTuple):
