@@ -9,11 +9,12 @@ from torch import Tensor
 
 from .layout import Point, is_inside
 
+# Those of the editor, `web/placer/draw.js`.
 COLOURS = [
-    *["#ff5a5f", "#3fa7ff", "#ffd23f", "#3ddc84", "#c77dff"],
-    *["#ff9f1c", "#2ee6d6", "#ff70c8", "#b8e04a", "#a0a8ff"],
+    *["#4c9bff", "#ff9a3c", "#3dc98a", "#ff6b81", "#b78bff"],
+    *["#f2cf3b", "#35c5d6", "#ff8ad1", "#c28e5c", "#a9b4c4"],
 ]
-DARK = "#101418"
+DARK = "#10141a"
 OPACITY = 0.85  # of a patch over the base picture
 SMOOTHNESS = 4  # badges are drawn this much larger, then shrunk
 
@@ -80,7 +81,7 @@ def _badge(picture: Image.Image, point: Point, size: int, number: int, colour: s
     width, height = picture.size
     radius = max(9, round(min(width, height) / 55))
     hollow = not is_inside(point, width, height)
-    above = 0 if hollow else size / 2
+    above = 0 if hollow else (size + radius) / 2  # the patch stays in sight
     x = min(max(point.x, radius), width - radius)
     y = min(max(point.y - above, radius), height - radius)
 
