@@ -1,0 +1,1 @@
+"""Evaluates group photos of any system: `python -m idpatch_core.evaluate`."""

@@ -1,0 +1,277 @@
+"""Writes the evaluation as one HTML file, with its plots and pictures inside."""
+
+import base64
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .. import metrics
+from ..annotate import annotate_record
+from .scoring import Trouble, read_picture, scene_of
+from .table import MORE, PAPER, Row, show
+
+GALLERY = 24  # pictures
+WIDTH = 560  # pixels of a picture in the gallery
+COLOURS = ["#2563a8", "#c2571a", "#2f855a", "#7b3fa0", "#9a7b1e", "#4a5565"]
+GREEN, RED = "#00963c", "#cd1e28"
+
+
+def render(
+    source: str,
+    records: Sequence[dict[str, Any]],
+    rows: Sequence[Row],
+    settings: dict[str, Any],
+    seed: int,
+    notices: Sequence[str] = (),
+) -> str:
+    """Return the report as HTML.
+
+    Needs jinja2, which torch brings; without matplotlib the plots are left out and the report says
+    so.
+    """
+    import jinja2
+
+    notices = list(notices)
+    try:
+        plots = _plots(records, rows)
+    except ImportError:
+        plots = None
+        notices.append("No plots: matplotlib is not installed (pip install matplotlib).")
+    notes: dict[str, list[str]] = {}
+    for record in records:
+        if record.get("note"):
+            notes.setdefault(record["note"], []).append(record["id"])
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    template = Path(__file__).with_name("report.html").read_text("utf-8")
+    return environment.from_string(template).render(
+        source=source,
+        cases=len(records),
+        rows=rows,
+        settings=settings,
+        seed=seed,
+        notices=notices,
+        paper=[c for c in PAPER if any(c.metric in row.cells for row in rows)],
+        more=[c for c in MORE if any(c.metric in row.cells for row in rows)],
+        show=show,
+        plots=plots,
+        gallery=_gallery(records),
+        problems=[record for record in records if "problem" in record],
+        notes=notes,
+    )
+
+
+def _gallery(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    ranked = []
+    for record in records:
+        if "verdict" in record:
+            scene = scene_of(record)
+            wrong = len(scene.places) - sum(metrics.correct(scene))
+            if wrong:
+                scores = record["verdict"]["scores"]
+                ranked.append((-wrong, scores, record["system"], record["id"], record))
+    ranked.sort(key=lambda entry: entry[:4])
+    items = []
+    for *_, record in ranked[:GALLERY]:
+        try:
+            picture = read_picture(Path(record["result"])).copy()
+        except Trouble:
+            continue  # it was there when it was scored; the scores stay valid
+        people = record["verdict"]["people"]
+        annotate_record(picture, record["verdict"])
+        items.append(
+            {
+                "id": record["id"],
+                "system": record["system"],
+                "picture": _inline(picture, WIDTH),
+                "right": sum(person["right"] for person in people),
+                "places": sum(record["placed"]),
+                "swaps": "; ".join(" and ".join(g) for g in record["verdict"]["swaps"]),
+                "people": [
+                    {
+                        "name": person["name"],
+                        "verdict": person["verdict"],
+                        "right": person["right"],
+                        "wrong": person["place"] is not None and not person["right"],
+                        "score": ""
+                        if person["similarity"] is None
+                        else f"{person['similarity']:.2f}",
+                        "picture": _thumbnail(reference),
+                    }
+                    for person, reference in zip(people, record["references"], strict=True)
+                ],
+            }
+        )
+    return items
+
+
+def _thumbnail(path: str) -> str | None:
+    try:
+        return _inline(read_picture(Path(path)), 120)
+    except Trouble:
+        return None
+
+
+def _inline(image: np.ndarray, width: int) -> str:
+    picture = Image.fromarray(image)
+    if picture.width > width:
+        picture = picture.resize((width, round(picture.height * width / picture.width)))
+    content = io.BytesIO()
+    picture.save(content, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
+
+
+def _plots(records: Sequence[dict[str, Any]], rows: Sequence[Row]) -> dict[str, list[str]]:
+    placed = [record for record in records if any(record["placed"])]
+    systems = list(dict.fromkeys(row.system for row in rows))
+    own = {system: [r for r in placed if r["system"] == system] for system in systems}
+    own = {system: some for system, some in own.items() if some}
+    return {
+        "accuracy": [
+            _by_people(rows, own, "association_accuracy", "ID-Pos accuracy"),
+            _by_people(rows, own, "face_similarity", "Face similarity"),
+            _by_people(rows, own, "leakage_rate", "Leakage rate"),
+        ],
+        "matrices": [plot for s, some in own.items() for plot in _matrices(s, some)],
+        "failures": [plot for s, some in own.items() for plot in (_map(s, some), _sides(s, some))],
+    }
+
+
+def _figure(width: float, height: float) -> tuple[Any, Any]:
+    # The object interface: no global state, no window system.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _svg(figure: Any) -> str:
+    import matplotlib
+
+    text = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "id-patch"}):
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _by_people(
+    rows: Sequence[Row], systems: Sequence[str] | dict[str, Any], metric: str, title: str
+) -> str:
+    figure, axes = _figure(4.6, 3.2)
+    numbers = sorted({row.people for row in rows if row.people and metric in row.cells})
+    for index, system in enumerate(systems):
+        some = [r for r in rows if r.system == system and r.people and metric in r.cells]
+        if not some:
+            continue
+        cells = [row.cells[metric] for row in some]
+        errors = [
+            [0 if math.isnan(c.low) else max(c.value - c.low, 0) for c in cells],
+            [0 if math.isnan(c.high) else max(c.high - c.value, 0) for c in cells],
+        ]
+        shift = (index - (len(systems) - 1) / 2) * 0.08
+        x = [(row.people or 0) + shift for row in some]
+        colour = COLOURS[index % len(COLOURS)]
+        values = [c.value for c in cells]
+        axes.errorbar(x, values, errors, fmt="o-", color=colour, capsize=3, label=system)
+    if metric == "association_accuracy" and numbers:
+        axes.plot(numbers, [1 / n for n in numbers], "--", color="#9aa3af", label="chance")
+    axes.set(title=title, xlabel="People", ylim=(-0.03, 1.05))
+    axes.set_xticks(numbers)
+    axes.grid(axis="y", color="#e3e6eb")
+    if len(systems) > 1 or metric == "association_accuracy":
+        axes.legend(frameon=False, loc="lower left")
+    return _svg(figure)
+
+
+def mean_matrix(records: Sequence[dict[str, Any]], people: int) -> np.ndarray:
+    """Return the mean similarity of the face at each place (down) to each reference (across)."""
+    total, count = np.zeros((people, people)), np.zeros((people, 1))
+    for record in records:
+        scene = scene_of(record)
+        if len(scene.faces) == people:
+            for place in scene.filled:
+                total[place] += scene.at_place(place)
+                count[place] += 1
+    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
+
+
+def _matrices(system: str, records: Sequence[dict[str, Any]]) -> list[str]:
+    plots = []
+    for people in sorted({len(record["names"]) for record in records}):
+        matrix = mean_matrix(records, people)
+        if people < 2 or np.isnan(matrix).all():
+            continue
+        figure, axes = _figure(1.2 + 0.42 * people, 1.2 + 0.42 * people)
+        axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
+        if people <= 6:
+            for (i, k), value in np.ndenumerate(matrix):
+                if not np.isnan(value):
+                    colour = "white" if value > 0.55 else "#1d2430"
+                    text = f"{value:.2f}".replace("0.", ".", 1)
+                    axes.text(k, i, text, ha="center", va="center", color=colour, fontsize=8)
+        ticks = range(people)
+        axes.set_xticks(ticks, [str(i + 1) for i in ticks])
+        axes.set_yticks(ticks, [str(i + 1) for i in ticks])
+        axes.set_title(f"{system}, {people} people", fontsize=9)
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        plots.append(_svg(figure))
+    return plots
+
+
+def _map(system: str, records: Sequence[dict[str, Any]]) -> str:
+    kinds = {
+        "right": (GREEN, "o", 14, 0.35),
+        "wrong": (RED, "x", 36, 0.9),
+        "no face": ("#e08a00", "s", 26, 0.9),
+    }
+    figure, axes = _figure(4.6, 4.2)
+    points: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
+    for record in records:
+        if "verdict" not in record:
+            continue
+        width, height = record["size"]
+        for person in record["verdict"]["people"]:
+            if person["place"] is not None:
+                kind = person["verdict"] if person["verdict"] in kinds else "wrong"
+                x, y = person["place"]
+                points[kind].append((x / width, y / height))
+    for kind, (colour, marker, size, alpha) in kinds.items():
+        if points[kind]:
+            x, y = zip(*points[kind], strict=True)
+            label = f"{kind} ({len(x)})"
+            axes.scatter(x, y, size, colour, marker, alpha=alpha, label=label, linewidths=1.5)
+    axes.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[], title=f"{system}: places")
+    axes.spines[:].set_visible(True)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, frameon=False)
+    return _svg(figure)
+
+
+def _sides(system: str, records: Sequence[dict[str, Any]]) -> str:
+    """Accuracy by rank from the left, for each number of people."""
+    figure, axes = _figure(4.6, 3.6)
+    numbers = sorted({sum(record["placed"]) for record in records})
+    for index, people in enumerate(numbers):
+        right = np.zeros(people)
+        some = [r for r in records if "verdict" in r and sum(r["placed"]) == people]
+        for record in some:
+            placed = [p for p in record["verdict"]["people"] if p["place"] is not None]
+            placed.sort(key=lambda person: person["place"])
+            right += [person["right"] for person in placed]
+        if some:
+            x = (np.arange(people) + 0.5) / people
+            label = f"{people} people" if people > 1 else "1 person"
+            colour = COLOURS[index % len(COLOURS)]
+            axes.plot(x, right / len(some), "o-", color=colour, label=label, alpha=0.85)
+    axes.set(title=f"{system}: from left to right", ylabel="ID-Pos accuracy")
+    axes.set(xlim=(0, 1), ylim=(-0.03, 1.05), xticks=[0, 1])
+    axes.set_xticklabels(["left", "right"])
+    axes.grid(axis="y", color="#e3e6eb")
+    axes.legend(frameon=False, fontsize=8, loc="lower left", ncols=2)
+    return _svg(figure)

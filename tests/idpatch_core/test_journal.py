@@ -1,0 +1,62 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from idpatch_core import journal
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_records_come_back_in_order(tmp_path):
+    with journal.Journal(tmp_path / "deep" / "log.jsonl") as log:
+        log.append({"id": 1, "name": "Zoë"})
+        log.append({"id": 2})
+    assert journal.read(tmp_path / "deep" / "log.jsonl") == [{"id": 1, "name": "Zoë"}, {"id": 2}]
+
+
+def test_no_file_has_no_records(tmp_path):
+    assert journal.read(tmp_path / "log.jsonl") == []
+
+
+@pytest.mark.parametrize("kept", range(len(b'{"id": 2}') + 1))
+def test_a_torn_line_is_dropped_and_the_next_one_stands_alone(tmp_path, kept):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"id": 1}\n' + b'{"id": 2}'[:kept])
+    assert journal.read(path) == [{"id": 1}]
+    with journal.Journal(path) as log:
+        log.append({"id": 3})
+    assert journal.read(path) == [{"id": 1}, {"id": 3}]
+
+
+def test_lost_bytes_cost_only_their_line(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b'{"id": 1}\n\0\0\0\0\0\0\n{"id": 3}\n17\n')
+    assert journal.read(path) == [{"id": 1}, {"id": 3}]
+
+
+def test_not_a_number_is_refused_rather_than_written(tmp_path):
+    with journal.Journal(tmp_path / "log.jsonl") as log, pytest.raises(ValueError):
+        log.append({"value": float("nan")})
+    assert (tmp_path / "log.jsonl").read_bytes() == b""
+
+
+def test_what_append_returned_from_survives_a_kill(tmp_path):
+    path = tmp_path / "log.jsonl"
+    code = (
+        "import os, signal, sys, pathlib\n"
+        "from idpatch_core import journal\n"
+        "log = journal.Journal(pathlib.Path(sys.argv[1]))\n"
+        "log.append({'id': 1})\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, check=False)
+    assert ended.returncode == -9
+    assert journal.read(path) == [{"id": 1}]
+
+
+def test_write_whole_replaces_and_leaves_nothing_else(tmp_path):
+    for content in (b"old", b"new"):
+        journal.write_whole(tmp_path / "file", content)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"new")]
