@@ -146,8 +146,8 @@ def place(
         )
     points, unused = assign_left_to_right(found, names, f"{source}: {arrangement}s")
     warnings = [
-        f"{source}: {len(found)} found for {len(names)} people; the one at "
-        f"{head.point.x:.0f}, {head.point.y:.0f} is small or uncertain and was left out."
+        f"{source}: {len(found)} found for {len(names)} people; the smallest or least certain, at "
+        f"{head.point.x:.0f}, {head.point.y:.0f}, was left out."
         for head in unused
     ]
     return [Placement(point) for point in points], warnings

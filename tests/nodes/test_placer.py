@@ -1,0 +1,243 @@
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+REFERENCE = Path(__file__).parents[1] / "data" / "reference"
+Run = ModuleType  # the pack, as the fixture `comfy` loads it
+
+
+def people(comfy: Run, patches: torch.Tensor, crop: torch.Tensor | None = None):
+    """IDPATCH_PATCHES of these patches (F, 3, P, P), with people called p1, p2 and so on."""
+    count = len(patches)
+    tokens = torch.zeros(count, 1, 1)
+    names = tuple(f"p{number}" for number in range(1, count + 1))
+    return comfy.idpatch_core.projection.IDPatches(patches, tokens, tokens, names, (crop,) * count)
+
+
+def random_people(comfy: Run, count: int):
+    return people(comfy, torch.randn(count, 3, 64, 64, generator=torch.Generator().manual_seed(3)))
+
+
+def place(comfy: Run, id_patches, width: int, height: int, points=None, **inputs):
+    """Run the node; `points` are (x, y) pairs, None for a person taken off the canvas."""
+    if points is not None:
+        items = [point and {"x": point[0], "y": point[1]} for point in points]
+        inputs["placements"] = json.dumps(items)
+    return comfy.nodes.placer.IDPatchPlacer.execute(id_patches, width, height, **inputs)
+
+
+def report(output) -> dict:
+    return output.ui["idpatch_placer"][0]
+
+
+def pose(*noses: tuple[float, float], score: float = 1.0, width: int = 512, height: int = 512):
+    """POSE_KEYPOINT of people with nose, neck and shoulders, each 40 pixels high."""
+    listed = []
+    for x, y in noses:
+        keypoints = np.zeros((18, 3))
+        keypoints[[0, 1, 2, 5]] = [
+            [x, y, 1],
+            [x, y + 40, 1],
+            [x - 20, y + 40, 1],
+            [x + 20, y + 40, 1],
+        ]
+        keypoints[:, 2] *= score
+        listed.append({"pose_keypoints_2d": keypoints.reshape(-1).tolist()})
+    return [{"canvas_width": width, "canvas_height": height, "people": listed}]
+
+
+@pytest.mark.parametrize("name", ["case0", "case1"])
+def test_condition_image_equals_the_reference(comfy: Run, name: str):
+    case = load_file(REFERENCE / f"{name}.safetensors")
+    patches = case["patches"].reshape(-1, 3, 64, 64)
+    base = case["control_image"][None].float() / 255
+    output = place(
+        comfy,
+        people(comfy, patches),
+        base.shape[2],
+        base.shape[1],
+        case["face_locations"].tolist(),
+        base_image=base,
+    )
+    hint, preview = output.args
+    assert torch.allclose(hint.image, case["condition_image"], rtol=0, atol=1e-5)
+    assert hint.points == tuple(map(tuple, case["face_locations"].tolist()))
+    assert preview.shape == base.shape
+
+
+def test_swapping_two_people_swaps_their_patches_and_nothing_else(comfy: Run):
+    base = torch.rand(1, 200, 264, 3)
+    patches = torch.randn(3, 3, 64, 64)
+    points = [(50, 60), (150, 100), (220, 160)]
+    first = place(comfy, people(comfy, patches), 264, 200, points, base_image=base).args[0].image
+    swapped = people(comfy, patches[[1, 0, 2]])
+    second = place(comfy, swapped, 264, 200, points, base_image=base).args[0].image
+
+    plain = base.permute(0, 3, 1, 2)
+    boxes = [(slice(28, 92), slice(18, 82)), (slice(68, 132), slice(118, 182))]
+    for (rows, columns), one, other in zip(boxes, patches, patches[[1, 0]], strict=False):
+        under = plain[0, :, rows, columns]
+        assert torch.equal(first[0, :, rows, columns], under + one)
+        assert torch.equal(second[0, :, rows, columns], under + other)
+        first[0, :, rows, columns] = second[0, :, rows, columns] = 0
+    assert torch.equal(first, second)
+
+
+def test_positions_near_1000_are_exact(comfy: Run):
+    # bfloat16 has steps of 4 there: 1001.5 would become 1000.
+    image = place(comfy, people(comfy, torch.ones(1, 3, 64, 64)), 1088, 1088, [(1001.4, 997.6)])
+    rows, columns = image.args[0].image[0, 0].nonzero(as_tuple=True)
+    assert (rows.min(), rows.max()) == (998 - 32, 998 + 31)
+    assert (columns.min(), columns.max()) == (1001 - 32, 1001 + 31)
+
+
+def test_overlapping_patches_add_up_with_a_warning(comfy: Run, caplog):
+    patches = torch.stack([torch.full((3, 64, 64), 2.0), torch.full((3, 64, 64), 3.5)])
+    output = place(comfy, people(comfy, patches), 264, 200, [(100, 100), (132, 100)])
+    row = output.args[0].image[0, 0, 100]
+    assert row[[67, 68, 99, 100, 131, 132, 163, 164]].tolist() == [0, 2, 2, 5.5, 5.5, 3.5, 3.5, 0]
+    (warning,) = report(output)["warnings"]
+    assert "person 1 (p1) and person 2 (p2) overlap" in warning
+    assert warning in caplog.text
+
+
+def test_a_person_outside_gets_no_patch_and_a_warning(comfy: Run):
+    output = place(comfy, random_people(comfy, 2), 264, 200, [(100, 100), (264, 100)])
+    alone = place(comfy, random_people(comfy, 2), 264, 200, [(100, 100), None])
+    assert torch.equal(output.args[0].image, alone.args[0].image)
+    assert output.args[0].points[1] == (264, 100)
+    assert report(output)["warnings"] == [
+        "person 2 (p2) stands outside the picture and gets no patch."
+    ]
+    assert report(alone)["warnings"] == []
+
+
+def test_strength_scales_one_patch(comfy: Run):
+    patches = torch.randn(2, 3, 64, 64)
+    text = '[{"x": 40, "y": 40, "strength": 0.5}, {"x": 200, "y": 40}]'
+    image = place(comfy, people(comfy, patches), 264, 200, placements=text).args[0].image
+    assert torch.equal(image[0, :, 8:72, 8:72], patches[0] * 0.5)
+    assert torch.equal(image[0, :, 8:72, 168:232], patches[1])
+
+
+def test_without_places_people_stand_in_a_row_on_black(comfy: Run):
+    output = place(comfy, random_people(comfy, 3), 768, 512)
+    assert [x for x, _ in output.args[0].points] == [128, 384, 640]
+    assert report(output)["base"] is None
+    assert (output.args[0].image == 0).float().mean() > 0.9
+
+
+def test_poses_are_drawn_and_give_the_places_from_left_to_right(comfy: Run):
+    drawn = pose((200, 60), (50, 50), width=256, height=256)
+    output = place(comfy, random_people(comfy, 2), 512, 512, pose_keypoint=drawn)
+    hint = output.args[0]
+    assert hint.points == ((100, 100), (400, 120))
+    assert hint.image[0, 0, 200, 400] == 0.4  # the neck of the right one, below the patch
+    assert report(output)["poses"] == [(400, 120), (100, 100)]
+    assert report(output)["base"] is not None
+
+
+def test_a_spurious_pose_shifts_nobody(comfy: Run):
+    frames = pose((100, 100), (400, 120))
+    frames[0]["people"] += pose((20, 20), score=0.2)[0]["people"]
+    output = place(comfy, random_people(comfy, 2), 512, 512, pose_keypoint=frames)
+    assert output.args[0].points == ((100, 100), (400, 120))
+    (warning,) = report(output)["warnings"]
+    assert "3 found for 2 people; the smallest or least certain, at 20, 20" in warning
+
+
+def test_a_pose_without_a_head_is_named(comfy: Run):
+    frames = pose((100, 100))
+    frames[0]["people"].insert(0, {"pose_keypoints_2d": []})
+    output = place(comfy, random_people(comfy, 1), 512, 512, pose_keypoint=frames)
+    assert output.args[0].points == ((100, 100),)
+    assert "person 1 shows neither a head nor shoulders" in report(output)["warnings"][0]
+
+
+def test_placements_win_over_poses(comfy: Run):
+    output = place(comfy, random_people(comfy, 1), 512, 512, [(7, 8)], pose_keypoint=pose((99, 99)))
+    assert output.args[0].points == ((7, 8),)
+    assert report(output)["poses"] == [(99, 99)]
+
+
+def test_the_first_of_several_frames_is_used(comfy: Run):
+    frames = pose((100, 100)) + pose((300, 300))
+    output = place(comfy, random_people(comfy, 1), 512, 512, pose_keypoint=frames)
+    assert output.args[0].points == ((100, 100),)
+    assert "it has 2 frames; the first is used" in report(output)["warnings"][0]
+
+
+def test_base_of_another_size_is_resized_before_the_patches_are_added(comfy: Run):
+    base = torch.zeros(1, 100, 132, 4)
+    base[:, :50, :, 0] = 1  # red above; the alpha channel is dropped
+    base[..., 3] = 0.3
+    patches = torch.randn(1, 3, 64, 64) * 9
+    output = place(comfy, people(comfy, patches), 264, 200, [(132, 160)], base_image=base)
+    image = output.args[0].image
+    assert image.shape == (1, 3, 200, 264)
+    assert torch.equal(image[0, :, 128:192, 100:164], patches[0])
+    assert torch.allclose(image[0, :, 50, 50], torch.tensor([1.0, 0.0, 0.0]), atol=1e-5)
+
+
+def test_report_for_the_editor(comfy: Run):
+    import folder_paths
+
+    crop = torch.randint(0, 256, (112, 112, 3), dtype=torch.uint8)
+    output = place(comfy, people(comfy, torch.zeros(1, 3, 64, 64), crop), 264, 200, [(60.5, 70)])
+    shown = json.loads(json.dumps(report(output)))
+    (person,) = shown.pop("people")
+    assert shown == {
+        "version": 1,
+        "width": 264,
+        "height": 200,
+        "base": None,
+        "poses": [],
+        "faces": [],
+        "patch_size": 64,
+        "warnings": [],
+    }
+    assert (person["name"], person["x"], person["y"]) == ("p1", 60.5, 70)
+    saved = Path(folder_paths.get_temp_directory(), person["crop"]["filename"])
+    assert np.array_equal(np.array(Image.open(saved)), crop.numpy())
+    assert output.ui["images"][0]["type"] == "temp"
+
+
+def test_a_person_off_the_canvas_and_without_a_crop(comfy: Run):
+    output = place(comfy, random_people(comfy, 1), 264, 200, [None])
+    assert report(output)["people"] == [{"name": "p1", "x": None, "y": None, "crop": None}]
+    assert output.args[0].points == (None,)
+    assert not output.args[0].image.any()
+
+
+@pytest.mark.parametrize(
+    "size, inputs, message",
+    [
+        ((1020, 512), {}, "width: 1020 is not a multiple of 8.* 1016 and 1024"),
+        ((512, 4), {}, "height: 4 is not a multiple of 8.* 8 and 16"),
+        ((512, 512), {"placements": "[{"}, "placements: not JSON at line 1"),
+        ((512, 512), {"placements": "[null]"}, r"1 place for 2 people \(p1, p2\)"),
+        ((512, 512), {"arrangement": "placements"}, "placements: it is empty"),
+        ((512, 512), {"arrangement": "pose"}, "'pose' needs pose_keypoint, which is not connected"),
+        ((512, 512), {"arrangement": "faces"}, "'faces' needs base_image, which is not connected"),
+        ((512, 512), {"pose_keypoint": pose((9, 9))}, r"pose_keypoint: .* 1 found for 2 people"),
+        ((512, 256), {"pose_keypoint": pose((9, 9), (40, 9))}, "pose_keypoint: it is 512x512"),
+        ((512, 512), {"pose_keypoint": 3}, "pose_keypoint: expected a list of frames, got int"),
+        ((512, 512), {"base_image": torch.zeros(2, 512, 512, 3)}, "got a batch of 2"),
+        ((512, 512), {"base_image": torch.zeros(1, 256, 512, 3)}, "it is 512x256, .* such as 512x"),
+        ((512, 512), {"base_image": torch.zeros(1, 512, 512, 5)}, "expected RGB, got 5 channels"),
+    ],
+)
+def test_bad_input_says_what_is_wrong(comfy: Run, size: tuple, inputs: dict, message: str):
+    with pytest.raises(ValueError, match=message):
+        place(comfy, random_people(comfy, 2), *size, **inputs)
+
+
+def test_nobody_to_place(comfy: Run):
+    with pytest.raises(ValueError, match="id_patches: there is nobody in it"):
+        place(comfy, people(comfy, torch.zeros(0, 3, 64, 64)), 512, 512)
