@@ -8,8 +8,6 @@ import comfy.ops
 import torch
 from torch import Tensor, nn
 
-# Newer cores choose here between a plain patcher and one that streams weights.
-_Patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
 operations = comfy.ops.manual_cast
 
 
@@ -17,9 +15,12 @@ def manage(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
     """Hand a network to ComfyUI, which from now on decides where its weights live.
 
     Build the network with `operations`, so that weights kept elsewhere or in another dtype are
-    cast layer by layer.
+    cast layer by layer. A parameter of the network's own, outside such a layer, stays where it is
+    when only a part is loaded: its forward must cast it to its input.
     """
-    return _Patcher(
+    # Newer cores choose here, once they have started, a patcher that streams weights.
+    patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
+    return patcher(
         network.eval().requires_grad_(False),
         load_device=comfy.model_management.get_torch_device(),
         offload_device=comfy.model_management.unet_offload_device(),

@@ -1,0 +1,253 @@
+"""Reads and writes the weights of the two projections: the released file and our own format.
+
+Released: `id-patch.bin`, a torch pickle `{"patch_proj": {...}, "prompt_proj": {...}}`. Ours: a
+`.safetensors` with the prefixes `patch_proj.` and `prompt_proj.`; its metadata name the format,
+its version and the architecture of both halves.
+"""
+
+import pickle
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from .projection import Projection, build_projection, patch_side
+
+FORMAT = "id-patch"
+VERSION = 1
+HALVES = ("patch_proj", "prompt_proj")
+DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+State = dict[str, Tensor]
+
+# What users put in the wrong folder: a tensor name's beginning, what it is and where it belongs.
+OTHER_MODELS = (
+    ("model.diffusion_model.", "a Stable Diffusion checkpoint or diffusion model", "checkpoints"),
+    ("conditioner.embedders.", "a Stable Diffusion checkpoint", "checkpoints"),
+    ("image_proj", "an IP-Adapter", "ipadapter"),
+    ("ip_adapter", "an IP-Adapter", "ipadapter"),
+    ("controlnet_cond_embedding.", "a ControlNet", "controlnet"),
+    ("control_model.", "a ControlNet", "controlnet"),
+    ("input_layer.0.", "the ArcFace face recognition network", "facexlib"),
+    ("add_embedding.", "a diffusion model", "diffusion_models"),
+    ("lora_", "a LoRA", "loras"),
+    ("text_model.", "a text encoder", "text_encoders"),
+    ("decoder.conv_in.", "a VAE", "vae"),
+    ("state_dict", "a training checkpoint of another project", ""),
+)
+
+
+def read_id_patch(path: str | Path) -> tuple[State, State, dict[str, str]]:
+    """Read a file in either format; its content decides which, not its name.
+
+    Returns the state dicts of the patch and the token projection, and the metadata. The tensors
+    are mapped from the file, not copied: clone them if the file may change while they are in use.
+    Raises ValueError, without running anything that the file holds, if the two projections cannot
+    be built from it.
+    """
+    path = Path(path)
+    try:
+        tensors, metadata = _read_tensors(path)
+        patch_state, prompt_state = _halves(tensors)
+        for half, state in zip(HALVES, (patch_state, prompt_state), strict=True):
+            check_values(half, state)
+        check_projections(patch_state, prompt_state)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from error
+    return patch_state, prompt_state, metadata
+
+
+def write_id_patch(
+    path: str | Path,
+    patch_state: Mapping[str, Tensor],
+    prompt_state: Mapping[str, Tensor],
+    metadata: Mapping[str, str] | None = None,
+    dtype: torch.dtype | None = None,
+) -> None:
+    """Write both projections: the released layout if the name ends in `.bin`, otherwise ours.
+
+    `metadata` is kept in our format and dropped in the released one; `dtype` converts the weights.
+    A file of that name is replaced only once the new one is complete. Raises ValueError if the
+    projections cannot be built from the states, or if a value does not fit in `dtype`.
+    """
+    path = Path(path)
+    if path.suffix not in (".bin", ".safetensors"):
+        raise ValueError(f"{path.name}: write to a name that ends in .safetensors or .bin")
+    architectures = check_projections(patch_state, prompt_state)
+    states: dict[str, State] = {}
+    for half, state in zip(HALVES, (patch_state, prompt_state), strict=True):
+        states[half] = {
+            name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state.items()
+        }
+        check_values(half, states[half])
+
+    temporary = path.with_name(f"{path.name}.part")
+    try:
+        if path.suffix == ".bin":
+            torch.save(states, temporary)
+        else:
+            tensors = {
+                f"{half}.{name}": tensor
+                for half, state in states.items()
+                for name, tensor in state.items()
+            }
+            own = {"format": FORMAT, "format_version": str(VERSION), **architectures}
+            save_file(tensors, temporary, {**(metadata or {}), **own})
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def check_projections(
+    patch_state: Mapping[str, Tensor], prompt_state: Mapping[str, Tensor]
+) -> dict[str, str]:
+    """Return the architecture of both halves: `{"patch_proj": "Resampler", …}`.
+
+    Raises ValueError if they are not two projections of the same face feature, the first of them
+    to a patch.
+    """
+    built: dict[str, Projection] = {}
+    for half, state in zip(HALVES, (patch_state, prompt_state), strict=True):
+        try:
+            meta = {name: torch.empty_like(t, device="meta") for name, t in state.items()}
+            built[half] = build_projection(meta)
+            if half == "patch_proj":
+                patch_side(built[half].size)
+        except ValueError as error:
+            raise ValueError(f"{half}: {error}.") from error
+    patch, prompt = (built[half].size.embedding for half in HALVES)
+    if patch != prompt:
+        raise ValueError(
+            f"patch_proj takes face features of {patch} numbers, prompt_proj of {prompt}. "
+            "The two halves are not of the same model."
+        )
+    return {half: type(network).__name__ for half, network in built.items()}
+
+
+def check_values(half: str, state: Mapping[str, Tensor]) -> None:
+    """Raise a ValueError unless all tensors are finite floating-point numbers."""
+    for name, tensor in state.items():
+        if tensor.dtype not in DTYPES:
+            raise ValueError(
+                f"{half}.{name} holds {_name(tensor.dtype)}, expected float32, float16 or bfloat16."
+            )
+        if not torch.isfinite(tensor).all():
+            raise ValueError(
+                f"{half}.{name} holds values that are not finite in {_name(tensor.dtype)}. "
+                "The file is damaged, or its weights do not fit in that dtype."
+            )
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    if path.is_dir():
+        raise ValueError("this is a folder, expected a .safetensors or .bin file.")
+    if not path.is_file():
+        raise ValueError(f"there is no such file in {path.parent}.")
+    size = path.stat().st_size
+    if size == 0:
+        raise ValueError("the file is empty. Fetch it again.")
+    with path.open("rb") as file:
+        start = file.read(512)
+
+    # PyTorch's oldest format, a tar, is left out on purpose: its reader was not always safe.
+    if start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and start[1:2] <= b"\x05"):
+        return _read_pickle(path, mmap=start.startswith(b"PK")), {}
+    if start[8:9] == b"{":
+        (header,) = struct.unpack("<Q", start[:8])
+        if header + 8 > size:
+            raise ValueError(f"the file is cut off after {size} bytes. Fetch it again.")
+        return _read_safetensors(path)
+    if start.startswith(b"version https://git-lfs"):
+        raise ValueError(
+            "this is a git-lfs pointer, not the weights. Run `git lfs pull`, or fetch the file "
+            "with the browser."
+        )
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml", b"<head")):
+        raise ValueError(
+            "this is a web page saved under a model's name. Use the page's download link."
+        )
+    raise ValueError(
+        "this is neither a .safetensors file nor a PyTorch .bin file, or its beginning is missing."
+    )
+
+
+def _read_pickle(path: Path, mmap: bool) -> dict[str, Any]:
+    try:
+        content = torch.load(path, map_location="cpu", mmap=mmap, weights_only=True)
+    except pickle.UnpicklingError as error:
+        # With weights_only PyTorch stops at the first name that is not a tensor's.
+        raise ValueError(
+            "refused, because it holds more than weights and may run code; nothing of it was run. "
+            f"Do not use this file. ({_refused(error)})"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, OSError, KeyError, IndexError) as error:
+        raise ValueError(
+            f"the file is damaged or cut off after {path.stat().st_size} bytes. Fetch it again. "
+            f"({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        ) from error
+    if not isinstance(content, Mapping):
+        raise ValueError(f"it holds a {type(content).__name__}, expected {' and '.join(HALVES)}.")
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        if isinstance(value, Mapping):
+            flat.update({f"{name}.{key}": tensor for key, tensor in value.items()})
+        else:
+            flat[str(name)] = value
+    return flat
+
+
+def _read_safetensors(path: Path) -> tuple[State, dict[str, str]]:
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(f"the file is damaged or cut off. Fetch it again. ({error})") from error
+    version = metadata.get("format_version", str(VERSION))
+    if metadata.get("format") == FORMAT and version != str(VERSION):
+        raise ValueError(
+            f"it is of format version {version}, this pack reads version {VERSION}. "
+            "Update ComfyUI-ID-Patch."
+        )
+    return tensors, metadata
+
+
+def _halves(tensors: Mapping[str, Any]) -> tuple[State, State]:
+    states: dict[str, State] = {half: {} for half in HALVES}
+    others = []
+    for name, tensor in tensors.items():
+        half, _, key = name.partition(".")
+        if half in states and key and isinstance(tensor, Tensor):
+            states[half][key] = tensor.detach()
+        else:
+            others.append(name)
+    missing = [half for half in HALVES if not states[half]]
+    if len(missing) == 2:
+        raise ValueError(f"{_looks_like(others)} Expected id-patch.bin of ByteDance/ID-Patch.")
+    if missing:
+        raise ValueError(f"it lacks {missing[0]}; an ID-Patch model has {' and '.join(HALVES)}.")
+    if others:
+        raise ValueError(f"it holds what no ID-Patch model has: {', '.join(others[:3])}.")
+    return states["patch_proj"], states["prompt_proj"]
+
+
+def _looks_like(names: list[str]) -> str:
+    for beginning, what, folder in OTHER_MODELS:
+        if any(name.startswith(beginning) for name in names):
+            return f"it looks like {what}" + (f" (models/{folder})." if folder else ".")
+    shown = ", ".join(names[:3]) or "nothing"
+    return f"it holds another model's weights ({shown})."
+
+
+def _refused(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0])
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
