@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .. import journal, metrics
+from ..face_detector import YUNET, load_detector
 from ..scorer import Scorer, conditioning_scorer, load_scorer
 from . import report, table
 from .cases import PICTURES, Case, read_cases
@@ -43,7 +44,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         help="score with the IR-SE50 that conditions instead; this flatters and is marked so",
     )
-    parser.add_argument("--detector", default="yunet", help="face detector (default: yunet)")
+    parser.add_argument("--detector", default=YUNET, help="YuNet, or the folder of an insightface pack")
     parser.add_argument("--threshold", type=float, help="cosine from which faces are one person")
     parser.add_argument("--clip", help="folder of a CLIP model: adds the similarity to the prompt")
     parser.add_argument("--inception", type=Path, help="InceptionV3 weights: adds the FID")
@@ -54,8 +55,6 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def load_judge(options: argparse.Namespace) -> Judge:
     """Load the detector, the scorer and CLIP that the options ask for."""
-    from ..face_detector import load_detector
-
     if (options.scorer is None) == (options.face_model is None):
         raise ValueError(
             "Give --scorer with an independent face recogniser (.onnx), or --face-model to score "
@@ -215,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if records is None:
             return 0
         fids, notices = measure_fid(cases, options)
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
