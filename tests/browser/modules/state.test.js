@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { amend, follow, parse, redone, serialise, startHistory, undone } from '../../../web/placer/state.js'
+
+const person = (x, y, more = {}) => ({
+  x, y, placed: true, strength: 1, name: null, extra: {}, ...more
+})
+
+test('an empty text, and an empty list, are automatic', () => {
+  for (const text of ['', ' \n', '[]', '{"version": 1, "people": []}']) {
+    assert.deepEqual(parse(text).people, [])
+  }
+})
+
+test('reads a list of points', () => {
+  const { people, width } = parse('[{"x": 412.5, "y": 230}, null, {"x": 1, "y": 2, "placed": false}]')
+  assert.deepEqual(people, [
+    person(412.5, 230),
+    person(null, null, { placed: false }),
+    person(1, 2, { placed: false })
+  ])
+  assert.equal(width, null)
+})
+
+test('what is read and written again is the same, unknown fields included', () => {
+  const text =
+    '{"version":1,"width":640,"height":480,"people":[{"x":1,"y":2.25,"name":"Ada","hat":true},' +
+    '{"x":3,"y":4,"placed":false,"strength":0.5},null],"colour":"red"}'
+  assert.equal(serialise(parse(text)), text)
+})
+
+test('nobody is written as the empty text', () => {
+  assert.equal(serialise({ people: [], width: 64, height: 64 }), '')
+})
+
+test('says what is wrong', () => {
+  const problems = {
+    '[{"x": 1,': /not JSON/,
+    '[{"x": NaN, "y": 1}]': /not JSON/,
+    '{"people": []}': /no version/,
+    '{"version": 2, "people": []}': /version 2; this editor reads version 1/,
+    '{"version": 1.5, "people": []}': /version 1.5/,
+    '{"version": true, "people": []}': /version true/,
+    '{"version": 1}': /no list of "people"/,
+    '7': /Expected a list .* got 7/,
+    '{"version": 1, "people": {}}': /Expected a list/,
+    '[3]': /Person 1: expected \{"x"/,
+    '[{"x": 1, "y": 2}, {"x": 1}]': /Person 2: y is missing/,
+    '[{"x": "1", "y": 2}]': /x must be a number, got "1"/,
+    '[{"x": true, "y": 2}]': /x must be a number, got true/,
+    '[{"x": 1e400, "y": 2}]': /far from any picture/,
+    '[{"x": 5, "y": -2e6}]': /y is -2000000 pixels/,
+    '[{"x": 5, "y": 2, "strength": 11}]': /strength must be/,
+    '[{"x": 5, "y": 2, "strength": "1"}]': /strength must be/,
+    '[{"x": 5, "y": 2, "placed": 1}]': /placed must be true or false/
+  }
+  for (const [text, problem] of Object.entries(problems)) assert.match(parse(text).problem ?? '', problem)
+})
+
+test('undo and redo walk through the texts', () => {
+  let history = startHistory('')
+  history = follow(history, 'a')
+  history = follow(history, 'b')
+  assert.deepEqual([undone(history), redone(history)], ['a', null])
+  history = follow(history, 'a')
+  assert.deepEqual([undone(history), redone(history)], ['', 'b'])
+  history = follow(history, 'c')
+  assert.deepEqual([undone(history), redone(history)], ['a', null])
+})
+
+test('a held key is one step', () => {
+  let history = follow(startHistory(''), 'a1')
+  history = amend(history, 'a2')
+  assert.equal(undone(history), '')
+  assert.equal(follow(history, 'a2'), history)
+})

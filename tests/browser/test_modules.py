@@ -1,0 +1,138 @@
+"""The editor's pure modules: their own tests, and their agreement with the Python they mirror."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from idpatch_core.layout import ARRANGEMENTS, Point, outside, overlapping, parse_placements
+
+ROOT = Path(__file__).parents[2]
+NODE = shutil.which("node")
+
+pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed (apt: nodejs)")
+
+SIZES = [(1024, 1024), (512, 768), (1344, 768), (200, 1000), (64, 64), (2048, 96), (264, 200)]
+
+
+def run_module(script: str, data: object) -> list:
+    """Run a module that reads `data` and imports `state`, `geometry` and `standing`."""
+    names = ("state", "geometry", "standing")
+    imports = [f"import * as {name} from './web/placer/{name}.js'" for name in names]
+    done = subprocess.run(
+        [NODE or "node", "--input-type=module", "--eval", "\n".join([*imports, script])],
+        input=json.dumps(data),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+READ = "import { readFileSync } from 'node:fs'\nconst data = JSON.parse(readFileSync(0, 'utf8'))\n"
+
+
+def test_modules() -> None:
+    files = sorted(str(path) for path in Path(__file__).with_name("modules").glob("*.test.js"))
+    done = subprocess.run(
+        [NODE or "node", "--test", *files], capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(files) == 3
+
+
+def test_arrangements_are_those_of_the_node() -> None:
+    cases = [
+        (name, count, width, height)
+        for name in ARRANGEMENTS
+        for count in range(1, 11)
+        for width, height in SIZES
+    ]
+    script = "geometry.ARRANGEMENTS[name](count, width, height).map(({ x, y }) => [x, y])"
+    got = run_module(
+        f"{READ}console.log(JSON.stringify(data.map(([name, count, width, height]) => {script})))",
+        cases,
+    )
+    expected = [[list(point) for point in ARRANGEMENTS[name](*rest)] for name, *rest in cases]
+    assert got == expected
+
+
+def test_warnings_are_those_of_the_node() -> None:
+    values = [-0.51, -0.5, 0, 31.5, 32.5, 63.49, 63.5, 95.5, 100, 163.5, 199.4999999, 199.5]
+    points = [Point(x, y) for x in values for y in (10.0, 74.5, 150.5)]
+    got = run_module(
+        f"{READ}const points = data.map(([x, y]) => ({{ x, y }}))\n"
+        "console.log(JSON.stringify([geometry.outside(points, 200, 150),"
+        " geometry.overlapping(points, 200, 150)]))",
+        points,
+    )
+    expected = [
+        outside(points, 200, 150),
+        [list(pair) for pair in overlapping(points, 200, 150)],
+    ]
+    assert got == expected
+
+
+TEXTS = [
+    '[{"x": 1, "y": 2}, {"x": 3.5, "y": -4}]',
+    '[null, {"x": 1e6, "y": 0, "strength": 10}]',
+    '{"version": 1, "people": [{"placed": false}, {"x": 0, "y": 0, "anything": [1]}]}',
+    '{"version": 1, "people": [{"x": "1", "y": 2, "placed": false}, null], "more": 1}',
+    '[{"x": 1, "y": 2}, {"x": 3.5}]',
+    '[{"x": 1, "y": 2}, {"x": NaN, "y": 1}]',
+    '[{"x": 1, "y": 2}, {"x": Infinity, "y": 1}]',
+    '[{"x": 1, "y": 2}, {"x": 1e999, "y": 1}]',
+    '[{"x": 1, "y": 2}, {"x": 1000001, "y": 1}]',
+    '[{"x": 1, "y": 2}, {"x": "7", "y": 1}]',
+    '[{"x": 1, "y": 2}, {"x": true, "y": 1}]',
+    '[{"x": 1, "y": 2}, {"x": null, "y": 1}]',
+    '[{"x": 1, "y": 2}, {"x": 1, "y": 1, "strength": -1}]',
+    '[{"x": 1, "y": 2}, {"x": 1, "y": 1, "strength": null}]',
+    '[{"x": 1, "y": 2}, {"x": 1, "y": 1, "placed": null}]',
+    '[{"x": 1, "y": 2}, [1, 2]]',
+    '{"version": 2, "people": [null, null]}',
+    '{"version": "1", "people": [null, null]}',
+    '{"people": [null, null]}',
+    '{"version": 1, "people": null}',
+    '{"version": 1}',
+    "[1, 2",
+    "null",
+    '"text"',
+    "12",
+]
+
+
+def test_texts_are_read_as_by_the_node() -> None:
+    got = run_module(
+        f"{READ}const reads = (text) => state.parse(text).problem === undefined\n"
+        "console.log(JSON.stringify(data.map(reads)))",
+        TEXTS,
+    )
+    assert dict(zip(TEXTS, got, strict=True)) == {text: is_read(text) for text in TEXTS}
+    assert got.count(True) == 4
+
+
+def is_read(text: str) -> bool:
+    try:
+        parse_placements(text, ["Ada", "Bob"])
+    except ValueError:
+        return False
+    return True
+
+
+def test_what_the_editor_writes_is_read_by_the_node() -> None:
+    script = (
+        "const scene = { ...standing.EMPTY_SCENE, width: 640, height: 480, count: 3,"
+        " names: ['Ada', null, 'Bob'] }\n"
+        "const start = standing.read('', scene)\n"
+        "const changes = { 1: { point: { x: 12, y: 34 } }, 2: { placed: false } }\n"
+        "const places = standing.changed(standing.everybody(start, scene), changes, scene)\n"
+        "console.log(JSON.stringify([standing.write({ places, extra: {} }, scene)]))"
+    )
+    [text] = run_module(script, None)
+    points = [placement.point for placement in parse_placements(text, ["Ada", "2", "Bob"])]
+    assert points == [(107, 168), (12, 34), None]
