@@ -1,7 +1,7 @@
 """Fixtures that need a real ComfyUI: the pack loaded in this process, and a live server."""
 
-import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -9,13 +9,17 @@ from typing import NamedTuple
 import pytest
 from pack import load_pack
 
+from idpatch_core.comfy_client import ComfyClient
+from idpatch_core.demo import environment
+from idpatch_core.demo.server import comfyui_server
+
 
 def comfyui_path() -> Path:
-    """Return the ComfyUI to test in: COMFYUI_PATH."""
-    path = os.environ.get("COMFYUI_PATH")
-    if not path or not Path(path, "comfy").is_dir():
+    """Return the ComfyUI to test in: COMFYUI_PATH, or the one that `python3 -m tests` fetched."""
+    path = environment.given_comfyui() or environment.unpacked_comfyui()
+    if path is None:
         pytest.exit("No ComfyUI. Set COMFYUI_PATH, or run `python3 -m tests`.", 2)
-    return Path(path)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +57,22 @@ def tiny_sdxl(comfy: ModuleType) -> TinySDXL:
     from reference_models import tiny_control_net, tiny_model
 
     return TinySDXL(tiny_model(), tiny_control_net())
+
+
+class ComfyServer(NamedTuple):
+    url: str
+    client: ComfyClient
+    base: Path  # its --base-directory
+    models: dict[str, Path]  # the stand-in models, by their path below base / "models"
+
+
+@pytest.fixture(scope="session")
+def comfy_server() -> Iterator[ComfyServer]:
+    """A live server with the pack, and the stand-in models, on the CPU."""
+    here = environment.Environment(Path(sys.executable), comfyui_path())
+    models = environment.standin_models(here)
+    with (
+        comfyui_server(here.python, here.comfyui, models) as server,
+        ComfyClient(server.url) as client,
+    ):
+        yield ComfyServer(server.url, client, server.base, models)

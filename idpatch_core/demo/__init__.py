@@ -1,0 +1,1 @@
+"""The demo: a real ComfyUI, prepared, started and asked for a picture."""

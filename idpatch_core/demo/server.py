@@ -1,0 +1,162 @@
+"""Starts a ComfyUI server of our own on a loopback port, and always takes it down again."""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+REPOSITORY = Path(__file__).parents[2]
+STANDIN_PACK = Path(__file__).parent / "standin_pack"
+START_SECONDS = 300.0
+STOP_SECONDS = 10.0
+LOG_LINES = 40
+
+
+class Server(NamedTuple):
+    url: str
+    base: Path  # its --base-directory
+    log: Path
+    process_id: int  # also its process group's
+
+
+class ServerError(RuntimeError):
+    """The server did not start; the message ends with the last lines of its log."""
+
+
+def make_base(directory: Path, models: dict[str, Path], standins: bool = True) -> Path:
+    """Make a folder for `--base-directory`: this pack linked, and the given model files.
+
+    `models` maps a path below `models/` to the real file; `standins` also links the pack that lets
+    ComfyUI load the stand-in models.
+    """
+    nodes = directory / "custom_nodes"
+    nodes.mkdir(parents=True)
+    (nodes / "ComfyUI-ID-Patch").symlink_to(REPOSITORY, target_is_directory=True)
+    if standins:
+        (nodes / "idpatch_standins").symlink_to(STANDIN_PACK, target_is_directory=True)
+    for name, file in models.items():
+        link = directory / "models" / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file.resolve())
+    return directory
+
+
+@contextlib.contextmanager
+def comfyui_server(
+    python: Path | str,
+    comfyui: Path,
+    models: dict[str, Path],
+    *,
+    cpu: bool = True,
+    standins: bool = True,
+    arguments: tuple[str, ...] = (),
+) -> Iterator[Server]:
+    """Run a ComfyUI with this pack while the block runs, and yield it.
+
+    It lives in a temporary folder and in a process group of its own. It is ended with the block,
+    with Ctrl-C, and with SIGTERM or SIGHUP to this process (while in the main thread); on Linux the
+    kernel ends it even if this process is killed.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="idpatch-", ignore_cleanup_errors=True) as temporary,
+        terminating_signals_raise(),
+    ):
+        base = make_base(Path(temporary), models, standins)
+        port = free_port()
+        command = [str(python), "-s", str(comfyui / "main.py")]
+        command += ["--listen", "127.0.0.1", "--port", str(port)]
+        command += ["--base-directory", str(base), "--disable-auto-launch", *arguments]
+        # ComfyUI keeps its database beside its own code, where two servers would lock each other.
+        command += ["--database-url", "sqlite:///:memory:"]
+        if cpu:
+            command.append("--cpu")
+        log = base / "comfyui.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=comfyui,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until_up(url, process, log)
+            yield Server(url, base, log, process.pid)
+        finally:
+            stop(process)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until_up(url: str, process: subprocess.Popen, log: Path) -> None:
+    """Wait for a server to answer; raises ServerError if it ends or takes too long."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ServerError(f"ComfyUI ended with code {process.returncode}.\n{tail(log)}")
+        try:
+            with urllib.request.urlopen(f"{url}/system_stats", timeout=5) as answer:
+                json.load(answer)
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise ServerError(f"ComfyUI did not answer within {START_SECONDS:.0f} s.\n{tail(log)}")
+
+
+def tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()
+    return "\n".join(lines[-LOG_LINES:])
+
+
+def stop(process: subprocess.Popen) -> None:
+    """End a process and everything it started."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, kind)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def terminating_signals_raise() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the stack as Ctrl-C does, so that `finally` runs."""
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    try:
+        before = {kind: signal.signal(kind, leave) for kind in (signal.SIGTERM, signal.SIGHUP)}
+    except ValueError:  # not the main thread: its signals are somebody else's business
+        yield
+        return
+    try:
+        yield
+    finally:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
