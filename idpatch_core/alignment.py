@@ -1,0 +1,51 @@
+"""Aligns a face: five keypoints to the 112 x 112 crop that face recognition looks at."""
+
+import numpy as np
+
+from .face_detector import check_picture, import_cv2
+
+SIZE = 112
+# Where the keypoints of a crop belong: ArcFace's template (insightface/utils/face_align.py).
+TEMPLATE = np.array(
+    [
+        [38.2946, 51.6963],  # left eye
+        [73.5318, 51.5014],  # right eye
+        [56.0252, 71.7366],  # nose
+        [41.5493, 92.3655],  # left corner of the mouth
+        [70.7299, 92.2041],  # right corner of the mouth
+    ],
+    dtype=np.float64,
+)
+
+
+def align_face(image: np.ndarray, keypoints: np.ndarray, size: int = SIZE) -> np.ndarray:
+    """Turn, scale and cut out a face so that its keypoints come to lie on ArcFace's template.
+
+    `image` (H, W, 3) uint8; `keypoints` (5, 2) pixels in the order of `Face.keypoints`. Returns
+    (size, size, 3) uint8, black where the picture ends. Equal to insightface's `norm_crop`.
+    """
+    check_picture(image)
+    cv2 = import_cv2()
+    matrix = similarity_transform(keypoints, TEMPLATE * (size / SIZE))
+    return cv2.warpAffine(image, matrix, (size, size), borderValue=0.0)
+
+
+def similarity_transform(source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Find the rotation, uniform scale and translation that move points onto others best.
+
+    Both (N, 2); returns the matrix (2, 3) of least squares (Umeyama 1991, equations 40 to 42).
+    Raises ValueError if the points are not finite or all lie in one place.
+    """
+    source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    if source.shape != target.shape or not np.isfinite(source).all():
+        raise ValueError(f"keypoints: expected {target.shape} finite numbers, got {source}.")
+    mean_x, mean_y = source.mean(0), target.mean(0)
+    x, y = source - mean_x, target - mean_y
+    variance = (x**2).sum(1).mean()
+    if variance == 0:
+        raise ValueError(f"keypoints: all of them lie in one place, {source[0]}.")
+    u, d, vt = np.linalg.svd(y.T @ x / len(x))
+    s = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])  # no mirroring
+    rotation = u @ np.diag(s) @ vt
+    scale = (d * s).sum() / variance
+    return np.column_stack([scale * rotation, mean_y - scale * rotation @ mean_x])

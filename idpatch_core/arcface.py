@@ -1,0 +1,231 @@
+"""IR-SE50, the face-recognition network whose embeddings drive ID-Patch.
+
+References: "ArcFace" (Deng et al., CVPR 2019); the names of the entries are those of facexlib's
+`recognition_arcface_ir_se50.pth` (facexlib/recognition/arcface_arch.py).
+"""
+
+import pickle
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .alignment import SIZE
+
+# Channels into and out of each block. The first block and all that change the number of channels
+# halve the picture.
+IR_SE50 = (
+    *[(64, 64)] * 3,
+    (64, 128),
+    *[(128, 128)] * 3,
+    (128, 256),
+    *[(256, 256)] * 13,
+    (256, 512),
+    *[(512, 512)] * 2,
+)
+SQUEEZE = 16  # of the channels, in the squeeze-and-excitation part
+RELEASED_FILE = "recognition_arcface_ir_se50.pth"
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Casts its tensors when they are kept elsewhere or in another dtype than the input's."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) if self.training else _normalise(self, input)
+
+
+class BatchNorm1d(nn.BatchNorm1d):
+    """Casts its tensors when they are kept elsewhere or in another dtype than the input's."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input) if self.training else _normalise(self, input)
+
+
+def _normalise(norm: nn.BatchNorm1d | nn.BatchNorm2d, x: Tensor) -> Tensor:
+    assert norm.running_mean is not None and norm.running_var is not None
+    mean, var = norm.running_mean.to(x), norm.running_var.to(x)
+    return F.batch_norm(x, mean, var, norm.weight.to(x), norm.bias.to(x), eps=norm.eps)
+
+
+class PReLU(nn.PReLU):
+    def forward(self, input: Tensor) -> Tensor:
+        return F.prelu(input, self.weight.to(input))
+
+
+class SqueezeExcitation(nn.Module):
+    def __init__(self, channels: int, operations: Any):
+        super().__init__()
+        squeezed = max(channels // SQUEEZE, 1)
+        self.fc1 = operations.Conv2d(channels, squeezed, 1, bias=False)
+        self.fc2 = operations.Conv2d(squeezed, channels, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = x.mean((2, 3), keepdim=True)  # (N, C, 1, 1)
+        scale = self.fc2(F.relu(self.fc1(scale)))  # (N, C, 1, 1)
+        return x * torch.sigmoid(scale)
+
+
+class Block(nn.Module):
+    def __init__(self, channels: int, out: int, stride: int, operations: Any):
+        super().__init__()
+        if channels == out:
+            self.shortcut_layer = nn.MaxPool2d(1, stride)
+        else:
+            self.shortcut_layer = nn.Sequential(
+                operations.Conv2d(channels, out, 1, stride, bias=False), BatchNorm2d(out)
+            )
+        self.res_layer = nn.Sequential(
+            BatchNorm2d(channels),
+            operations.Conv2d(channels, out, 3, 1, 1, bias=False),
+            PReLU(out),
+            operations.Conv2d(out, out, 3, stride, 1, bias=False),
+            BatchNorm2d(out),
+            SqueezeExcitation(out, operations),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.res_layer(x) + self.shortcut_layer(x)  # (N, out, H / stride, W / stride)
+
+
+class IRSE50(nn.Module):
+    """IR-SE50 or, with other blocks, a smaller network of its kind."""
+
+    def __init__(
+        self,
+        blocks: Sequence[tuple[int, int]] = IR_SE50,
+        width: int = 512,
+        operations: Any = nn,
+    ):
+        super().__init__()
+        first, last = blocks[0][0], blocks[-1][1]
+        strides = [2 if i == 0 or c != out else 1 for i, (c, out) in enumerate(blocks)]
+        side = SIZE
+        for stride in strides:
+            side = -(-side // stride)
+        self.input_layer = nn.Sequential(
+            operations.Conv2d(3, first, 3, 1, 1, bias=False), BatchNorm2d(first), PReLU(first)
+        )
+        self.body = nn.Sequential(
+            *[Block(*b, stride, operations) for b, stride in zip(blocks, strides, strict=True)]
+        )
+        self.output_layer = nn.Sequential(
+            BatchNorm2d(last),
+            nn.Dropout(0.4),
+            nn.Flatten(),
+            operations.Linear(last * side * side, width),
+            BatchNorm1d(width),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return embeddings (N, 512) of unit length of faces (N, 3, 112, 112), BGR in [-1, 1]."""
+        x = self.input_layer(x)  # (N, 64, 112, 112)
+        x = self.body(x)  # (N, 512, 7, 7)
+        x = self.output_layer(x)  # (N, 512)
+        return F.normalize(x, dim=-1)
+
+
+def embed(network: nn.Module, crops: Tensor) -> Tensor:
+    """Return the embeddings (N, 512) of unit length of aligned faces (N, 112, 112, 3) RGB.
+
+    The values of the crops are from 0 to 255, in uint8 or in the dtype to compute in.
+    """
+    x = crops if crops.is_floating_point() else crops.float()
+    x = x.flip(-1).permute(0, 3, 1, 2) / 127.5 - 1  # the network was trained on BGR
+    return network(x)
+
+
+def load_arcface(path: str | Path, operations: Any = nn) -> IRSE50:
+    """Load face recognition from a .pth or .safetensors file; sizes are read from its tensors.
+
+    `operations` is the namespace of the layers, ComfyUI's `comfy.ops` or torch.nn. The weights are
+    made float32, in which alone embeddings are exact to 1e-5. Raises ValueError if the file is
+    none, is cut off, wants to run code, or holds another model.
+    """
+    path = Path(path)
+    tensors = {name: t.float() if t.is_floating_point() else t for name, t in _read(path).items()}
+    try:
+        blocks, width = _sizes(tensors)
+    except (KeyError, IndexError):
+        blocks, width = IR_SE50, 512
+    with torch.device("meta"):
+        expected = IRSE50(blocks, width).state_dict()
+        network = IRSE50(blocks, width, operations)
+    _compare(path, tensors, expected)
+    network.load_state_dict(tensors, assign=True)
+    return network.eval().requires_grad_(False)
+
+
+def _sizes(tensors: Mapping[str, Tensor]) -> tuple[list[tuple[int, int]], int]:
+    blocks = []
+    while f"body.{len(blocks)}.res_layer.1.weight" in tensors:
+        shape = tensors[f"body.{len(blocks)}.res_layer.1.weight"].shape
+        blocks.append((shape[1], shape[0]))
+    if not blocks:
+        raise KeyError
+    return blocks, tensors["output_layer.3.weight"].shape[0]
+
+
+def _compare(path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    missing = [f"{name} is missing" for name in expected if name not in tensors]
+    unexpected = [f"{name} does not belong there" for name in tensors if name not in expected]
+    misshapen = [
+        f"{name} is {list(tensor.shape)} instead of {list(expected[name].shape)}"
+        for name, tensor in tensors.items()
+        if name in expected and tensor.shape != expected[name].shape
+    ]
+    kinds = [kind for kind in (missing, unexpected, misshapen) if kind]
+    if kinds:
+        rest = sum(map(len, kinds)) - len(kinds)
+        examples = [kind[0] for kind in kinds] + ([f"and {rest} more"] if rest else [])
+        raise ValueError(
+            f"recognition: {path.name} holds another model than IR-SE50 face recognition: "
+            f"{', '.join(examples)}. Use {RELEASED_FILE} of facexlib; the embeddings of other "
+            "networks mean nothing to ID-Patch."
+        )
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file without running any code in it."""
+    if not path.is_file():
+        raise ValueError(f"recognition: there is no file {path}.")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if not _is_pickle(path):
+            raise _unreadable(path, "it is no PyTorch file") from error
+        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        raise ValueError(
+            f"recognition: {path.name} was not opened, because that could run code"
+            f"{f' (it asks for {wanted[1]})' if wanted else ''}. Weights need none: do not trust "
+            f"this file, fetch {RELEASED_FILE} of facexlib."
+        ) from error
+    except Exception as error:
+        raise _unreadable(path, " ".join(str(error).split())[:150]) from error
+    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
+        raise ValueError(
+            f"recognition: {path.name} is no plain file of weights, it holds "
+            f"{type(tensors).__name__} of other things than tensors. Use {RELEASED_FILE} of "
+            "facexlib."
+        )
+    return tensors
+
+
+def _is_pickle(path: Path) -> bool:
+    """Tell by the first bytes: a pickle's, or those of the zip around one."""
+    with path.open("rb") as file:
+        return file.read(2) in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")
+
+
+def _unreadable(path: Path, reason: str) -> ValueError:
+    return ValueError(
+        f"recognition: {path.name} ({path.stat().st_size:,} bytes) is cut off or no file of "
+        f"weights{': ' * bool(reason)}{reason}. Fetch {RELEASED_FILE} of facexlib again."
+    )
