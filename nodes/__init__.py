@@ -5,11 +5,13 @@ from comfy_api.v0_0_2 import ComfyExtension, io
 from .conditioning import IDPatchApplyControlNet, IDPatchTokenInjector
 from .model import IDPatchBuilder, IDPatchLoadModel
 from .placer import IDPatchPlacer
+from .pose import IDPatchLoadPose
 from .sampler import IDPatchSampler
 
 NODES: list[type[io.ComfyNode]] = [
     IDPatchLoadModel,
     IDPatchBuilder,
+    IDPatchLoadPose,
     IDPatchPlacer,
     IDPatchTokenInjector,
     IDPatchApplyControlNet,
