@@ -43,7 +43,7 @@ OTHER_MODELS = (
 
 
 def read_id_patch(path: str | Path) -> tuple[State, State, dict[str, str]]:
-    """Read a file in either format; its content decides which, not its name.
+    """Read a file in either format.
 
     Returns the state dicts of the patch and the token projection, and the metadata. The tensors
     are mapped from the file, not copied: clone them if the file may change while they are in use.
@@ -78,6 +78,8 @@ def write_id_patch(
     path = Path(path)
     if path.suffix not in (".bin", ".safetensors"):
         raise ValueError(f"{path.name}: write to a name that ends in .safetensors or .bin")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.name}: there is no folder {path.parent}")
     architectures = check_projections(patch_state, prompt_state)
     states: dict[str, State] = {}
     for half, state in zip(HALVES, (patch_state, prompt_state), strict=True):
@@ -156,6 +158,8 @@ def _read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
     # PyTorch's oldest format, a tar, is left out on purpose: its reader was not always safe.
     if start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and start[1:2] <= b"\x05"):
+        if path.suffix == ".safetensors":  # PyTorch would go by the name
+            raise ValueError("this is a PyTorch file. Rename it to end in .bin.")
         return _read_pickle(path, mmap=start.startswith(b"PK")), {}
     if start[8:9] == b"{":
         (header,) = struct.unpack("<Q", start[:8])
