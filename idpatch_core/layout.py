@@ -197,18 +197,19 @@ class Found(NamedTuple):
 
 
 def assign_left_to_right(
-    found: Sequence[Found], names: Sequence[str], source: str
+    found: Sequence[Found], names: Sequence[str], source: str, noun: str = "place"
 ) -> tuple[list[Point], list[Found]]:
     """Give each person, in their order, one of the found places from left to right.
 
     Where more were found than there are people, the most prominent are used. Returns the points
-    and, left to right, what was not used. `source` says in errors where the places come from.
-    Raises a ValueError when too few were found.
+    and, left to right, what was not used. Raises a ValueError that names the input `source` and
+    what was looked for there, the `noun`, when too few were found.
     """
     if len(found) < len(names):
         raise ValueError(
-            f"{source}: {len(found)} found for {_people_named(names)}. Connect one that shows as "
-            "many people, place them by hand in placements, or choose another arrangement."
+            f"{source}: {_count(len(found), noun)} found for {_people_named(names)}. Connect one "
+            "that shows as many people, place them by hand in placements, or choose another "
+            "arrangement."
         )
     ranked = sorted(found, key=lambda one: -one.prominence)
 

@@ -1,7 +1,6 @@
 """Patch Placer: puts everybody's ID patch at their place in the condition image."""
 
 import hashlib
-import importlib.util
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..idpatch_core.canvas import Hint, compose
+from ..idpatch_core.face_detector import YuNet
 from ..idpatch_core.layout import (
     ARRANGEMENTS,
     Found,
@@ -31,6 +31,7 @@ from ..idpatch_core.skeleton import Frame, draw_openpose, find_head, read_pose_k
 from . import sockets
 
 AUTO, PLACEMENTS, POSE, FACES = "auto", "placements", "pose", "faces"
+ARRANGEMENT_CHOICES = [AUTO, PLACEMENTS, POSE, FACES, *ARRANGEMENTS]
 STEP = 8  # pixels of the picture along one side of a latent's pixel
 ASPECT_TOLERANCE = 0.02
 MAX_SIDE = 16384
@@ -101,17 +102,14 @@ def find_heads(people: np.ndarray) -> tuple[list[Found], list[str]]:
 
 def find_faces(base_image: Tensor, width: int, height: int) -> list[Found]:
     """Return the noses of the faces in an IMAGE, in output pixels."""
-    from ..idpatch_core.face_detector import YuNet
-
     picture = (base_image[0, ..., :3].clamp(0, 1) * 255).round().byte().cpu().numpy()
     if picture.shape[-1] == 1:
         picture = picture.repeat(3, axis=-1)
     scale = np.array([width / picture.shape[1], height / picture.shape[0]])
     found = []
     for face in YuNet().detect(np.ascontiguousarray(picture)):
-        x0, y0, x1, y1 = face.box
         x, y = face.keypoints[2] * scale
-        found.append(Found(Point(float(x), float(y)), face.score * (x1 - x0) * (y1 - y0)))
+        found.append(Found(Point(float(x), float(y)), face.score * face.area))
     return found
 
 
@@ -138,16 +136,21 @@ def place(
                 "everybody, or set arrangement to 'auto'."
             )
         return list(given), []
+    if arrangement not in (POSE, FACES):
+        raise ValueError(
+            f"arrangement: expected one of {', '.join(ARRANGEMENT_CHOICES)}, got {arrangement!r}."
+        )
     found, source = (poses, "pose_keypoint") if arrangement == POSE else (faces, "base_image")
     if found is None:
         raise ValueError(
             f"arrangement: '{arrangement}' needs {source}, which is not connected. Connect it or "
             "choose another arrangement."
         )
-    points, unused = assign_left_to_right(found, names, f"{source}: {arrangement}s")
+    noun = "pose" if arrangement == POSE else "face"
+    points, unused = assign_left_to_right(found, names, source, noun)
     warnings = [
-        f"{source}: {len(found)} found for {len(names)} people; the smallest or least certain, at "
-        f"{head.point.x:.0f}, {head.point.y:.0f}, was left out."
+        f"{source}: {len(found)} {noun}s found for {len(names)} people; the smallest or least "
+        f"certain, at {head.point.x:.0f}, {head.point.y:.0f}, was left out."
         for head in unused
     ]
     return [Placement(point) for point in points], warnings
@@ -248,7 +251,7 @@ class IDPatchPlacer(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "arrangement",
-                    options=[AUTO, PLACEMENTS, POSE, FACES, *ARRANGEMENTS],
+                    options=ARRANGEMENT_CHOICES,
                     default=AUTO,
                     optional=True,
                     tooltip="Where the places come from. auto: placements if there are any, "
@@ -310,11 +313,11 @@ class IDPatchPlacer(io.ComfyNode):
                 base = drawn.permute(2, 0, 1)[None].float() / 255
         if base_image is not None:
             base = read_base(base_image, width, height)
-            if arrangement == FACES or (
-                importlib.util.find_spec("cv2")
-                and (Path(__file__).parents[1] / "idpatch_core" / "face_detector.py").exists()
-            ):
+            try:
                 faces = find_faces(base_image, width, height)
+            except ImportError:  # without OpenCV the editor has no faces to snap to
+                if arrangement == FACES:
+                    raise
 
         given = parse_placements(placements, names) if arrangement in (AUTO, PLACEMENTS) else []
         people_placed, more = place(arrangement, given, poses, faces, names, width, height, size)

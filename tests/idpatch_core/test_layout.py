@@ -102,7 +102,10 @@ def test_people_without_a_patch_overlap_nobody():
 
 def test_people_are_assigned_from_left_to_right():
     found = [Found(Point(300, 5), 1.0), Found(Point(20, 90), 1.0)]
-    assert assign_left_to_right(found, TWO, "pose") == ([Point(20, 90), Point(300, 5)], [])
+    assert assign_left_to_right(found, TWO, "pose_keypoint", "pose") == (
+        [Point(20, 90), Point(300, 5)],
+        [],
+    )
 
 
 def test_the_least_prominent_is_left_out_and_shifts_nobody():
@@ -111,14 +114,14 @@ def test_the_least_prominent_is_left_out_and_shifts_nobody():
         Found(Point(300, 50), 70.0),
         Found(Point(5, 5), 2.0),
     )
-    points, unused = assign_left_to_right([spurious, right, left], TWO, "pose")
+    points, unused = assign_left_to_right([spurious, right, left], TWO, "pose_keypoint", "pose")
     assert points == [left.point, right.point]
     assert unused == [spurious]
 
 
 def test_too_few_places_name_the_people():
-    with pytest.raises(ValueError, match=r"poses: 1 found for 2 people \(Ann, Bob\)"):
-        assign_left_to_right([Found(Point(1, 1), 1.0)], TWO, "poses")
+    with pytest.raises(ValueError, match=r"base_image: 1 face found for 2 people \(Ann, Bob\)"):
+        assign_left_to_right([Found(Point(1, 1), 1.0)], TWO, "base_image", "face")
 
 
 @pytest.mark.parametrize("name", ARRANGEMENTS)

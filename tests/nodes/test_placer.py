@@ -149,7 +149,7 @@ def test_a_spurious_pose_shifts_nobody(comfy: Run):
     output = place(comfy, random_people(comfy, 2), 512, 512, pose_keypoint=frames)
     assert output.args[0].points == ((100, 100), (400, 120))
     (warning,) = report(output)["warnings"]
-    assert "3 found for 2 people; the smallest or least certain, at 20, 20" in warning
+    assert "3 poses found for 2 people; the smallest or least certain, at 20, 20" in warning
 
 
 def test_a_pose_without_a_head_is_named(comfy: Run):
@@ -164,6 +164,20 @@ def test_placements_win_over_poses(comfy: Run):
     output = place(comfy, random_people(comfy, 1), 512, 512, [(7, 8)], pose_keypoint=pose((99, 99)))
     assert output.args[0].points == ((7, 8),)
     assert report(output)["poses"] == [(99, 99)]
+
+
+def test_faces_in_the_base_picture_give_the_places_from_left_to_right(comfy: Run):
+    pytest.importorskip("cv2", reason="OpenCV is not installed")
+    crops = load_file(REFERENCE / "faces.safetensors")
+    base = torch.zeros(1, 300, 400, 3)
+    base[0, 20:132, 250:362] = crops["exp_man.jpg.crop_bgr"].flip(-1) / 255
+    base[0, 150:262, 30:142] = crops["exp_woman.jpg.crop_bgr"].flip(-1) / 255
+    output = place(comfy, random_people(comfy, 2), 800, 600, arrangement="faces", base_image=base)
+    left, right = output.args[0].points
+    nose = (56.0, 71.7)  # where alignment puts it in a crop
+    assert left == pytest.approx((2 * (30 + nose[0]), 2 * (150 + nose[1])), abs=12)
+    assert right == pytest.approx((2 * (250 + nose[0]), 2 * (20 + nose[1])), abs=12)
+    assert sorted(report(output)["faces"]) == [left, right]
 
 
 def test_the_first_of_several_frames_is_used(comfy: Run):
@@ -183,6 +197,7 @@ def test_base_of_another_size_is_resized_before_the_patches_are_added(comfy: Run
     assert image.shape == (1, 3, 200, 264)
     assert torch.equal(image[0, :, 128:192, 100:164], patches[0])
     assert torch.allclose(image[0, :, 50, 50], torch.tensor([1.0, 0.0, 0.0]), atol=1e-5)
+    assert image[0, :, :, :100].min() >= 0 and image[0, :, :, :100].max() <= 1  # no overshoot
 
 
 def test_report_for_the_editor(comfy: Run):
@@ -224,8 +239,14 @@ def test_a_person_off_the_canvas_and_without_a_crop(comfy: Run):
         ((512, 512), {"placements": "[null]"}, r"1 place for 2 people \(p1, p2\)"),
         ((512, 512), {"arrangement": "placements"}, "placements: it is empty"),
         ((512, 512), {"arrangement": "pose"}, "'pose' needs pose_keypoint, which is not connected"),
+        ((512, 512), {"arrangement": "heap"}, "expected one of auto, .* got 'heap'"),
         ((512, 512), {"arrangement": "faces"}, "'faces' needs base_image, which is not connected"),
-        ((512, 512), {"pose_keypoint": pose((9, 9))}, r"pose_keypoint: .* 1 found for 2 people"),
+        ((512, 512), {"pose_keypoint": pose((9, 9))}, r"pose_keypoint: 1 pose found for 2 people"),
+        (
+            (512, 512),
+            {"arrangement": "faces", "base_image": torch.zeros(1, 512, 512, 3)},
+            r"base_image: 0 faces found for 2 people",
+        ),
         ((512, 256), {"pose_keypoint": pose((9, 9), (40, 9))}, "pose_keypoint: it is 512x512"),
         ((512, 512), {"pose_keypoint": 3}, "pose_keypoint: expected a list of frames, got int"),
         ((512, 512), {"base_image": torch.zeros(2, 512, 512, 3)}, "got a batch of 2"),
