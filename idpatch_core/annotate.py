@@ -1,5 +1,6 @@
 """Draws a verdict into its picture: a box, name, score and tick or cross for each person."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -20,21 +21,22 @@ def annotate(image: np.ndarray, verdict: Verdict) -> None:
     annotate_record(image, to_json(verdict))
 
 
-def annotate_record(image: np.ndarray, verdict: dict[str, Any]) -> None:
-    """Draw a verdict as `verify.to_json` returns it."""
+def annotate_record(image: np.ndarray, verdict: dict[str, Any], scale: float = 1.0) -> None:
+    """Draw a verdict as `verify.to_json` returns it, into its picture `scale` times as large."""
     height, width = image.shape[:2]
-    size = int(np.clip(min(height, width) / 45, 11, 40))
+    size = int(np.clip((height + width) / 90, 11, 40))
     full = 1.0 if np.issubdtype(image.dtype, np.floating) else 255.0
     for index, face in enumerate(verdict["faces"]):
         if index not in verdict["at_place"]:
-            _box(image, face["box"], GREY, full, max(1, size // 10))
+            _box(image, [scale * v for v in face["box"]], GREY, full, max(1, size // 10))
     for number, person in enumerate(verdict["people"], start=1):
         if person["place"] is None:
             continue
         colour = GREEN if person["right"] else RED
-        box = person["box"]
-        if box is None:
-            x, y = person["place"]
+        if person["box"] is not None:
+            box = [scale * value for value in person["box"]]
+        else:
+            x, y = (scale * value for value in person["place"])
             box = (x - 1.5 * size, y - 1.5 * size, x + 1.5 * size, y + 1.5 * size)
         _box(image, box, colour, full, max(2, size // 6))
         score = "no face" if person["similarity"] is None else f"{person['similarity']:.2f}"
@@ -51,7 +53,7 @@ def _printable(name: str, number: int) -> str:
 
 
 def _box(
-    image: np.ndarray, box: tuple[float, ...], colour: tuple[int, ...], full: float, line: int
+    image: np.ndarray, box: Sequence[float], colour: tuple[int, ...], full: float, line: int
 ) -> None:
     height, width = image.shape[:2]
     x0, x1 = np.clip([box[0], box[2]], 0, width).astype(int)

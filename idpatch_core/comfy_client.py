@@ -129,13 +129,18 @@ class ComfyClient:
     def fetch(self, file: File) -> bytes:
         return self._await(self._request("GET", "/view", params=file._asdict()))
 
-    def queue(self, prompt: Prompt, workflow: dict[str, Any] | None = None) -> str:
+    def queue(
+        self, prompt: Prompt, workflow: dict[str, Any] | None = None, prompt_id: str = ""
+    ) -> str:
         """Queue a prompt and return its id; `workflow`, the graph in UI form, goes into its PNGs.
 
+        With a `prompt_id`, a UUID of the caller's, the prompt can be found again after a crash.
         Raises NodeError if a node refuses its inputs.
         """
         self._connect()  # before queueing, or the first events would be lost
-        body = {"prompt": prompt, "client_id": self.id}
+        body: dict[str, Any] = {"prompt": prompt, "client_id": self.id}
+        if prompt_id:
+            body["prompt_id"] = prompt_id
         if workflow is not None:
             body["extra_data"] = {"extra_pnginfo": {"workflow": workflow}}
         answer = self._json("POST", "/prompt", json=body, accept=(200, 400))
@@ -210,6 +215,15 @@ class ComfyClient:
     def history(self, prompt_id: str) -> dict[str, Any] | None:
         """Return the server's record of a finished prompt, or None while it waits or runs."""
         return self._get(f"/history/{prompt_id}").get(prompt_id)
+
+    def is_queued(self, prompt_id: str) -> bool:
+        """Tell whether a prompt waits or runs."""
+        queued = self._get("/queue")
+        return any(entry[1] == prompt_id for entries in queued.values() for entry in entries)
+
+    def forget(self, prompt_id: str) -> None:
+        """Delete the server's record of a finished prompt."""
+        self._await(self._request("POST", "/history", json={"delete": [prompt_id]}))
 
     def result(self, prompt_id: str, prompt: Prompt) -> Result:
         """Return what a finished prompt made; raises NodeError or Interrupted if it failed."""

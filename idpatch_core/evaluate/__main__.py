@@ -44,7 +44,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         help="score with the IR-SE50 that conditions instead; this flatters and is marked so",
     )
-    parser.add_argument("--detector", default=YUNET, help="YuNet, or the folder of an insightface pack")
+    parser.add_argument(
+        "--detector", default=YUNET, help="YuNet, or the folder of an insightface pack"
+    )
     parser.add_argument("--threshold", type=float, help="cosine from which faces are one person")
     parser.add_argument("--clip", help="folder of a CLIP model: adds the similarity to the prompt")
     parser.add_argument("--inception", type=Path, help="InceptionV3 weights: adds the FID")
@@ -170,7 +172,7 @@ def write(
         "",
         table.to_text(by_people, table.PAPER),
         "",
-        table.to_text(rows, table.MORE),
+        table.to_text(rows, table.measured(rows, table.MORE)),
         "",
         f"Scored by {settings['scorer']}, one person from {threshold:.3f} on; faces found by "
         f"{settings['detector']}. [95 % bootstrap interval over pictures, seed {options.seed}]",

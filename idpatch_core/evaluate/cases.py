@@ -164,7 +164,7 @@ def _from_pose(
     size = size or (frame.width, frame.height)
     names = [person.name for person in people]
     heads = [head for body in frame.scaled_to(*size) if (head := find_head(body))]
-    points, _ = assign_left_to_right(heads, names, "pose")
+    points, _ = assign_left_to_right(heads, names, "pose", "head")
     placed = zip(people, points, strict=True)
     return tuple(person._replace(point=point) for person, point in placed), size
 

@@ -13,7 +13,7 @@ from PIL import Image
 from .. import metrics
 from ..annotate import annotate_record
 from .scoring import Trouble, read_picture, scene_of
-from .table import MORE, PAPER, Row, show
+from .table import MORE, PAPER, Row, measured, show
 
 GALLERY = 24  # pictures
 WIDTH = 560  # pixels of a picture in the gallery
@@ -55,8 +55,8 @@ def render(
         settings=settings,
         seed=seed,
         notices=notices,
-        paper=[c for c in PAPER if any(c.metric in row.cells for row in rows)],
-        more=[c for c in MORE if any(c.metric in row.cells for row in rows)],
+        paper=measured(rows, PAPER),
+        more=measured(rows, MORE),
         show=show,
         plots=plots,
         gallery=_gallery(records),
@@ -78,16 +78,18 @@ def _gallery(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     items = []
     for *_, record in ranked[:GALLERY]:
         try:
-            picture = read_picture(Path(record["result"])).copy()
+            picture = Image.fromarray(read_picture(Path(record["result"])))
         except Trouble:
             continue  # it was there when it was scored; the scores stay valid
         people = record["verdict"]["people"]
-        annotate_record(picture, record["verdict"])
+        scale = 2 * WIDTH / picture.width  # so that small pictures have room for the labels
+        annotated = np.array(picture.resize((2 * WIDTH, round(picture.height * scale))))
+        annotate_record(annotated, record["verdict"], scale)
         items.append(
             {
                 "id": record["id"],
                 "system": record["system"],
-                "picture": _inline(picture, WIDTH),
+                "picture": _inline(annotated, WIDTH),
                 "right": sum(person["right"] for person in people),
                 "places": sum(record["placed"]),
                 "swaps": "; ".join(" and ".join(g) for g in record["verdict"]["swaps"]),
@@ -163,7 +165,7 @@ def _svg(figure: Any) -> str:
 def _by_people(
     rows: Sequence[Row], systems: Sequence[str] | dict[str, Any], metric: str, title: str
 ) -> str:
-    figure, axes = _figure(4.6, 3.2)
+    figure, axes = _figure(3.8, 2.8)
     numbers = sorted({row.people for row in rows if row.people and metric in row.cells})
     for index, system in enumerate(systems):
         some = [r for r in rows if r.system == system and r.people and metric in r.cells]
@@ -231,7 +233,7 @@ def _map(system: str, records: Sequence[dict[str, Any]]) -> str:
         "wrong": (RED, "x", 36, 0.9),
         "no face": ("#e08a00", "s", 26, 0.9),
     }
-    figure, axes = _figure(4.6, 4.2)
+    figure, axes = _figure(4.4, 4.0)
     points: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
     for record in records:
         if "verdict" not in record:
@@ -255,7 +257,7 @@ def _map(system: str, records: Sequence[dict[str, Any]]) -> str:
 
 def _sides(system: str, records: Sequence[dict[str, Any]]) -> str:
     """Accuracy by rank from the left, for each number of people."""
-    figure, axes = _figure(4.6, 3.6)
+    figure, axes = _figure(4.6, 3.4)
     numbers = sorted({sum(record["placed"]) for record in records})
     for index, people in enumerate(numbers):
         right = np.zeros(people)

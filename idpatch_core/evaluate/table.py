@@ -95,6 +95,11 @@ def _cells(tallies: list[dict[str, Tally]], seed: int) -> dict[str, Cell]:
     return cells
 
 
+def measured(rows: Sequence[Row], columns: Sequence[Column]) -> list[Column]:
+    """Return the columns that something was measured for."""
+    return [column for column in columns if any(column.metric in row.cells for row in rows)]
+
+
 def to_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     """Return rows as an aligned table; columns that nothing was measured for show a dash."""
     head = [

@@ -153,13 +153,14 @@ def run_on_ray(
     """
     try:
         import ray
+        from ray.exceptions import RayActorError
     except ImportError:
         raise ValueError("--ray needs Ray: pip install ray") from None
     started = not ray.is_initialized()
     if started:
         ray.init(include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
     try:
-        remote = ray.remote(max_restarts=2, max_task_retries=0)(RayWorker)
+        remote: Any = ray.remote(max_restarts=2, max_task_retries=0)(RayWorker)
         if comfyui:
             names = [f"worker {number}" for number in range(workers)]
             actors = {
@@ -188,7 +189,7 @@ def run_on_ray(
             name, job = running.pop(ready)
             try:
                 outcome = ray.get(ready)
-            except ray.exceptions.RayActorError as error:
+            except RayActorError as error:
                 outcome = (job, str(error))
             if isinstance(outcome, Outcome):
                 failures[name] = 0

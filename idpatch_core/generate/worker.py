@@ -102,8 +102,9 @@ class Worker:
             if client.history(job.prompt_id) is not None:
                 try:
                     return client.result(job.prompt_id, graph)
-                except ComfyError:
-                    return None  # it failed or was cancelled then: a new try
+                except ComfyError:  # it failed or was cancelled then: a new try
+                    client.forget(job.prompt_id)
+                    return None
             if not client.is_queued(job.prompt_id):
                 # It may have ended between the two questions.
                 if client.history(job.prompt_id) is None:
