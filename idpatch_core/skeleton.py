@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .face_detector import import_cv2
 from .layout import LARGEST, Found, Point
 
 NOSE, NECK = 0, 1
@@ -25,14 +26,11 @@ LIMBS = [
     *[(1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10)],
     *[(1, 11), (11, 12), (12, 13), (1, 0), (0, 14), (14, 16), (0, 15), (15, 17)],
 ]
-COLOURS = np.array(
-    [
-        *[[255, 0, 0], [255, 85, 0], [255, 170, 0], [255, 255, 0], [170, 255, 0], [85, 255, 0]],
-        *[[0, 255, 0], [0, 255, 85], [0, 255, 170], [0, 255, 255], [0, 170, 255], [0, 85, 255]],
-        *[[0, 0, 255], [85, 0, 255], [170, 0, 255], [255, 0, 255], [255, 0, 170], [255, 0, 85]],
-    ],
-    dtype=np.uint8,
-)
+COLOURS = [
+    *[[255, 0, 0], [255, 85, 0], [255, 170, 0], [255, 255, 0], [170, 255, 0], [85, 255, 0]],
+    *[[0, 255, 0], [0, 255, 85], [0, 255, 170], [0, 255, 255], [0, 170, 255], [0, 85, 255]],
+    *[[0, 0, 255], [85, 0, 255], [170, 0, 255], [255, 0, 255], [255, 0, 170], [255, 0, 85]],
+]
 # For each OpenPose keypoint the COCO one; 17 stands for the neck, which COCO lacks.
 COCO_ORDER = [0, 17, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]
 
@@ -168,77 +166,26 @@ def draw_openpose(people: np.ndarray, width: int, height: int) -> np.ndarray:
     """Draw OpenPose-18 people (N, 18, 3) on black, exactly as ID-Patch was trained to see them.
 
     Returns (height, width, 3) uint8 RGB. A keypoint is drawn only as an end of a limb. Source:
-    `utils/draw_condition.py` of the reference, there with OpenCV.
+    `utils/draw_condition.py` of the reference.
     """
+    cv2 = import_cv2()
     picture = np.zeros((height, width, 3), dtype=np.uint8)
     for person in people:
         visible = person[:, 2] > VISIBLE
         ends = {end for limb in LIMBS if visible[list(limb)].all() for end in limb}
         for keypoint in sorted(ends):
-            x, y = person[keypoint, :2].astype(int)
-            _fill(picture, y - RADIUS, _CIRCLE + x, COLOURS[keypoint])
+            x, y = map(int, person[keypoint, :2])
+            cv2.circle(picture, (x, y), RADIUS, COLOURS[keypoint], cv2.FILLED)
     sticks = picture.copy()
     for person in people:
         for colour, (a, b) in zip(COLOURS, LIMBS, strict=False):
             if min(person[[a, b], 2]) > VISIBLE:
-                _fill(sticks, *_stick(person[a, :2], person[b, :2]), colour)
-    mixed = picture * np.float32(1 - STICKS_SHARE) + sticks * np.float32(STICKS_SHARE)
-    return np.rint(mixed).astype(np.uint8)
+                cv2.fillConvexPoly(sticks, _stick(cv2, person[a, :2], person[b, :2]), colour)
+    return cv2.addWeighted(picture, 1 - STICKS_SHARE, sticks, STICKS_SHARE, 0)
 
 
-# First and last pixel of each row of OpenCV's filled circle of radius 4, around 0.
-_CIRCLE = np.array([[-w, w] for w in (0, 2, 3, 3, 4, 3, 3, 2, 0)])
-
-
-def _stick(a: np.ndarray, b: np.ndarray) -> tuple[int, np.ndarray]:
-    """Return the first row, and the first and last pixel of each row, of an ellipse from a to b.
-
-    It is OpenCV's `ellipse2Poly` in steps of one degree, with every side drawn as a line.
-    """
-    centre = ((a + b) / 2).astype(int)
-    axes = np.array([int(math.dist(a, b) / 2), STICK_WIDTH])
-    turn = np.deg2rad(int(math.degrees(math.atan2(*(a - b)[::-1]))))
-    step = np.deg2rad(np.arange(361))
-    along, across = axes[0] * np.cos(step), axes[1] * np.sin(step)
-    corners = np.rint(
-        np.stack(
-            [
-                centre[0] + along * np.cos(turn) - across * np.sin(turn),
-                centre[1] + along * np.sin(turn) + across * np.cos(turn),
-            ],
-            axis=1,
-        )
-    ).astype(int)
-
-    first, last, y = _sides(corners[:-1], corners[1:])
-    top = y.min()
-    spans = np.tile([[np.iinfo(int).max, np.iinfo(int).min]], (y.max() - top + 1, 1))
-    np.minimum.at(spans[:, 0], y - top, first)
-    np.maximum.at(spans[:, 1], y - top, last)
-    return int(top), spans
-
-
-def _sides(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the pixels of a polygon's sides between whole points (N, 2): x, x or x + 1, and y.
-
-    Where a side passes halfway between two pixels, OpenCV draws the left one as a line and the
-    right one while it fills.
-    """
-    swap = start[:, :1] > end[:, :1]
-    start, end = np.where(swap, end, start), np.where(swap, start, end)
-    lengths = np.abs(end - start).max(axis=1)
-    repeats = lengths + 1
-    step = np.concatenate([np.arange(count) for count in repeats])
-    share = step / np.repeat(np.maximum(lengths, 1), repeats)
-    right, down = (np.repeat(end - start, repeats, axis=0) * share[:, None]).T
-    x, y = np.repeat(start, repeats, axis=0).T
-    down = np.sign(down) * np.ceil(np.abs(down) - 0.5)
-    first, last = np.ceil(right - 0.5), np.floor(right + 0.5)
-    return x + first.astype(int), x + last.astype(int), y + down.astype(int)
-
-
-def _fill(picture: np.ndarray, top: int, spans: np.ndarray, colour: np.ndarray) -> None:
-    height, width = picture.shape[:2]
-    for y, (first, last) in enumerate(spans, start=int(top)):
-        if 0 <= y < height and last >= 0 and first < width:
-            picture[y, max(first, 0) : last + 1] = colour
+def _stick(cv2: Any, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the corners of an ellipse from a to b."""
+    x, y = map(int, (a + b) / 2)
+    angle = int(math.degrees(math.atan2(*(a - b)[::-1])))
+    return cv2.ellipse2Poly((x, y), (int(math.dist(a, b) / 2), STICK_WIDTH), angle, 0, 360, 1)
