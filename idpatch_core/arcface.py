@@ -135,7 +135,10 @@ def embed(network: nn.Module, crops: Tensor) -> Tensor:
     """
     x = crops if crops.is_floating_point() else crops.float()
     x = x.flip(-1).permute(0, 3, 1, 2) / 127.5 - 1  # the network was trained on BGR
-    return network(x)
+    cudnn = torch.backends.cudnn
+    # By default cuDNN rounds float32 to TF32, which shows in the third digit of an embedding.
+    with cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=True, allow_tf32=False):
+        return network(x)
 
 
 def load_arcface(path: str | Path, operations: Any = nn) -> IRSE50:
@@ -146,7 +149,11 @@ def load_arcface(path: str | Path, operations: Any = nn) -> IRSE50:
     none, is cut off, wants to run code, or holds another model.
     """
     path = Path(path)
-    tensors = {name: t.float() if t.is_floating_point() else t for name, t in _read(path).items()}
+    # Memory of their own, because the file may be replaced while it is in use.
+    tensors = {
+        name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
+        for name, tensor in _read(path).items()
+    }
     try:
         blocks, width = _sizes(tensors)
     except (KeyError, IndexError):

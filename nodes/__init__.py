@@ -3,12 +3,22 @@
 from comfy_api.v0_0_2 import ComfyExtension, io
 
 from .conditioning import IDPatchApplyControlNet, IDPatchTokenInjector
+from .faces import (
+    IDPatchFaceEncoder,
+    IDPatchLoadFaceModel,
+    IDPatchLoadIdentities,
+    IDPatchSaveIdentities,
+)
 from .model import IDPatchBuilder, IDPatchLoadModel
 from .placer import IDPatchPlacer
 from .pose import IDPatchLoadPose
 from .sampler import IDPatchSampler
 
 NODES: list[type[io.ComfyNode]] = [
+    IDPatchLoadFaceModel,
+    IDPatchFaceEncoder,
+    IDPatchSaveIdentities,
+    IDPatchLoadIdentities,
     IDPatchLoadModel,
     IDPatchBuilder,
     IDPatchLoadPose,
