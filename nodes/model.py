@@ -46,8 +46,8 @@ def load_id_patch(path: Path, dtype: torch.dtype | None = None) -> IDPatchModel:
 
 
 def _build(half: str, state: State, dtype: torch.dtype | None) -> Projection:
-    # Memory of their own, because the file may be replaced while it is in use; and ordinary
-    # tensors, because ComfyUI moves weights outside inference mode as well.
+    # Memory of their own, because the file may be overwritten while it is in use; and outside
+    # inference mode, so that `manage` need not copy them once more.
     with torch.inference_mode(False):
         state = {
             name: tensor.to(dtype or tensor.dtype, copy=True) for name, tensor in state.items()

@@ -18,13 +18,30 @@ def manage(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
     cast layer by layer. A parameter of the network's own, outside such a layer, stays where it is
     when only a part is loaded: its forward must cast it to its input.
     """
+    network.eval().requires_grad_(False)
+    _make_ordinary(network)
     # Newer cores choose here, once they have started, a patcher that streams weights.
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     return patcher(
-        network.eval().requires_grad_(False),
+        network,
         load_device=comfy.model_management.get_torch_device(),
         offload_device=comfy.model_management.unet_offload_device(),
     )
+
+
+def _make_ordinary(network: nn.Module) -> None:
+    """Replace inference tensors: moved outside inference mode once, they cannot be used again.
+
+    Nodes load in inference mode; ComfyUI unloads outside it when asked to free memory.
+    """
+    with torch.inference_mode(False):
+        for module in network.modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                if parameter.is_inference():
+                    setattr(module, name, nn.Parameter(parameter.clone(), requires_grad=False))
+            for name, buffer in module.named_buffers(recurse=False):
+                if buffer.is_inference():
+                    setattr(module, name, buffer.clone())
 
 
 def run(

@@ -1,0 +1,183 @@
+import asyncio
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from projection_states import EMBEDDING, small_halves, small_mlp
+from safetensors.torch import load_file
+from torch.nn.functional import normalize
+
+from idpatch_core.checkpoint import write_id_patch
+from idpatch_core.identity import Identity
+from idpatch_core.projection import build_projection, project
+
+REFERENCE = Path(__file__).parents[1] / "data" / "reference"
+
+
+@pytest.fixture
+def models(comfy, tmp_path):
+    """A folder that models/idpatch is searched in, empty."""
+    import folder_paths
+
+    places = folder_paths.folder_names_and_paths["idpatch"][0]
+    places.insert(0, str(tmp_path))
+    folder_paths.filename_list_cache.pop("idpatch", None)
+    yield tmp_path
+    places.remove(str(tmp_path))
+    folder_paths.filename_list_cache.pop("idpatch", None)
+
+
+@pytest.fixture
+def small(models):
+    write_id_patch(models / "small.safetensors", *small_halves())
+    return models / "small.safetensors"
+
+
+@torch.inference_mode()
+def load(comfy, name, weight_dtype="default"):
+    return comfy.nodes.model.IDPatchLoadModel.execute(name, weight_dtype).args[0]
+
+
+@torch.inference_mode()
+def build(comfy, model, identities):
+    return comfy.nodes.model.IDPatchBuilder.execute(model, identities).args[0]
+
+
+def people(count, width=EMBEDDING):
+    embeddings = torch.randn(count, width, generator=torch.Generator().manual_seed(count))
+    return [Identity(f"P{i}", e) for i, e in enumerate(normalize(embeddings, dim=-1))]
+
+
+@pytest.mark.parametrize("weight_dtype", ["default", "fp32", "fp16"])
+@pytest.mark.parametrize("name", ["case0", "case1"])
+def test_the_nodes_give_the_reference_s_patches_and_tokens(comfy, models, name, weight_dtype):
+    case = load_file(REFERENCE / f"{name}.safetensors")
+    shutil.copy(REFERENCE / "id-patch.bin", models)
+    identities = [Identity(str(i), embedding) for i, embedding in enumerate(case["face_embeds"])]
+    out = build(comfy, load(comfy, "id-patch.bin", weight_dtype), identities)
+    torch.testing.assert_close(out.patches, case["patches"], rtol=0, atol=1e-5)
+    for tokens, expected in (
+        (out.tokens, case["id_tokens"]),
+        (out.zero_tokens, case["negative_id_tokens"]),
+    ):
+        assert (tokens.dtype, tokens.device.type) == (torch.float32, "cpu")
+        torch.testing.assert_close(tokens.flatten(0, 1), expected[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", range(1, 11))
+def test_people_keep_their_order_names_and_crops(comfy, small, count):
+    identities = people(count)
+    identities[-1] = identities[-1]._replace(crop=torch.ones(112, 112, 3, dtype=torch.uint8))
+    out = build(comfy, load(comfy, "small.safetensors"), identities)
+    halves = [build_projection(state) for state in small_halves()]
+    for i, identity in enumerate(identities):
+        with torch.no_grad():
+            patches, tokens, _ = project(*halves, identity.embedding.unsqueeze(0))
+        torch.testing.assert_close(out.patches[i], patches[0], rtol=0, atol=1e-5)
+        torch.testing.assert_close(out.tokens[i], tokens[0], rtol=0, atol=1e-5)
+    assert out.names == tuple(f"P{i}" for i in range(count))
+    assert [crop is None for crop in out.crops] == [True] * (count - 1) + [False]
+
+
+def test_mlp_projections_drive_the_nodes(comfy, models):
+    write_id_patch(models / "mlp.safetensors", small_mlp(3, 256), small_mlp(7, 20))
+    out = build(comfy, load(comfy, "mlp.safetensors"), people(2))
+    assert out.patches.shape == (2, 3, 16, 16)
+    assert out.tokens.shape == out.zero_tokens.shape == (2, 7, 20)
+
+
+@pytest.mark.parametrize(
+    ("weight_dtype", "dtype"),
+    [("default", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)],
+)
+def test_weights_are_kept_in_the_chosen_dtype(comfy, small, weight_dtype, dtype):
+    model = load(comfy, "small.safetensors", weight_dtype)
+    for patcher in (model.patch_proj, model.prompt_proj):
+        assert {parameter.dtype for parameter in patcher.model.parameters()} == {dtype}
+
+
+def test_a_file_that_is_overwritten_while_loaded_changes_nothing(comfy, small):
+    model = load(comfy, "small.safetensors")
+    before = build(comfy, model, people(2))
+    with small.open("r+b") as file:
+        file.write(b"\0" * small.stat().st_size)
+    assert torch.equal(build(comfy, model, people(2)).tokens, before.tokens)
+
+
+def test_a_changed_file_is_loaded_again(comfy, small):
+    fingerprint = comfy.nodes.model.IDPatchLoadModel.fingerprint_inputs
+    before = fingerprint("small.safetensors", "default")
+    assert before == fingerprint("small.safetensors", "default")
+    assert before != fingerprint("small.safetensors", "fp16")
+    os.utime(small, (1, 1))
+    assert before != fingerprint("small.safetensors", "default")
+    assert fingerprint("none.bin", "default") == ""
+
+
+def test_errors_of_the_file_name_the_input_and_the_file(comfy, models):
+    shutil.copy(REFERENCE / "controlnet.safetensors", models / "cn.safetensors")
+    with pytest.raises(ValueError, match=r"^model_name: cn\.safetensors: it looks like a ControlN"):
+        load(comfy, "cn.safetensors")
+
+
+def test_weights_that_do_not_fit_in_half_precision_say_so(comfy, models):
+    patch_state, prompt_state = small_halves()
+    prompt_state["latents"] = prompt_state["latents"] + 1e6
+    write_id_patch(models / "large.bin", patch_state, prompt_state)
+    load(comfy, "large.bin", "bf16")
+    with pytest.raises(ValueError, match=r"prompt_proj\.latents .* not finite in float16"):
+        load(comfy, "large.bin", "fp16")
+
+
+def test_comfyui_refuses_a_missing_model_with_what_to_do(comfy, models, monkeypatch):
+    import execution
+
+    import nodes
+
+    node = comfy.nodes.model.IDPatchLoadModel
+    monkeypatch.setitem(nodes.NODE_CLASS_MAPPINGS, "IDPatchLoadModel", node)
+    inputs = {"model_name": "id-patch.bin", "weight_dtype": "default"}
+    prompt = {"1": {"class_type": "IDPatchLoadModel", "inputs": inputs}}
+    valid, errors, _ = asyncio.run(execution.validate_inputs("0", prompt, "1", {}))
+    assert not valid
+    assert "Fetch id-patch.bin from https://huggingface.co/ByteDance" in errors[0]["details"]
+    shutil.copy(REFERENCE / "id-patch.bin", models)
+    assert asyncio.run(execution.validate_inputs("0", prompt, "1", {}))[0]
+
+
+def test_files_are_offered_as_they_appear(comfy, models):
+    def offered():
+        inputs = comfy.nodes.model.IDPatchLoadModel.INPUT_TYPES()["required"]
+        return inputs["model_name"][1]["options"]
+
+    assert offered() == ["id-patch.bin"]
+    write_id_patch(models / "own.safetensors", *small_halves())
+    assert offered() == ["own.safetensors"]
+
+
+def test_nobody_is_an_error(comfy, small):
+    with pytest.raises(ValueError, match=r"^identities: there is nobody in it"):
+        build(comfy, load(comfy, "small.safetensors"), [])
+
+
+@pytest.mark.parametrize(
+    ("embedding", "message"),
+    [
+        (torch.ones(512) / 512**0.5, r"shape \(512,\), this ID-Patch model takes 24"),
+        (torch.ones(1, EMBEDDING), r"shape \(1, 24\)"),
+        (torch.full((EMBEDDING,), float("nan")), "NaN or infinity"),
+        (torch.ones(EMBEDDING), r"of length 4\.899, expected 1"),
+        (torch.zeros(EMBEDDING), "of length 0, expected 1"),
+    ],
+)
+def test_a_wrong_face_feature_names_the_person(comfy, small, embedding, message):
+    identities = [*people(1), Identity("Ann", embedding)]
+    with pytest.raises(ValueError, match=rf"^identities: person 2 \(Ann\) .*{message}"):
+        build(comfy, load(comfy, "small.safetensors"), identities)
+
+
+def test_a_face_feature_in_half_precision_is_long_enough(comfy, small):
+    identities = [person._replace(embedding=person.embedding.half()) for person in people(3)]
+    assert len(build(comfy, load(comfy, "small.safetensors"), identities).patches) == 3
