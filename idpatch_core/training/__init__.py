@@ -1,0 +1,1 @@
+"""Trains ID-Patch: on one's own pictures and base model, from one CPU to many machines."""

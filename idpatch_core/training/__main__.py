@@ -1,0 +1,31 @@
+"""Trains ID-Patch.
+
+    accelerate launch -m idpatch_core.training CONFIG [section.setting=value …]
+"""
+
+import argparse
+import sys
+
+from .config import load_config
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="accelerate launch -m idpatch_core.training", description="Trains ID-Patch."
+    )
+    parser.add_argument("config", help="a .toml, .yaml or .json file; see recipes/")
+    parser.add_argument("changes", nargs="*", metavar="section.setting=value")
+    options = parser.parse_args(arguments)
+    try:
+        config = load_config(options.config, options.changes)
+        from .trainer import train
+
+        train(config)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

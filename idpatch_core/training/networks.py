@@ -1,0 +1,210 @@
+"""The networks of a training run: what learns in one module, what only judges beside it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..arcface import embed, load_arcface
+from ..canvas import compose
+from ..checkpoint import read_id_patch
+from ..layout import Point
+from ..projection import MLPProjection, Resampler, build_projection
+from .alignment import align_faces
+from .config import Config, Projection
+from .detector import Candidates, TorchYuNet
+
+PROJECTIONS = ("patch_proj", "prompt_proj")
+CELL = 8  # pixels of a latent cell
+
+
+class Condition(NamedTuple):
+    """What the networks are shown of B pictures beside the latents.
+
+    `text` (B, N, D), `pooled`, `time_ids`, `base` (B, 3, H, W), `points` (B, F, 2) in pixels,
+    `token_embeddings` and `patch_embeddings` (B, F, 512), `patch_keep` (B) 1 or 0.
+    """
+
+    text: Tensor
+    pooled: Tensor
+    time_ids: Tensor
+    base: Tensor
+    points: Tensor
+    token_embeddings: Tensor
+    patch_embeddings: Tensor
+    patch_keep: Tensor
+
+
+class Networks(nn.Module):
+    """UNet, ControlNet and both projections; their parameters' names begin with these names."""
+
+    def __init__(self, unet: Any, controlnet: Any, patch_proj: Any, prompt_proj: Any):
+        super().__init__()
+        self.unet, self.controlnet = unet, controlnet
+        self.patch_proj, self.prompt_proj = patch_proj, prompt_proj
+
+    def forward(
+        self, noisy: Tensor, timesteps: Tensor, shown: Condition, strength: float = 1.0
+    ) -> Tensor:
+        """Return the UNet's prediction (B, C, H/8, W/8) with tokens and patches shown."""
+        hint = self.hint(shown)
+        text = torch.cat([shown.text, self.tokens(shown.token_embeddings, shown)], dim=1)
+        return self.denoise(noisy, timesteps, text, shown, hint, strength)
+
+    def tokens(self, embeddings: Tensor, shown: Condition) -> Tensor:
+        """Return the ID tokens (B, F * T, D) of face features (B, F, 512)."""
+        tokens = self.prompt_proj(embeddings.flatten(0, 1).unsqueeze(1))  # (B * F, T, D)
+        return tokens.reshape(len(embeddings), -1, tokens.shape[-1]).to(shown.text.dtype)
+
+    def hint(self, shown: Condition) -> Tensor:
+        """Return the condition images (B, 3, H, W), composed as at inference."""
+        patches = self.patch_proj(shown.patch_embeddings.flatten(0, 1).unsqueeze(1))
+        side = int(patches.shape[-1] ** 0.5)
+        patches = patches.float().unflatten(-1, (side, side))  # (B * F, 3, P, P)
+        patches = patches.unflatten(0, shown.patch_embeddings.shape[:2])
+        patches = patches * shown.patch_keep.view(-1, 1, 1, 1, 1)
+        points = [[Point(*point) for point in row] for row in shown.points.tolist()]
+        rows = zip(shown.base.split(1), patches, points, strict=True)
+        return torch.cat([compose(*row) for row in rows])
+
+    def denoise(
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        text: Tensor,
+        shown: Condition,
+        hint: Tensor,
+        strength: float = 1.0,
+    ) -> Tensor:
+        added = {"text_embeds": shown.pooled, "time_ids": shown.time_ids}
+        down, mid = self.controlnet(
+            noisy, timesteps, text, hint, strength, added_cond_kwargs=added, return_dict=False
+        )
+        return self.unet(
+            noisy,
+            timesteps,
+            text,
+            added_cond_kwargs=added,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=mid,
+            return_dict=False,
+        )[0]
+
+
+class Judges(nn.Module):
+    """Frozen networks that look at decoded pictures: VAE, face recognition, face detection."""
+
+    def __init__(self, vae: Any, face: nn.Module | None, detector: TorchYuNet | None):
+        super().__init__()
+        self.vae, self.face, self.detector = vae, face, detector
+        self.eval().requires_grad_(False)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return pictures (B, 3, H, W), about [0, 1], of latents in the UNet's space."""
+        config = self.vae.config
+        x = latents.to(self.vae.dtype) / config.scaling_factor
+        if getattr(config, "shift_factor", None):
+            x = x + config.shift_factor
+        return self.vae.decode(x, return_dict=False)[0].float() / 2 + 0.5
+
+    def features(self, pictures: Tensor, keypoints: Sequence[np.ndarray]) -> Tensor:
+        """Return the face features (N, 512) of pictures (N, 3, H, W) with one face in each."""
+        assert self.face is not None
+        return face_features(self.face, align_faces(pictures, keypoints))
+
+    def look(self, pictures: Tensor) -> Candidates:
+        assert self.detector is not None
+        return self.detector(pictures.clamp(0, 1))
+
+
+def face_features(face: nn.Module, crops: Tensor) -> Tensor:
+    """Return the face features (N, 512) of aligned crops (N, 3, 112, 112) RGB in [0, 1].
+
+    It is `idpatch_core.arcface.embed`, with gradients.
+    """
+    return embed(face, crops.float().permute(0, 2, 3, 1) * 255)
+
+
+def load_networks(config: Config, embedding: int) -> Networks:
+    """Load UNet, ControlNet and projections, or make those that the config leaves empty.
+
+    `embedding` is the length of the face features. New parts are the same for the same `run.seed`.
+    """
+    from diffusers import ControlNetModel, UNet2DConditionModel
+
+    torch.manual_seed(config.run.seed)
+    unet: Any = UNet2DConditionModel.from_pretrained(
+        str(_folder(config.models.base, "models.base")), subfolder="unet"
+    )
+    if config.models.controlnet:
+        folder = _folder(config.models.controlnet, "models.controlnet")
+        control: Any = ControlNetModel.from_pretrained(str(folder))
+    else:
+        control = ControlNetModel.from_unet(unet)
+    if config.models.id_patch:
+        *states, _ = read_id_patch(config.models.id_patch)
+        halves: list[Any] = [
+            build_projection({name: t.float().clone() for name, t in state.items()})
+            for state in states
+        ]
+    else:
+        halves = list(
+            new_projections(config.projection, unet.config.cross_attention_dim, embedding)
+        )
+    return Networks(unet.float(), control.float(), *halves)
+
+
+def new_projections(
+    wanted: Projection, context: int, embedding: int
+) -> tuple[nn.Module, nn.Module]:
+    """Make the projection to patches and the one to tokens of `context` numbers."""
+    sizes = ((3, wanted.patch**2), (wanted.tokens, context))
+    if wanted.kind == "mlp":
+        first, second = (MLPProjection(embedding, *size, hidden=wanted.width) for size in sizes)
+        return first, second
+    first, second = (
+        Resampler(embedding, *size, width=wanted.width, depth=wanted.depth, heads=wanted.heads)
+        for size in sizes
+    )
+    return first, second
+
+
+def load_judges(config: Config) -> Judges | None:
+    """Load what the losses on decoded pictures and the samples need; None if nothing does."""
+    looks = config.losses.identity or config.losses.matching or config.losses.detection
+    if not (looks or config.sampling.every):
+        return None
+    face = load_arcface(config.models.face_model) if config.models.face_model else None
+    detector = TorchYuNet() if config.losses.detection else None
+    return Judges(load_vae(config.models.base), face, detector)
+
+
+def load_vae(base: str) -> Any:
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL.from_pretrained(str(_folder(base, "models.base")), subfolder="vae").eval()
+
+
+def load_alphas(base: str) -> tuple[Tensor, str]:
+    """Return ᾱ (1000) of the base's noise schedule, and what its UNet predicts."""
+    from diffusers import DDPMScheduler
+
+    path = _folder(base, "models.base") / "scheduler" / "scheduler_config.json"
+    if not path.is_file():
+        raise ValueError(f"models.base: {path} is missing; it says what the UNet was trained on.")
+    settings = json.loads(path.read_text("utf-8"))
+    scheduler: Any = DDPMScheduler.from_config(settings)
+    kind = settings.get("prediction_type", "epsilon")
+    if kind not in ("epsilon", "v_prediction"):
+        raise ValueError(f"models.base: prediction_type {kind} is not known.")
+    return scheduler.alphas_cumprod.float(), kind
+
+
+def _folder(path: str, setting: str) -> Path:
+    if not Path(path).is_dir():
+        raise ValueError(f"{setting}: there is no folder {path}.")
+    return Path(path)

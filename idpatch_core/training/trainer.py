@@ -1,0 +1,314 @@
+"""The training loop: accelerate carries it from one CPU to many machines."""
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from . import checkpoints
+from .config import Config, Optimiser
+from .data import Prepared, load_batches
+from .ema import EMA
+from .evaluation import evaluate, grid, load_scorer_network
+from .networks import Judges, Networks, load_alphas, load_judges, load_networks
+from .objective import Objective
+from .stages import is_projection, select
+
+CONFIG = "config.json"
+# A resumed run may differ in these; in anything else it would not be the same run.
+FREE = (
+    "sampling",
+    "run.steps",
+    "run.save_every",
+    "run.keep",
+    "run.log_every",
+    "data.workers",
+    "data.evaluation",
+    "models.scorer",
+)
+
+
+def train(config: Config) -> Path:
+    """Train, or go on where the run's last checkpoint ends; return the run's output folder.
+
+    At the end the networks are exported to the folder `export`. A run that was killed and goes on
+    ends, on the CPU, with the weights of an uninterrupted one.
+    """
+    from accelerate import Accelerator, DataLoaderConfiguration
+
+    accelerator = Accelerator(
+        mixed_precision=config.run.mixed_precision,
+        gradient_accumulation_steps=config.run.gradient_accumulation,
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+    )
+    output = Path(config.run.output)
+    if config.data.batch_size % accelerator.num_processes:
+        raise ValueError(
+            f"data.batch_size is {config.data.batch_size}, which {accelerator.num_processes} "
+            "processes cannot share equally."
+        )
+    if accelerator.is_main_process:
+        begin(output, config)
+    accelerator.wait_for_everyone()
+
+    prepared = Prepared(config.data.prepared)
+    networks = load_networks(config, prepared.embeddings.shape[1])
+    trained = select(networks, config.trained)
+    if config.run.gradient_checkpointing:
+        networks.unet.enable_gradient_checkpointing()
+        networks.controlnet.enable_gradient_checkpointing()
+    halve_frozen(networks, accelerator.mixed_precision)
+    alphas, kind = load_alphas(config.models.base)
+    judges = load_judges(config)
+    if judges is not None:
+        judges.to(accelerator.device)
+    objective = Objective(config.losses, alphas.to(accelerator.device), kind, judges)
+    optimiser = make_optimiser(networks, config.optimiser)
+    ema = EMA(weights_of(networks, trained), config.run.ema) if config.run.ema else None
+    if ema is not None:
+        ema.shadow = {name: w.to(accelerator.device) for name, w in ema.shadow.items()}
+
+    there = checkpoints.all_of(output)
+    step = checkpoints.step_of(there[-1]) if there else 0
+    loader = load_batches(
+        prepared,
+        config.drop,
+        config.run.seed,
+        config.data.batch_size,
+        config.data.workers,
+        start=step * config.run.gradient_accumulation,
+    )
+    wrapped, optimiser, loader = accelerator.prepare(networks, optimiser, loader)
+    keep_only_trained(accelerator, trained, ema)
+    if there:
+        accelerator.load_state(str(there[-1]))
+
+    progress = Progress(accelerator, output, config, step)
+    batches: Iterator = iter(loader)
+    while step < config.run.steps:
+        rate = learning_rate(step, config.run.steps, config.optimiser)
+        for group in optimiser.param_groups:
+            group["lr"] = rate * group["base_rate"]
+        for _ in range(config.run.gradient_accumulation):
+            with accelerator.accumulate(wrapped):
+                loss, parts = objective(wrapped, next(batches), accelerator.gather)
+                accelerator.backward(loss)
+                if accelerator.sync_gradients and config.optimiser.clip:
+                    learning = (p for p in wrapped.parameters() if p.requires_grad)
+                    parts["gradient_norm"] = accelerator.clip_grad_norm_(
+                        learning, config.optimiser.clip
+                    )
+                optimiser.step()
+                optimiser.zero_grad()
+            progress.add({"loss": loss.detach(), **parts})
+        step += 1
+        if ema is not None:
+            ema.update(weights_of(accelerator.unwrap_model(wrapped), trained), step)
+        progress.log(step, rate)
+        if config.sampling.every and step % config.sampling.every == 0:
+            progress.sample(step, accelerator.unwrap_model(wrapped), ema, alphas, kind)
+        if step % config.run.save_every == 0 or step == config.run.steps:
+            save(accelerator, output, step, config.run.keep)
+    progress.close()
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        from .export import export
+
+        export(output, output / "export")
+    accelerator.end_training()
+    return output
+
+
+def begin(output: Path, config: Config) -> None:
+    """Write the run's config, or check that the run which is there was made with the same one.
+
+    Raises ValueError naming a setting that differs and that may not.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    checkpoints.remove_parts(output)
+    path, settings = output / CONFIG, json.loads(json.dumps(config.as_dict()))
+    if checkpoints.all_of(output) and path.is_file():
+        before = json.loads(path.read_text("utf-8"))
+        for section, values in settings.items():
+            for name, value in values.items():
+                was = before.get(section, {}).get(name)
+                if was != value and not {section, f"{section}.{name}"} & set(FREE):
+                    raise ValueError(
+                        f"{section}.{name} is {value!r}, but the run in {output} was begun with "
+                        f"{was!r}. Give run.output another folder, or the old value to go on."
+                    )
+    elif (output / checkpoints.FOLDER).is_dir():
+        shutil.rmtree(output / checkpoints.FOLDER)
+    path.write_text(json.dumps(settings, indent=1), "utf-8")
+
+
+def halve_frozen(networks: Networks, precision: str) -> None:
+    """Keep networks that do not learn in the half precision they are run in."""
+    kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
+    if precision in kinds:
+        for network in (networks.unet, networks.controlnet):
+            if not any(p.requires_grad for p in network.parameters()):
+                network.to(kinds[precision])
+
+
+def make_optimiser(networks: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
+    """Make AdamW for what learns, with the projections' own rate.
+
+    Raises ValueError if the 8-bit one is wanted and bitsandbytes or CUDA is not there.
+    """
+    kind: Any = torch.optim.AdamW
+    if settings.eight_bit:
+        try:
+            from bitsandbytes.optim import AdamW8bit as kind
+        except ImportError:
+            raise ValueError(
+                "optimiser.eight_bit needs bitsandbytes and a CUDA device: pip install "
+                "bitsandbytes, or set it to false."
+            ) from None
+    rates = {True: settings.projection_rate or settings.learning_rate}
+    rates[False] = settings.learning_rate
+    learning = [(n, p) for n, p in networks.named_parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for n, p in learning if is_projection(n) == mine], "base_rate": rate}
+        for mine, rate in rates.items()
+    ]
+    groups = [{**group, "lr": group["base_rate"]} for group in groups if group["params"]]
+    return kind(groups, betas=settings.betas, weight_decay=settings.weight_decay)
+
+
+def learning_rate(step: int, steps: int, settings: Optimiser) -> float:
+    """Return the share of the learning rate in a step, counted from 0."""
+    rise = min((step + 1) / settings.warmup, 1.0) if settings.warmup else 1.0
+    if settings.schedule == "constant":
+        return rise
+    return rise * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+def weights_of(networks: nn.Module, names: list[str]) -> dict[str, Tensor]:
+    parameters = dict(networks.named_parameters())
+    return {name: parameters[name] for name in names}
+
+
+def keep_only_trained(accelerator: Any, trained: list[str], ema: EMA | None) -> None:
+    """Let checkpoints hold what learns, not the frozen networks; and the averages.
+
+    FSDP and DeepSpeed write the networks in their own shards: there `weights` comes empty.
+    """
+
+    def write(models: list[nn.Module], weights: list[dict[str, Tensor]], folder: str) -> None:
+        if weights and accelerator.is_main_process:
+            own = weights_of(accelerator.unwrap_model(models[0]), trained)
+            save_file(_plain(own), Path(folder, checkpoints.WEIGHTS))
+        weights.clear()
+        if ema is not None and accelerator.is_main_process:
+            save_file(_plain(ema.shadow), Path(folder, checkpoints.AVERAGES))
+
+    def read(models: list[nn.Module], folder: str) -> None:
+        path = Path(folder, checkpoints.WEIGHTS)
+        if path.is_file():
+            networks = accelerator.unwrap_model(models.pop())
+            networks.load_state_dict(load_file(path), strict=False)
+        if ema is not None:
+            averages = load_file(Path(folder, checkpoints.AVERAGES))
+            ema.shadow = {name: w.to(accelerator.device) for name, w in averages.items()}
+
+    accelerator.register_save_state_pre_hook(write)
+    accelerator.register_load_state_pre_hook(read)
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
+
+
+def save(accelerator: Any, output: Path, step: int, keep: int) -> None:
+    """Write a checkpoint that is there whole or not at all."""
+    accelerator.save_state(str(checkpoints.part(output, step)))
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        checkpoints.complete(output, step, keep)
+    accelerator.wait_for_everyone()
+
+
+class Progress:
+    """The progress bar, and TensorBoard's curves, sample grids and metrics; on one process."""
+
+    def __init__(self, accelerator: Any, output: Path, config: Config, step: int):
+        from tqdm import tqdm
+
+        self._accelerator, self._config = accelerator, config
+        self._sums: dict[str, list[Tensor]] = {}
+        self._writer: Any = None
+        self._bar = tqdm(
+            total=config.run.steps,
+            initial=step,
+            desc="training",
+            disable=not accelerator.is_main_process,
+        )
+        if accelerator.is_main_process:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._writer = SummaryWriter(str(output / "tensorboard"), purge_step=step + 1)
+
+    def add(self, parts: dict[str, Tensor]) -> None:
+        for name, value in parts.items():
+            self._sums.setdefault(name, []).append(value.detach().float())
+
+    def log(self, step: int, rate: float) -> None:
+        """Move the bar; every `log_every` steps, write the means since the last time."""
+        self._bar.update()
+        if step % self._config.run.log_every:
+            return
+        means = {name: torch.stack(values).mean() for name, values in self._sums.items()}
+        self._sums.clear()
+        names = sorted(means)
+        values = self._accelerator.reduce(torch.stack([means[n] for n in names]), "mean").tolist()
+        if self._writer is not None:
+            for name, value in zip(names, values, strict=True):
+                self._writer.add_scalar(f"train/{name}", value, step)
+            self._writer.add_scalar("train/learning_rate", rate, step)
+            self._bar.set_postfix({n: f"{v:.4f}" for n, v in zip(names, values, strict=True)})
+
+    def sample(
+        self, step: int, networks: Networks, ema: EMA | None, alphas: Tensor, kind: str
+    ) -> None:
+        """Sample pictures of the evaluation people; write the grid and the metrics."""
+        if self._writer is not None:
+            from contextlib import nullcontext
+
+            from .networks import load_vae
+
+            config, device = self._config, self._accelerator.device
+            networks.eval()
+            with ema.applied(networks) if ema else nullcontext(), self._accelerator.autocast():
+                result = evaluate(
+                    networks,
+                    Judges(load_vae(config.models.base), None, None).to(device),
+                    load_scorer_network(config).to(device),
+                    Prepared(config.data.evaluation),
+                    alphas.to(device),
+                    kind,
+                    config.sampling,
+                )
+            networks.train()
+            self._writer.add_image("samples", grid(result.pictures), step)
+            for name, value in result.metrics.items():
+                self._writer.add_scalar(f"evaluation/{name}", value, step)
+            self._writer.flush()
+            text = ", ".join(
+                f"{name} {value:.3f}"
+                for name, value in result.metrics.items()
+                if name.startswith(("accuracy", "similarity")) and name[-1].isdigit()
+            )
+            self._bar.write(f"step {step}: {text}")
+        self._accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        self._bar.close()
+        if self._writer is not None:
+            self._writer.close()

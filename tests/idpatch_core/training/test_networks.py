@@ -1,0 +1,61 @@
+"""The networks in training see what they see at inference."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from training_world import EMBEDDING, settings, tiny_face_model
+
+from idpatch_core.arcface import embed
+from idpatch_core.canvas import compose
+from idpatch_core.layout import Point
+from idpatch_core.projection import project
+from idpatch_core.training.config import Config, Drop, build, check
+from idpatch_core.training.data import Prepared, evaluation_batches
+from idpatch_core.training.networks import Networks, face_features, load_networks
+from idpatch_core.training.objective import condition
+
+
+def load(world: dict[str, str], **sections: dict) -> Networks:
+    config = check(build(Config, settings(world, Path("unused"), **sections), ""))
+    return load_networks(config, EMBEDDING)
+
+
+def test_face_recognition_is_that_of_inference() -> None:
+    face = tiny_face_model()
+    crops = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 112, 112, 3), np.uint8))
+    trained = face_features(face, crops.permute(0, 3, 1, 2) / 255)
+    torch.testing.assert_close(trained, embed(face, crops), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["resampler", "mlp"])
+def test_hint_and_tokens_are_those_of_inference(world: dict[str, str], kind: str) -> None:
+    networks = load(world, projection={"kind": kind})
+    batch = next(evaluation_batches(Prepared(world["prepared"]), 2, 2, Drop(0, 0, 0, 0)))
+    shown = condition(batch)
+    hints, tokens = networks.hint(shown), networks.tokens(shown.token_embeddings, shown)
+    patches, expected, zero = project(
+        networks.patch_proj, networks.prompt_proj, batch.references[1]
+    )
+    points = [Point(*p) for p in batch.points[1].tolist()]
+    torch.testing.assert_close(hints[1:], compose(batch.base[1:], patches, points))
+    torch.testing.assert_close(tokens[1], expected.flatten(0, 1))
+    none = networks.tokens(torch.zeros_like(batch.references), shown)
+    torch.testing.assert_close(none[1], zero.flatten(0, 1))
+
+
+def test_dropped_parts_are_not_shown(world: dict[str, str]) -> None:
+    batch = next(evaluation_batches(Prepared(world["prepared"]), 1, 1, Drop(1, 1, 1, 1)))
+    networks, shown = load(world), condition(batch)
+    assert networks.hint(shown).abs().max() == 0
+    assert shown.token_embeddings.abs().max() == 0
+    assert batch.references.abs().max() > 0
+
+
+def test_new_parts_depend_on_the_seed_alone(world: dict[str, str]) -> None:
+    first, again = load(world), load(world)
+    other = load(world, run={"seed": 1})
+    name = "prompt_proj.proj_in.weight"
+    assert torch.equal(first.state_dict()[name], again.state_dict()[name])
+    assert not torch.equal(first.state_dict()[name], other.state_dict()[name])
