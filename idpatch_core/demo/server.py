@@ -89,6 +89,7 @@ def comfyui_server(
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                env={key: os.environ[key] for key in os.environ if key != "PYTHONPATH"},
                 start_new_session=True,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )

@@ -1,0 +1,136 @@
+"""Workflows in their two forms: API (what the server runs) and UI (what the canvas shows)."""
+
+from collections.abc import Iterator
+from typing import Any
+
+Graph = dict[str, Any]
+
+WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
+COLUMN, ROW = 380, 60  # pixels on the canvas, for nodes without a place
+
+
+def to_ui(api: Graph, object_info: dict[str, Any], like: Graph | None = None) -> Graph:
+    """Return the UI form of a graph in API form, for a picture that restores it on the canvas.
+
+    `object_info` is the server's description of the node classes. Nodes that `like`, a graph in UI
+    form, has by the same id keep their place and look, and its notes and groups stay. Node ids must
+    be numbers.
+    """
+    known = {str(node["id"]): node for node in (like or {}).get("nodes", [])}
+    places = _places(api, known)
+    nodes, links = [], []
+    for order, (id, node) in enumerate(api.items()):
+        made = _node(id, node, object_info[node["class_type"]], order, places[id])
+        made |= {key: known[id][key] for key in _LOOK if key in known.get(id, {})}
+        nodes.append(made)
+    by_id = {str(node["id"]): node for node in nodes}
+    for node in nodes:
+        for slot, entry in enumerate(node["inputs"]):
+            source, output = api[str(node["id"])]["inputs"][entry["name"]]
+            origin = by_id[source]["outputs"][output]
+            entry["link"] = len(links) + 1
+            origin["links"].append(entry["link"])
+            link = [entry["link"], int(source), output, node["id"], slot, origin["type"]]
+            links.append(link)
+    nodes += [node for id, node in known.items() if id not in api and node["type"] in _NOTES]
+    return {
+        **{key: value for key, value in (like or {}).items() if key in ("groups", "extra", "id")},
+        "last_node_id": max(node["id"] for node in nodes),
+        "last_link_id": len(links),
+        "nodes": nodes,
+        "links": links,
+        "version": 0.4,
+    }
+
+
+_LOOK = ("pos", "size", "flags", "color", "bgcolor", "properties", "title", "showAdvanced")
+_NOTES = ("Note", "MarkdownNote")
+
+
+def _node(id: str, node: Graph, info: dict[str, Any], order: int, place: list[float]) -> Graph:
+    kind, given = node["class_type"], node["inputs"]
+    inputs, values = [], []
+    for name, spec in _inputs(info):
+        linked, widget = is_link(given.get(name)), _is_widget(spec)
+        if linked:
+            inputs.append({"name": name, "type": _type(spec), "link": None})
+            if widget:
+                inputs[-1]["widget"] = {"name": name}
+        if widget:
+            values += _values(name, spec, None if linked else given.get(name))
+    outputs = [
+        {"name": name, "type": type, "links": []}
+        for name, type in zip(info["output_name"], info["output"], strict=True)
+    ]
+    return {
+        "id": int(id),
+        "type": kind,
+        "pos": place,
+        "size": [320, 100],
+        "flags": {},
+        "order": order,
+        "mode": 0,
+        "inputs": inputs,
+        "outputs": outputs,
+        "properties": {"Node name for S&R": kind},
+        "widgets_values": values,
+        **({"title": node["_meta"]["title"]} if node.get("_meta", {}).get("title") else {}),
+    }
+
+
+def _inputs(info: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    for group in ("required", "optional"):
+        for name in info["input_order"].get(group, []):
+            yield name, info["input"][group][name]
+
+
+def _type(spec: list[Any]) -> str:
+    return "COMBO" if isinstance(spec[0], list) else spec[0]
+
+
+def _options(spec: list[Any]) -> dict[str, Any]:
+    return spec[1] if len(spec) > 1 else {}
+
+
+def _is_widget(spec: list[Any]) -> bool:
+    return _type(spec) in WIDGETS and not _options(spec).get("forceInput")
+
+
+def _values(name: str, spec: list[Any], value: Any) -> list[Any]:
+    """Return a widget's value and those of the widgets that the front end adds to it."""
+    options = _options(spec)
+    if value is None:
+        choices = spec[0] if isinstance(spec[0], list) else options.get("options", [None])
+        value = options.get("default", choices[0] if choices else None)
+    values = [value]
+    if options.get("control_after_generate") or name in ("seed", "noise_seed"):
+        values.append("fixed")
+    if options.get("image_upload"):
+        values.append("image")
+    return values
+
+
+def is_link(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+
+
+def _places(api: Graph, known: dict[str, Graph]) -> dict[str, list[float]]:
+    """Put nodes without a place in columns below the others, from their sources to the right."""
+    depths: dict[str, int] = {}
+
+    def depth(id: str) -> int:
+        if id not in depths:
+            sources = [value[0] for value in api[id]["inputs"].values() if is_link(value)]
+            depths[id] = 1 + max(map(depth, sources), default=-1)
+        return depths[id]
+
+    below = max((node["pos"][1] + node["size"][1] for node in known.values()), default=0) + ROW
+    bottoms: dict[int, float] = {}
+    places = {}
+    for id in api:
+        column = depth(id)
+        top = bottoms.get(column, below)
+        places[id] = [column * COLUMN, top]
+        if id not in known:
+            bottoms[column] = top + 300
+    return places
