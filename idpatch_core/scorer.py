@@ -97,8 +97,8 @@ def _read_preprocessing(path: Path) -> Preprocessing:
     return read
 
 
-def load_scorer(path: str | Path) -> Scorer:
-    """Load a face recogniser from an ONNX file.
+def load_scorer(path: str | Path, gpu: int = 0) -> Scorer:
+    """Load a face recogniser from an ONNX file; `gpu` is the one to use where there are several.
 
     Raises ValueError if the file is missing, is no ONNX network or is no recogniser of aligned
     faces of 112 x 112 pixels.
@@ -107,7 +107,7 @@ def load_scorer(path: str | Path) -> Scorer:
     if not path.is_file():
         raise ValueError(f"scorer: there is no file {path}. {ADVICE}.")
     wants = preprocessing(path)
-    run = _load_network(path)
+    run = _load_network(path, gpu)
 
     def embed(crops: np.ndarray) -> np.ndarray:
         faces = np.asarray(crops)
@@ -136,18 +136,20 @@ def load_scorer(path: str | Path) -> Scorer:
     return Scorer(path.stem, embed, wants.threshold)
 
 
-def _load_network(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+def _load_network(path: Path, gpu: int) -> Callable[[np.ndarray], np.ndarray]:
     try:
         import onnxruntime
     except ImportError:
         return _load_in_opencv(path)
-    preferred = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    preferred = {"CUDAExecutionProvider": {"device_id": gpu}, "CPUExecutionProvider": {}}
     available = onnxruntime.get_available_providers()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
     try:
         session = onnxruntime.InferenceSession(
-            str(path), options, providers=[name for name in preferred if name in available]
+            str(path),
+            options,
+            providers=[pair for pair in preferred.items() if pair[0] in available],
         )
     except Exception as error:
         raise ValueError(f"scorer: {path} is no ONNX network ({_short(error)}).") from None

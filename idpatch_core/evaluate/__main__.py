@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m idpatch_core.evaluate",
         description="Score group photos of any system: who is where, and is it them? Interrupted "
-        "runs go on where they were. Several processes or machines: accelerate launch -m "
-        "idpatch_core.evaluate ...",
+        "runs go on where they were. Several processes or machines, with GPUs or without: "
+        "accelerate launch --multi_gpu --num_processes N -m idpatch_core.evaluate ...",
     )
     parser.add_argument(
         "sources",
@@ -63,7 +64,7 @@ def load_judge(options: argparse.Namespace) -> Judge:
             "with the network that conditions, which flatters."
         )
     if options.scorer is not None:
-        scorer = load_scorer(options.scorer)
+        scorer = load_scorer(options.scorer, int(os.environ.get("LOCAL_RANK", "0")))
     else:
         scorer = _conditioning(options.face_model)
     if options.threshold is not None:
@@ -110,7 +111,8 @@ def distributed(cases: list[Case], judge: Judge, folder: Path) -> list[dict[str,
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
-    state = PartialState()
+    # The processes exchange records, no tensors; the first may wait long for the last.
+    state = PartialState(cpu=True, timeout=timedelta(days=30))
     rank, show = state.process_index, progress(state.is_main_process)
     share: Any  # typed by accelerate as whatever it can split
     with state.split_between_processes(cases) as share:

@@ -1,6 +1,7 @@
 """Group pictures put together from photographs of single people."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +13,24 @@ from PIL import Image
 from idpatch_core.face_detector import YuNet
 from idpatch_core.layout import Point
 
+FOLDER = Path(__file__).parents[1] / "data" / "photos"
 SHARE = 0.5  # of a tile's side that the face takes
+
+
+def read_photographs() -> dict[str, np.ndarray]:
+    """Return two photographs of each person, `<person>_1` and `<person>_2`, (H, W, 3) uint8 RGB.
+
+    Of people of whom there is one only, the second is the first one mirrored and darker.
+    """
+    photographs = {}
+    for path in sorted(FOLDER.glob("*.jpg")):
+        with Image.open(path) as picture:
+            photographs[path.stem] = np.asarray(picture.convert("RGB"))
+    for name in [n for n in photographs if not re.fullmatch(r"person_[a-z]_\d", n)]:
+        image = photographs.pop(name)
+        photographs[f"{name}_1"] = image
+        photographs[f"{name}_2"] = (image[:, ::-1] * 0.85).astype(np.uint8)
+    return photographs
 
 
 class Group(NamedTuple):

@@ -1,0 +1,125 @@
+"""The command itself, in processes of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from groups import read_photographs, write_volume
+from scorers import fetch_recogniser
+
+ROOT = Path(__file__).parents[3]
+RESULTS = ("table.txt", "table.csv", "cases.csv", "results.json", "report.html")
+PHOTOS = read_photographs()
+
+
+def command(*arguments, launch=()):
+    module = ["-m", "idpatch_core.evaluate"]
+    own = [sys.executable, *launch] if launch else [sys.executable]
+    return [*own, *module, *map(str, arguments), "--scorer", str(fetch_recogniser())]
+
+
+def run(*arguments, launch=()):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        command(*arguments, launch=launch),
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        command(*arguments), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
+def written(folder):
+    return {name: (folder / name).read_bytes() for name in RESULTS}
+
+
+def lines(folder):
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("scores*.jsonl"))
+
+
+def kill_when(process, folder, count):
+    """Kill -9 as soon as `count` pictures are scored."""
+    deadline = time.monotonic() + 300
+    while lines(folder) < count and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it ended before it was killed"
+
+
+@pytest.mark.parametrize(
+    ("count", "kills"),
+    [(60, (1, 35)), pytest.param(1000, (50, 333, 700, 990), marks=pytest.mark.slow)],
+)
+def test_killed_at_any_moment_it_goes_on_to_the_identical_table(tmp_path, count, kills):
+    source = write_volume(tmp_path / "cases", PHOTOS, count, pictures=20)
+    untouched, killed = tmp_path / "untouched", tmp_path / "killed"
+    assert run(source, "--out", untouched).returncode == 0
+    for scored in kills:
+        kill_when(start(source, "--out", killed), killed, scored)
+        # A kill may fall into a line; this one does.
+        with (killed / "scores-0000.jsonl").open("ab") as file:
+            file.write(b'{"key": "torn')
+    before = lines(killed)
+    assert kills[-1] <= before < count
+    assert run(source, "--out", killed).returncode == 0
+    assert lines(killed) == count, "a picture was scored twice"
+    assert written(killed) == written(untouched)
+
+
+def test_two_processes_give_the_table_of_one(tmp_path):
+    pytest.importorskip("accelerate", reason="accelerate is not installed")
+    source = write_volume(tmp_path / "cases", PHOTOS, 21, pictures=12)
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    assert run(source, "--out", alone).returncode == 0
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    ended = run(source, "--out", together, launch=launch)
+    assert ended.returncode == 0, ended.stderr[-2000:]
+    shares = sorted(path.read_bytes().count(b"\n") for path in together.glob("scores*.jsonl"))
+    assert shares == [10, 11]
+    assert written(together) == written(alone)
+
+
+def test_broken_and_missing_files_are_listed_by_name_and_counted(tmp_path):
+    source = write_volume(tmp_path / "cases", PHOTOS, 8, pictures=8)
+    (source.parent / "results" / "2.png").unlink()
+    (source.parent / "results" / "5.png").write_bytes(b"broken")
+    with source.open("a") as file:
+        file.write("{torn\n")
+    ended = run(f"ours={source}", "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    for text in (ended.stdout, (tmp_path / "out" / "report.html").read_text()):
+        assert "3 of 9 pictures could not be scored" in text
+        assert str(source.parent / "results" / "2.png") in text
+        assert str(source.parent / "results" / "5.png") in text
+        assert "cases.jsonl, line 9" in text
+    content = json.loads((tmp_path / "out" / "results.json").read_text())
+    overall = content["rows"][0]
+    assert (overall["system"], overall["cases"], overall["problems"]) == ("ours", 9, 3)
+    places = sum(len(case["names"]) for case in content["cases"])
+    assert overall["metrics"]["association_accuracy"]["count"] == places
+    assert content["settings"]["scorer"] == "fr_feature"
+
+
+def test_what_cannot_be_run_says_what_to_do(tmp_path):
+    ended = run(tmp_path / "nowhere.jsonl")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: ")
+    assert "no such file" in ended.stderr
+    bare = [sys.executable, "-m", "idpatch_core.evaluate", __file__]
+    (tmp_path / "cases.jsonl").write_text('{"people": [{"references": "a.jpg"}]}')
+    ended = subprocess.run([*bare[:3], str(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert "--scorer" in ended.stderr

@@ -1,0 +1,186 @@
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+from groups import compose, read_photographs, save, write_volume
+from PIL import Image
+from scorers import fetch_recogniser
+
+from idpatch_core import metrics
+from idpatch_core.evaluate.cases import read_cases
+from idpatch_core.evaluate.scoring import (
+    Judge,
+    References,
+    fingerprint,
+    read_picture,
+    read_records,
+    scene_of,
+    score,
+    score_all,
+    tallies_of,
+)
+from idpatch_core.face_detector import YuNet
+from idpatch_core.scorer import load_scorer
+
+PHOTOS = read_photographs()
+JUDGE = Judge("YuNet", YuNet().detect, load_scorer(fetch_recogniser()))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_volume(tmp_path, PHOTOS, count=6, pictures=6)
+    return tmp_path
+
+
+def score_first(folder, **changes):
+    case = read_cases(folder)[0]._replace(**changes)
+    return score(case, JUDGE, References(JUDGE))
+
+
+def test_a_record_is_json_and_gives_the_same_tallies_back(folder):
+    record = json.loads(json.dumps(score_first(folder), allow_nan=False))
+    scene = scene_of(record)
+    assert metrics.association_accuracy(scene).count == len(record["names"])
+    assert tallies_of(record, 0.35)["association_accuracy"] == metrics.association_accuracy(scene)
+    assert record["verdict"]["metrics"]["hungarian_similarity"] == pytest.approx(
+        metrics.hungarian_similarity(scene).value
+    )
+
+
+def test_places_follow_the_size_of_the_result(folder):
+    case = read_cases(folder)[0]
+    image = Image.open(case.result)
+    small = score_first(folder, size=image.size)
+    image.resize((image.width * 2, image.height * 2)).save(folder / "large.png")
+    large = score_first(folder, size=image.size, result=folder / "large.png")
+    assert large["verdict"]["at_place"].count(None) == small["verdict"]["at_place"].count(None)
+    x, y = small["verdict"]["people"][-1]["place"]
+    assert large["verdict"]["people"][-1]["place"] == [2 * x, 2 * y]
+
+
+def test_places_of_a_cropped_result_are_not_known(folder):
+    record = score_first(folder, size=(100, 100))
+    assert "cropped?" in record["note"]
+    assert record["placed"] == [False] * len(record["names"])
+    assert tallies_of(record, 0.35)["association_accuracy"].count == 0
+    assert tallies_of(record, 0.35)["hungarian_similarity"].count == len(record["names"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "what"),
+    [
+        ("results/0.png", None, "missing"),
+        ("results/0.png", b"", "broken"),
+        ("results/0.png", b"\x89PNG\r\n\x1a\n torn", "broken"),
+        ("{reference}", None, "missing"),
+        ("{reference}", b"nothing", "broken"),
+        ("{reference}", "grey", "no face found"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_and_counts_as_failure(folder, name, content, what):
+    case = read_cases(folder)[0]
+    file = folder / name.format(reference=case.people[0].references[0].name)
+    if content is None:
+        file.unlink()
+    elif content == "grey":
+        Image.new("RGB", (64, 64), (128, 128, 128)).save(file)
+    else:
+        file.write_bytes(content)
+    record = score_first(folder)
+    assert record["problem"]["file"] == str(file)
+    assert what in record["problem"]["what"]
+    people = len(case.people)
+    assert tallies_of(record, 0.35)["association_accuracy"] == (0, people)
+    assert tallies_of(record, 0.35)["face_similarity"] == (0, people)
+    assert tallies_of(record, 0.35)["count_accuracy"] == (0, 1)
+
+
+def test_a_reference_that_is_all_face_is_padded(folder):
+    case = read_cases(folder)[0]
+    path = case.people[0].references[0]
+    photograph = read_picture(path)
+    left, top, right, bottom = (int(v) for v in JUDGE.detect(photograph)[0].box)
+    save(path, photograph[top:bottom, left:right])
+    assert "problem" not in score_first(folder)
+
+
+def test_several_photographs_of_a_person_are_averaged(folder):
+    case = read_cases(folder)[0]
+    person = case.people[0]
+    other = folder / "other.jpg"
+    save(other, PHOTOS[f"{person.name}_2"])
+    both = (*person.references, other)
+    case = case._replace(people=(person._replace(references=both), *case.people[1:]))
+    references = References(JUDGE)
+    rows = [references._one(path) for path in both]
+    mean = (rows[0] + rows[1]) / np.linalg.norm(rows[0] + rows[1])
+    assert references.of(case)[0] == pytest.approx(mean, abs=1e-6)
+
+
+def test_copy_paste_against_the_angles(tmp_path):
+    # The "truth" shows the second photographs, the result a copy of the reference and of the truth.
+    names = ["person_a", "person_b"]
+    truth = compose([PHOTOS[f"{name}_2"] for name in names])
+    made = compose([PHOTOS["person_a_1"], PHOTOS["person_b_2"]])
+    save(tmp_path / "truth.png", truth.image)
+    save(tmp_path / "made.png", made.image)
+    people = []
+    for name, point in zip(names, made.points, strict=True):
+        save(tmp_path / f"{name}.png", PHOTOS[f"{name}_1"])
+        people.append({"references": [f"{name}.png"], "point": list(point)})
+    row = {"people": people, "result": "made.png", "ground_truth": "truth.png"}
+    (tmp_path / "cases.jsonl").write_text(json.dumps(row))
+    copied, natural = score_first(tmp_path)["copy_paste"]
+    assert 0.4 < copied < 1.1  # the crop differs a little from the reference's
+    assert natural == pytest.approx(-1, abs=0.15)
+
+
+def test_copy_paste_needs_a_truth_with_everybody(folder):
+    save(folder / "truth.png", np.zeros((64, 64, 3), np.uint8))
+    record = score_first(folder, truth=folder / "truth.png")
+    assert record["copy_paste"] == []
+    assert math.isnan(tallies_of(record, 0.35)["copy_paste"].value)
+
+
+def test_clip_similarity_is_kept_for_each_case(folder):
+    def similarity(image, text):
+        return len(text) / 100
+
+    case = read_cases(folder)[0]._replace(prompt="a prompt")
+    judge = JUDGE._replace(clip=similarity, clip_name="counting letters")
+    record = score(case, judge, References(judge))
+    assert tallies_of(record, 0.35)["clip"] == (0.08, 1)
+    assert judge.settings["clip"] == "counting letters"
+
+
+def test_nothing_is_scored_twice(folder):
+    cases = read_cases(folder)
+    first = list(score_all(cases, JUDGE, folder / "out"))
+
+    def refuse(_):
+        raise AssertionError("scored again")
+
+    blind = JUDGE._replace(detect=refuse)
+    assert list(score_all(cases, blind, folder / "out")) == first
+    assert len(read_records(folder / "out")) == len(cases)
+
+
+def test_a_changed_picture_or_setting_is_scored_again(folder):
+    cases = read_cases(folder)
+    before = [fingerprint(case, JUDGE.settings) for case in cases]
+    shutil.copy(folder / "results/1.png", folder / "results/0.png")
+    after = [fingerprint(case, JUDGE.settings) for case in cases]
+    assert [a == b for a, b in zip(after, before, strict=True)] == [False, *[True] * 5]
+    stricter = JUDGE._replace(scorer=JUDGE.scorer._replace(threshold=0.5))
+    assert set(after).isdisjoint(fingerprint(case, stricter.settings) for case in cases)
+
+
+def test_a_missing_picture_is_scored_when_it_has_come(folder):
+    file = folder / "results/0.png"
+    content = file.read_bytes()
+    file.unlink()
+    assert "problem" in next(iter(score_all(read_cases(folder), JUDGE, folder / "out")))
+    file.write_bytes(content)
+    assert "problem" not in next(iter(score_all(read_cases(folder), JUDGE, folder / "out")))
