@@ -15,7 +15,7 @@ const INK = '#10141a'
 
 /** The radius of a person's picture in view pixels: easy to hit, never larger than needed. */
 export const tokenRadius = (view, patchSize) =>
-  Math.min(Math.max((view.scale * patchSize) / 2, 15), 22)
+  Math.min(Math.max(view.scale * patchSize * 0.8, 17), 24)
 
 /**
  * Draws everything once.
@@ -153,17 +153,12 @@ function drawPatch(context, scene, point, colour, alarm) {
 
 /** The patch's extent, over the face so that it is seen where the patch is the smaller one. */
 function outlinePatch(context, scene, point, colour) {
-  const [x, y, w, h] = patchRect(scene, point)
-  context.strokeStyle = 'rgba(0, 0, 0, 0.55)'
-  context.lineWidth = 2.5
-  context.strokeRect(x, y, w, h)
-  context.strokeStyle = '#ffffff'
-  context.lineWidth = 1
-  context.strokeRect(x, y, w, h)
-  context.strokeStyle = colour
-  context.setLineDash([3, 3])
-  context.strokeRect(x, y, w, h)
-  context.setLineDash([])
+  const rect = patchRect(scene, point)
+  for (const [style, line] of [['rgba(0, 0, 0, 0.4)', 2.5], [colour, 1]]) {
+    context.strokeStyle = style
+    context.lineWidth = line
+    context.strokeRect(...rect)
+  }
 }
 
 function badge(context, x, y, colour, label) {

@@ -31,7 +31,7 @@ import {
   targetsOf,
   write
 } from './standing.js'
-import { amend, follow, redone, startHistory, undone } from './state.js'
+import { amend, canRedo, canUndo, follow, now, record, startHistory, step } from './state.js'
 
 const MARGIN = 12 // view pixels around the picture, for those who stand at its edge
 const REACH = 14 // view pixels within which a target attracts
@@ -92,6 +92,7 @@ export class PlacerEditor {
     this.dragged = null
     this.swapping = null // null, or {first} while two people are being chosen
     this.snapping = true
+    this.lost = -Infinity // when the stage lost the focus to nothing
     this.frame = 0
     this.draws = 0 // frames drawn since the start, for tests of idleness
     this.pictures = new Map()
@@ -169,7 +170,8 @@ export class PlacerEditor {
     stage.addEventListener('keydown', (event) => this.keyDown(event))
     stage.addEventListener('focus', () => this.focusStage())
     stage.addEventListener('keyup', () => this.host.end())
-    stage.addEventListener('blur', () => {
+    stage.addEventListener('blur', (event) => {
+      this.lost = event.relatedTarget ? -Infinity : performance.now()
       this.host.end()
       this.requestDraw()
     })
@@ -258,7 +260,7 @@ export class PlacerEditor {
       // Already of another size than its picture: a person has been asked what to do.
       const fits = !madeFor || (madeFor.width === before.width && madeFor.height === before.height)
       if (rescale && fits && this.state.places.length) {
-        this.commit(write(this.state, scene), this.state)
+        this.commit(write(this.state, scene), { places: this.state.places })
       } else {
         this.state = keepPixels(this.state, before, scene)
       }
@@ -268,8 +270,17 @@ export class PlacerEditor {
 
   /** What another editor of the same node takes over, after the graph was read anew. */
   get memory() {
-    const { history, selected, snapping } = this
-    return { history, selected, snapping, focused: document.activeElement === this.stage }
+    const { history, selected, snapping, lost } = this
+    const { activeElement, body } = document
+    // The page may have taken the element away a moment before the node is removed.
+    const justLost = activeElement === body && performance.now() - lost < 1000
+    return { history, selected, snapping, focused: activeElement === this.stage || justLost }
+  }
+
+  /** Forgets how the present text came about: a graph was opened. */
+  start() {
+    this.history = startHistory(this.text)
+    this.updateToolbar()
   }
 
   remember({ history, selected, snapping, focused }) {
@@ -292,13 +303,13 @@ export class PlacerEditor {
   // ---- what goes out
 
   /** Stores a new text, as one step of everybody's undo. */
-  commit(text, state = null) {
+  commit(text, { history = record(this.history, text), places = null } = {}) {
     if (text === this.text) return
     this.text = text
-    this.history = follow(this.history, text)
-    const next = read(text, this.scene)
-    // Shares that only moved with the size keep the digits that the text rounds away.
-    this.state = state && !next.problem ? { ...state, madeFor: next.madeFor } : next
+    this.history = history
+    this.state = read(text, this.scene)
+    // Those that only moved with the size keep the digits that the text rounds away.
+    if (places) this.state = { ...this.state, places }
     this.host.write(text)
     this.refresh()
   }
@@ -310,8 +321,7 @@ export class PlacerEditor {
 
   commitPlaces(places, amending = false) {
     const text = write({ places, extra: this.state.extra }, this.scene)
-    if (amending) this.history = amend(this.history, text)
-    this.commit(text)
+    this.commit(text, amending ? { history: amend(this.history, text) } : {})
   }
 
   commitChanges(changes, amending = false) {
@@ -350,8 +360,8 @@ export class PlacerEditor {
     const several = standing(entries).length > 1
     const nobody = locked || entries.length === 0
     const enable = (id, enabled) => (buttons[id].disabled = !enabled)
-    enable('undo', !scene.locked && undone(this.history) !== null)
-    enable('redo', !scene.locked && redone(this.history) !== null)
+    enable('undo', !scene.locked && canUndo(this.history))
+    enable('redo', !scene.locked && canRedo(this.history))
     for (const id of Object.keys(ARRANGEMENTS)) enable(id, !nobody)
     enable('left to right', !nobody && (several || targetsOf(scene).length > 0))
     enable('swap', !nobody && several)
@@ -388,12 +398,12 @@ export class PlacerEditor {
     })
     chip.style.setProperty('--person', colourOf(index))
     chip.classList.toggle('idpatch-off', off || origin === 'surplus')
-    const number = make('span', 'idpatch-number', {}, String(index + 1))
-    const name = make('span', 'idpatch-name', {}, origin === 'surplus' ? 'nobody' : nameOf(entry))
     const crop = this.scene.crops[index]
-    if (crop) number.style.backgroundImage = `url("${crop}")`
-    number.classList.toggle('idpatch-face', Boolean(crop))
-    chip.append(number, name)
+    const disc = make('span', 'idpatch-disc', {}, crop ? '' : String(index + 1))
+    if (crop) disc.style.backgroundImage = `url("${crop}")`
+    const name = make('span', 'idpatch-name', {}, origin === 'surplus' ? 'nobody' : nameOf(entry))
+    if (crop) name.prepend(make('b', '', {}, `${index + 1} `))
+    chip.append(disc, name)
     return chip
   }
 
@@ -734,6 +744,7 @@ export class PlacerEditor {
     else {
       this.select(-1)
       this.stage.blur()
+      this.lost = -Infinity
     }
   }
 
@@ -742,8 +753,8 @@ export class PlacerEditor {
   act(id) {
     const { scene, state } = this
     if (id === 'undo' || id === 'redo') {
-      const text = id === 'undo' ? undone(this.history) : redone(this.history)
-      if (text !== null) this.commit(text)
+      const history = step(this.history, id === 'undo' ? -1 : 1)
+      this.commit(now(history), { history })
     } else if (id in ARRANGEMENTS) {
       this.arrange(id)
     } else if (id === 'left to right') {

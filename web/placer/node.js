@@ -29,11 +29,21 @@ function chain(object, method, after) {
   }
 }
 
+/**
+ * Puts an element where the one of its predecessor still hangs.
+ *
+ * Nodes 2.0 keeps what it drew for a node when undo makes a new node of the same number, and with
+ * it the old element.
+ */
+function takeOver(element, predecessor) {
+  if (!element.isConnected && predecessor?.isConnected) predecessor.replaceWith(element)
+}
+
 /** The constructor of the `placements` widget, for the frontend's table of widgets. */
 export function placementsWidget(node, name) {
   const binding = new Binding(node, name)
   // Height enough for the stage to be square in a node of this width.
-  return { widget: binding.widget, minWidth: 340, minHeight: 480 }
+  return { widget: binding.widget, minWidth: 340, minHeight: 530 }
 }
 
 class Binding {
@@ -61,7 +71,7 @@ class Binding {
     editor.element.addEventListener('pointerenter', () => this.refresh())
     chain(node, 'onAdded', () => this.connect())
     chain(node, 'onRemoved', () => this.disconnect())
-    chain(node, 'onConnectionsChange', () => this.schedule())
+    chain(node, 'onConnectionsChange', () => this.schedule({ rescale: true }))
     chain(node, 'onExecuted', () => this.schedule())
     this.schedule()
   }
@@ -81,7 +91,8 @@ class Binding {
     if (editors.size === 0) api.removeEventListener('graphChanged', graphChanged)
     this.end()
     if (this.place) {
-      memories.set(this.place, { ...this.editor.memory, time: performance.now() })
+      const { memory, element } = this.editor
+      memories.set(this.place, { ...memory, element, time: performance.now() })
       if (memories.size > MOST_MEMORIES) memories.delete(memories.keys().next().value)
     }
     this.editor.disconnect()
@@ -89,10 +100,12 @@ class Binding {
   }
 
   /** Looks at the graph in the next frame, when links and values are all there. */
-  schedule() {
+  schedule({ rescale = false } = {}) {
+    this.rescaling ||= rescale
     this.scheduled ||= requestAnimationFrame(() => {
       this.scheduled = 0
-      this.refresh()
+      this.refresh({ rescale: this.rescaling })
+      this.rescaling = false
     })
   }
 
@@ -114,10 +127,12 @@ class Binding {
       chain(widget, 'callback', () => this.refresh({ rescale: true }))
     }
     this.editor.show(this.scene())
+    this.editor.start()
     this.place = `${node.graph.rootGraph?.id}/${locator(node)}`
     const memory = memories.get(this.place)
     memories.delete(this.place)
-    if (!memory || memory.history.texts[memory.history.at] === undefined) return
+    if (!memory) return
+    takeOver(this.editor.element, memory.element)
     const fresh = performance.now() - memory.time < FRESH
     this.editor.remember({ ...memory, focused: memory.focused && fresh })
   }

@@ -126,26 +126,33 @@ export function startHistory(text) {
   return { texts: [text], at: 0 }
 }
 
-/**
- * Follows the text to a new value.
- *
- * A step that somebody else undid or redid (ComfyUI's own undo) is recognised and not recorded as
- * a new one.
- */
-export function follow(history, text) {
-  const { texts, at } = history
-  if (text === texts[at]) return history
-  if (at > 0 && text === texts[at - 1]) return { texts, at: at - 1 }
-  if (at + 1 < texts.length && text === texts[at + 1]) return { texts, at: at + 1 }
+/** Records a new text as a step. */
+export function record({ texts, at }, text) {
   const kept = [...texts.slice(0, at + 1), text].slice(-LONGEST_HISTORY)
   return { texts: kept, at: kept.length - 1 }
 }
+
+/** Goes `by` steps back (-1) or forth (1), where there are any. */
+export function step({ texts, at }, by) {
+  return { texts, at: Math.min(Math.max(at + by, 0), texts.length - 1) }
+}
+
+/** Follows a text that somebody else wrote; what ComfyUI's own undo brought back is a step back. */
+export function follow(history, text) {
+  for (const by of [0, -1, 1]) {
+    const there = step(history, by)
+    if (text === now(there)) return there
+  }
+  return record(history, text)
+}
+
+export const now = ({ texts, at }) => texts[at]
 
 /** Replaces the present text: a step that goes on, such as a key that is held. */
 export function amend({ texts, at }, text) {
   return { texts: [...texts.slice(0, at), text], at }
 }
 
-export const undone = (history) => (history.at > 0 ? history.texts[history.at - 1] : null)
+export const canUndo = ({ at }) => at > 0
 
-export const redone = (history) => history.texts[history.at + 1] ?? null
+export const canRedo = ({ texts, at }) => at + 1 < texts.length

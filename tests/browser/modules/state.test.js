@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { amend, follow, parse, redone, serialise, startHistory, undone } from '../../../web/placer/state.js'
+import {
+  amend, canRedo, canUndo, follow, now, parse, record, serialise, startHistory, step
+} from '../../../web/placer/state.js'
 
 const person = (x, y, more = {}) => ({
   x, y, placed: true, strength: 1, name: null, extra: {}, ...more
@@ -57,20 +59,27 @@ test('says what is wrong', () => {
   for (const [text, problem] of Object.entries(problems)) assert.match(parse(text).problem ?? '', problem)
 })
 
+const around = (history) => [canUndo(history), now(history), canRedo(history)]
+
 test('undo and redo walk through the texts', () => {
-  let history = startHistory('')
-  history = follow(history, 'a')
-  history = follow(history, 'b')
-  assert.deepEqual([undone(history), redone(history)], ['a', null])
-  history = follow(history, 'a')
-  assert.deepEqual([undone(history), redone(history)], ['', 'b'])
-  history = follow(history, 'c')
-  assert.deepEqual([undone(history), redone(history)], ['a', null])
+  let history = record(record(startHistory(''), 'a'), 'b')
+  assert.deepEqual(around(history), [true, 'b', false])
+  history = step(step(history, -1), -1)
+  assert.deepEqual(around(history), [false, '', true])
+  assert.deepEqual(around(step(history, -1)), around(history))
+  history = record(step(history, 1), 'c')
+  assert.deepEqual(around(history), [true, 'c', false])
+})
+
+test('a text that another undo brought back is a step back', () => {
+  const history = record(record(startHistory(''), 'a'), 'b')
+  assert.deepEqual(around(follow(history, 'a')), [true, 'a', true])
+  assert.deepEqual(around(follow(follow(history, 'a'), 'b')), [true, 'b', false])
+  assert.deepEqual(around(follow(history, 'x')), [true, 'x', false])
 })
 
 test('a held key is one step', () => {
-  let history = follow(startHistory(''), 'a1')
-  history = amend(history, 'a2')
-  assert.equal(undone(history), '')
-  assert.equal(follow(history, 'a2'), history)
+  const history = amend(record(startHistory(''), 'a1'), 'a2')
+  assert.deepEqual(around(history), [true, 'a2', false])
+  assert.equal(now(step(history, -1)), '')
 })

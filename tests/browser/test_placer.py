@@ -1,0 +1,373 @@
+"""The Patch Placer's editor, driven with real pointers and keys."""
+
+import json
+from pathlib import Path
+
+import pytest
+from editor_page import EditorPage, Placer, near
+
+pytestmark = pytest.mark.browser
+
+THREE = json.dumps([{"x": 200, "y": 300}, {"x": 500, "y": 420}, {"x": 800, "y": 300}])
+
+
+def test_drag_moves_that_person_only_and_never_the_node(editor: EditorPage, shots: Path) -> None:
+    placer = editor.placer(THREE)
+    before = placer.position()
+    placer.drag((500, 420), (560, 640))
+    assert near(placer.points[1], (560, 640), placer.pixel())
+    assert (placer.points[0], placer.points[2]) == ((200, 300), (800, 300))
+    assert placer.position() == before
+    editor.shot(shots / "dragged.png", placer)
+
+
+def test_opening_and_touching_without_moving_changes_nothing(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    placer.click(200, 300)
+    placer.click(400, 900)
+    assert placer.text == THREE
+
+
+@pytest.mark.parametrize("scale", [0.45, 1.6])
+def test_zoomed_and_scrolled(editor: EditorPage, scale: float) -> None:
+    placer = editor.placer(THREE)
+    editor.view(scale, 150 / scale - 400, 130 / scale - 150)
+    before = placer.position()
+    placer.drag((200, 300), (300, 500))
+    assert near(placer.points[0], (300, 500), 1.5 * placer.pixel())
+    assert placer.points[1:] == [(500, 420), (800, 300)]
+    assert placer.position() == before
+
+
+def test_a_drag_ends_at_the_edge(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    start = placer.spot(200, 300)
+    editor.page.mouse.move(*start)
+    editor.page.mouse.down()
+    editor.page.mouse.move(start.x - 900, start.y - 30, steps=5)
+    editor.page.mouse.up()
+    editor.settle()
+    assert placer.points[0] is not None and placer.points[0][0] == 0
+
+
+def test_escape_ends_a_drag_where_it_began(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    start = placer.spot(200, 300)
+    editor.page.mouse.move(*start)
+    editor.page.mouse.down()
+    editor.page.mouse.move(start.x + 60, start.y, steps=3)
+    placer.press("Escape")
+    editor.page.mouse.up()
+    assert placer.text == THREE
+
+
+def test_touch_and_pen(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    session = editor.context.new_cdp_session(editor.page)
+    start, end = placer.spot(200, 300), placer.spot(260, 460)
+    for kind, spots in (("touchStart", [start]), ("touchMove", [end]), ("touchEnd", [])):
+        points = [{"x": spot.x, "y": spot.y} for spot in spots]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    editor.settle()
+    assert near(placer.points[0], (260, 460), placer.pixel())
+
+    start, end = placer.spot(800, 300), placer.spot(700, 200)
+    pen = {"pointerType": "pen", "button": "left", "clickCount": 1}
+    for kind, spot, buttons in (
+        ("mouseMoved", start, 0),
+        ("mousePressed", start, 1),
+        ("mouseMoved", end, 1),
+        ("mouseReleased", end, 0),
+    ):
+        event = {"type": kind, "x": spot.x, "y": spot.y, "buttons": buttons, **pen}
+        session.send("Input.dispatchMouseEvent", event)
+    editor.settle()
+    assert near(placer.points[2], (700, 200), placer.pixel())
+    assert placer.points[1] == (500, 420)
+
+
+def test_keys_choose_nudge_take_off_and_put_back(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    placer.click(200, 300)
+    placer.press("ArrowRight", "Shift+ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowUp")
+    assert placer.points[0] == (199, 309)
+    placer.press("Tab", "Shift+ArrowRight", "Tab", "Tab", "ArrowUp")
+    assert placer.points == [(199, 308), (510, 420), (800, 300)]
+    placer.press("Shift+Tab", "Delete")
+    assert placer.points == [(199, 308), (510, 420), None]
+    assert "Person 3 is off the canvas." in placer.messages()
+    placer.press("Enter")
+    assert placer.points == [(199, 308), (510, 420), (800, 300)]
+    assert editor.page.evaluate("() => editorTest.app.canvas.graph.nodes.length") == 1
+
+
+def test_undo_and_redo_of_the_editor(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    assert not placer.enabled("redo")
+    placer.drag((200, 300), (300, 700))
+    placer.act("row")
+    assert len({point[1] for point in placer.points if point}) == 1
+    placer.act("undo")
+    assert near(placer.points[0], (300, 700), placer.pixel())
+    placer.act("undo")
+    assert placer.text == THREE
+    placer.act("redo")
+    assert near(placer.points[0], (300, 700), placer.pixel())
+
+
+def test_undo_and_redo_of_comfyui(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    placer.drag((200, 300), (300, 700))
+    placer.press("Shift+ArrowRight")
+    moved = placer.points
+    placer.press("Control+z")
+    editor.settle(12)
+    [placer] = editor.placers()
+    assert near(placer.points[0], (300, 700), placer.pixel())
+    placer.press("Control+z")
+    editor.settle(12)
+    [placer] = editor.placers()
+    assert placer.text == THREE
+    assert placer.focused()
+    placer.press("Control+y")
+    editor.settle(12)
+    placer.press("Control+y")
+    editor.settle(12)
+    [placer] = editor.placers()
+    assert placer.points == moved
+    placer.act("undo")
+    assert near(placer.points[0], (300, 700), placer.pixel())
+
+
+def test_a_held_key_is_one_step_of_undo(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    placer.click(200, 300)
+    for _ in range(5):
+        editor.page.keyboard.down("ArrowRight")
+    editor.page.keyboard.up("ArrowRight")
+    editor.settle()
+    assert placer.points[0] == (205, 300)
+    placer.act("undo")
+    assert placer.text == THREE
+
+
+def test_saved_and_opened_again_to_the_letter(editor: EditorPage) -> None:
+    written = '[ {"x":200.125,"y":300,"note":"Ö"},\n null ]'
+    editor.placer(written)
+    saved = editor.graph()
+    editor.clear()
+    editor.open_graph(saved)
+    [placer] = editor.placers()
+    assert placer.text == written
+    assert editor.graph()["nodes"][0]["widgets_values"] == saved["nodes"][0]["widgets_values"]
+    placer.drag((200, 300), (400, 500))
+    assert near(placer.points[0], (400, 500), placer.pixel())
+    assert json.loads(placer.text)["people"][0]["note"] == "Ö"
+    saved = editor.graph()
+    editor.load()
+    editor.open_graph(saved)
+    assert near(editor.placers()[0].points[0], (400, 500), placer.pixel() + 1)
+
+
+def test_copied_and_pasted(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    placer.drag((200, 300), (300, 500))
+    editor.page.evaluate(
+        "(id) => { const { canvas } = editorTest.app;"
+        " canvas.selectNode(canvas.graph.getNodeById(id)); canvas.copyToClipboard();"
+        " canvas.graph_mouse[0] = 820; canvas.graph_mouse[1] = 90; canvas.pasteFromClipboard() }",
+        placer.number,
+    )
+    editor.settle(10)
+    first, second = editor.placers()
+    assert first.text == second.text
+    second.drag((800, 300), (600, 800))
+    assert near(second.points[2], (600, 800), second.pixel())
+    assert first.points[2] == (800, 300)
+
+
+def test_two_placers_keep_to_themselves(editor: EditorPage) -> None:
+    first = editor.placer(THREE, x=80)
+    second = editor.placer(THREE, x=480, width=512)
+    first.drag((500, 420), (500, 800))
+    second.drag((200, 300), (100, 100))
+    assert near(first.points[1], (500, 800), first.pixel())
+    assert first.points[0] == (200, 300)
+    assert near(second.points[0], (100, 100), second.pixel())
+    assert second.points[1] == (500, 420)
+
+
+def test_inside_a_subgraph(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    editor.page.evaluate(
+        """(id) => {
+          const { canvas } = editorTest.app
+          const node = canvas.graph.getNodeById(id)
+          const { node: host } = canvas.graph.convertToSubgraph(new Set([node]))
+          canvas.openSubgraph ? canvas.openSubgraph(host.subgraph, host)
+            : canvas.setGraph(host.subgraph)
+        }""",
+        placer.number,
+    )
+    editor.settle(12)
+    editor.view()
+    [inner] = editor.placers()
+    assert inner.text == THREE
+    editor.page.evaluate(
+        "(id) => { const node = editorTest.app.canvas.graph.getNodeById(id);"
+        " node.pos = [420, 120] }",
+        inner.number,
+    )
+    editor.settle()
+    inner.drag((500, 420), (500, 700))
+    assert near(inner.points[1], (500, 700), inner.pixel())
+    prompt = editor.page.evaluate("async () => (await editorTest.app.graphToPrompt()).output")
+    [node] = prompt.values()
+    assert node["inputs"]["placements"] == inner.text
+
+
+def test_size_scales_the_places_and_the_stage(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    placer.set_by_hand("width", 512)
+    placer.set_by_hand("height", 2048)
+    assert placer.size() == (512, 2048)
+    assert placer.points == [(100, 600), (250, 840), (400, 600)]
+    placer.set_by_hand("width", 1024)
+    placer.set_by_hand("height", 1024)
+    assert placer.points == [(200, 300), (500, 420), (800, 300)]
+
+
+def test_size_from_connected_numbers(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    number = editor.add("PrimitiveInt", 60, 90, value=2048)
+    editor.connect(number, "INT", placer.number, "width")
+    editor.page.mouse.click(30, 700)
+    editor.settle()
+    assert placer.size() == (2048, 1024)
+    assert placer.points == [(400, 300), (1000, 420), (1600, 300)]
+
+
+def test_another_size_is_asked_about_and_changes_nothing(editor: EditorPage) -> None:
+    written = '{"version": 1, "width": 512, "height": 512, "people": [{"x": 100, "y": 200}]}'
+    placer = editor.placer(written)
+    assert "Made for 512×512; the picture is 1024×1024." in placer.messages()
+    assert placer.text == written
+    placer.act("scale")
+    assert placer.points == [(200, 400)]
+    placer.act("undo")
+    placer.act("keep")
+    assert placer.points == [(100, 200)]
+    assert json.loads(placer.text)["width"] == 1024
+
+
+MALFORMED = [
+    '[{"x": 1,',
+    '{"version": 99, "people": []}',
+    '[{"x": NaN, "y": 2}]',
+    '[{"x": 1e308, "y": 2}]',
+    '[{"x": "left", "y": 2}]',
+    '{"people": 7}',
+]
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_malformed_text_is_said_and_kept_until_reset(
+    editor: EditorPage, shots: Path, text: str
+) -> None:
+    placer = editor.placer(text)
+    [said] = [one for one in placer.messages() if "place" in one or "Person 1" in one]
+    assert said
+    spot = placer.spot(512, 358)
+    editor.page.mouse.move(*spot)
+    editor.page.mouse.down()
+    editor.page.mouse.move(spot.x + 50, spot.y + 50)
+    editor.page.mouse.up()
+    placer.press("ArrowLeft", "Delete")
+    assert placer.text == text
+    assert editor.graph()["nodes"][0]["widgets_values"][2] == text
+    editor.shot(shots / "malformed.png", placer)
+    placer.act("reset")
+    assert placer.text == ""
+    placer.act("undo")
+    assert placer.text == text
+
+
+def test_text_can_be_edited_by_hand(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    placer.act("text")
+    area = editor.page.locator(".idpatch-text")
+    area.fill('[{"x": 10, "y": 20}]')
+    area.blur()
+    editor.settle()
+    assert placer.points == [(10, 20)]
+    assert placer.people() == ["1: Person 1, 10, 20"]
+
+
+def test_arrange_and_swap(editor: EditorPage) -> None:
+    placer = editor.placer(THREE)
+    placer.act("two rows")
+    rows = [point[1] for point in placer.points if point]
+    assert rows[0] == rows[1] < rows[2]
+    placer.act("arc")
+    ys = [point[1] for point in placer.points if point]
+    assert ys[0] == ys[2] > ys[1]
+    placer.text = THREE
+    placer.click(200, 300)
+    placer.act("swap")
+    placer.click(800, 300)
+    assert placer.points == [(800, 300), (500, 420), (200, 300)]
+    placer.act("left to right")
+    assert placer.points == [(200, 300), (500, 420), (800, 300)]
+
+
+def test_warnings_where_they_happen(editor: EditorPage, shots: Path) -> None:
+    placer = editor.placer('[{"x": 400, "y": 300}, {"x": 440, "y": 320}, {"x": 3000, "y": 30}]')
+    assert placer.messages() == [
+        "Person 3 stands outside and gets no patch.",
+        "The patches of Person 1 and Person 2 overlap.",
+    ]
+    editor.shot(shots / "warnings.png", placer)
+    placer.act("inside")
+    assert placer.points[2] == (1023, 30)
+    assert len(placer.messages()) == 1
+
+
+def test_nothing_is_left_when_the_node_is_removed(editor: EditorPage) -> None:
+    def left() -> list[int]:
+        return editor.page.evaluate(
+            "() => [idpatchWatch.listeners.size, idpatchWatch.observers.size,"
+            " idpatchWatch.intervals.size]"
+        )
+
+    empty = left()
+    placers = [editor.placer(THREE), editor.placer(THREE, x=20)]
+    placers[0].drag((200, 300), (300, 300))
+    assert left() > empty
+    for placer in placers:
+        editor.page.evaluate(
+            "(id) => { const { graph } = editorTest.app.canvas; graph.remove(graph.getNodeById(id)) }",
+            placer.number,
+        )
+    editor.settle()
+    assert left() == empty
+    assert editor.page.evaluate("() => document.querySelectorAll('.idpatch-placer').length") == 0
+
+
+def test_no_work_while_nothing_changes(editor: EditorPage) -> None:
+    editor.placer(THREE)
+    editor.settle(20)
+    before = editor.page.evaluate("() => idpatchWatch.frames")
+    editor.page.wait_for_timeout(1200)
+    assert editor.page.evaluate("() => idpatchWatch.frames") == before
+
+
+def test_names_for_screen_readers(editor: EditorPage) -> None:
+    placer: Placer = editor.placer(THREE)
+    tree = editor.page.locator(".idpatch-placer").aria_snapshot()
+    assert 'toolbar "Placing"' in tree
+    assert 'button "Undo"' in tree
+    assert 'button "2: Person 2, 500, 420"' in tree
+    placer.click(200, 300)
+    placer.press("ArrowRight")
+    spoken = editor.page.locator(".idpatch-spoken").text_content()
+    assert spoken == "1, Person 1, at 201, 300"

@@ -1,0 +1,424 @@
+"""Drives the Patch Placer's editor in a real browser, as a person does."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+MARGIN = 12  # page pixels between the stage's edge and the picture
+OURS = "/extensions/ComfyUI-ID-Patch/"
+
+# Runs before the page's own scripts. Counts what lives on when a node is gone: listeners on the
+# page's lasting objects, observers and timers that our files made; and who wrote to the console.
+WATCH = """
+(() => {
+  const ours = () => new Error().stack.includes('/extensions/ComfyUI-ID-Patch/')
+  const watch = window.idpatchWatch = { listeners: new Map(), observers: new Set(), frames: 0,
+    intervals: new Set(), said: [] }
+  const { addEventListener, removeEventListener } = EventTarget.prototype
+  const numbers = new WeakMap()
+  let number = 0
+  const key = (target, type, listener) => {
+    for (const one of [target, listener]) if (!numbers.has(one)) numbers.set(one, ++number)
+    return `${target.constructor.name} ${type} ${numbers.get(target)} ${numbers.get(listener)}`
+  }
+  const lasting = (target) => !(target instanceof Node) || target === document ||
+    target === document.body || target === document.documentElement
+  EventTarget.prototype.addEventListener = function (type, listener, ...rest) {
+    if (listener && !(this instanceof Image) && lasting(this) && ours()) {
+      watch.listeners.set(key(this, type, listener), new Error().stack)
+    }
+    return addEventListener.call(this, type, listener, ...rest)
+  }
+  EventTarget.prototype.removeEventListener = function (type, listener, ...rest) {
+    if (listener) watch.listeners.delete(key(this, type, listener))
+    return removeEventListener.call(this, type, listener, ...rest)
+  }
+  for (const name of ['ResizeObserver', 'MutationObserver', 'IntersectionObserver']) {
+    const Original = window[name]
+    window[name] = class extends Original {
+      constructor(...args) { super(...args); this.ours = ours() }
+      observe(...args) { if (this.ours) watch.observers.add(this); return super.observe(...args) }
+      disconnect() { watch.observers.delete(this); return super.disconnect() }
+    }
+  }
+  const { requestAnimationFrame, setInterval, clearInterval } = window
+  window.requestAnimationFrame = (callback) => {
+    if (ours()) watch.frames += 1
+    return requestAnimationFrame(callback)
+  }
+  window.setInterval = (...args) => {
+    const id = setInterval(...args)
+    if (ours()) watch.intervals.add(id)
+    return id
+  }
+  window.clearInterval = (id) => { watch.intervals.delete(id); clearInterval(id) }
+  for (const level of ['warn', 'error']) {
+    const original = console[level]
+    console[level] = (...args) => {
+      if (ours()) watch.said.push(args.map(String).join(' '))
+      original.apply(console, args)
+    }
+  }
+  addEventListener.call(window, 'error', (event) => {
+    const where = `${event.filename} ${event.error?.stack}`
+    if (where.includes('/extensions/ComfyUI-ID-Patch/')) watch.said.push(event.message)
+  })
+  addEventListener.call(window, 'unhandledrejection', (event) => {
+    const where = String(event.reason?.stack)
+    if (where.includes('/extensions/ComfyUI-ID-Patch/')) watch.said.push(where)
+  })
+})()
+"""
+
+HELP = """
+(() => {
+  const { app } = window.comfyAPI.app
+  const graph = () => app.canvas.graph
+  const widget = (id, name) => graph().getNodeById(id).widgets.find((one) => one.name === name)
+  window.editorTest = {
+    app,
+    widget,
+    add(type, x, y, values = {}) {
+      app.canvas.emitBeforeChange()
+      const node = LiteGraph.createNode(type)
+      node.pos = [x, y]
+      graph().add(node)
+      for (const [name, value] of Object.entries(values)) {
+        node.widgets.find((one) => one.name === name).value = value
+      }
+      app.canvas.emitAfterChange()
+      return node.id
+    },
+    connect(from, output, to, input) {
+      const [source, target] = [graph().getNodeById(from), graph().getNodeById(to)]
+      source.connect(source.findOutputSlot(output), target, target.findInputSlot(input))
+    },
+    element: (id) => widget(id, 'placements').element,
+    view(scale, left, top) {
+      app.canvas.ds.scale = scale
+      app.canvas.ds.offset[0] = left
+      app.canvas.ds.offset[1] = top
+      app.canvas.setDirty(true, true)
+    }
+  }
+})()
+"""
+
+
+class Spot(NamedTuple):
+    x: float
+    y: float
+
+
+class EditorPage:
+    """One page of the frontend; coordinates of the picture are output pixels."""
+
+    def __init__(self, browser: Browser, url: str, vue: bool, touch: bool = False):
+        self.context: BrowserContext = browser.new_context(
+            viewport={"width": 1280, "height": 900}, has_touch=touch
+        )
+        self.context.add_init_script(WATCH)
+        self.page: Page = self.context.new_page()
+        self.vue = vue
+        self.url = url
+        self.console: list[str] = []
+        self.page.on("console", self._note)
+        self.page.on("pageerror", self._note_error)
+        self.load()
+        self.page.evaluate(
+            """async (vue) => {
+              const { setting, command } = editorTest.app.extensionManager
+              await setting.set('Comfy.VueNodes.Enabled', vue)
+              await setting.set('Comfy.TutorialCompleted', true)
+              await setting.set('Comfy.Minimap.Visible', false)
+              await setting.set('Comfy.ColorPalette', 'dark')
+            }""",
+            vue,
+        )
+        self.load()
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning") and OURS in message.location.get("url", ""):
+            self.console.append(message.text)
+
+    def _note_error(self, error: Error) -> None:
+        if OURS in str(error.stack):
+            self.console.append(f"uncaught: {error}")
+
+    def load(self) -> None:
+        """Open the page afresh."""
+        self.page.goto(self.url)
+        self.page.wait_for_function(
+            "() => window.comfyAPI?.app?.app?.extensionManager"
+            " && window.LiteGraph?.registered_node_types?.IDPatchPlacer"
+            " && document.querySelector('canvas')",
+            timeout=90_000,
+        )
+        self.page.evaluate(HELP)
+        self.page.wait_for_function("() => editorTest.app.canvas?.graph")
+        self.settle(3)
+        self.page.keyboard.press("Escape")
+
+    def close(self) -> None:
+        self.context.close()
+
+    def clear(self) -> None:
+        """Start with an empty graph, seen at its own size."""
+        self.open_graph(
+            {
+                "last_node_id": 0,
+                "last_link_id": 0,
+                "nodes": [],
+                "links": [],
+                "groups": [],
+                "config": {},
+                "extra": {},
+                "version": 0.4,
+            }
+        )
+        self.page.keyboard.press("Escape")
+        self.view()
+
+    def open_graph(self, graph: dict[str, Any]) -> None:
+        self.page.evaluate("(graph) => editorTest.app.loadGraphData(graph)", graph)
+        self.settle()
+
+    def graph(self) -> dict[str, Any]:
+        return self.page.evaluate(
+            "() => editorTest.app.rootGraph?.serialize() ?? editorTest.app.graph.serialize()"
+        )
+
+    def settle(self, frames: int = 6) -> None:
+        """Wait until everything that a frame brings has come."""
+        self.page.evaluate(
+            """async (frames) => {
+              for (let i = 0; i < frames; i++) await new Promise(requestAnimationFrame)
+              await new Promise((done) => setTimeout(done, 60))
+            }""",
+            frames,
+        )
+
+    def view(self, scale: float = 1.0, left: float = 0.0, top: float = 0.0) -> None:
+        self.page.evaluate("(args) => editorTest.view(...args)", [scale, left, top])
+        self.settle()
+
+    def placer(self, text: str = "", x: float = 420, y: float = 90, **values: Any) -> "Placer":
+        values = {**values, "placements": text}
+        number = self.page.evaluate(
+            "([x, y, values]) => editorTest.add('IDPatchPlacer', x, y, values)", [x, y, values]
+        )
+        self.settle()
+        return Placer(self, number)
+
+    def add(self, kind: str, x: float, y: float, **values: Any) -> int:
+        number = self.page.evaluate(
+            "([kind, x, y, values]) => editorTest.add(kind, x, y, values)", [kind, x, y, values]
+        )
+        self.settle(2)
+        return number
+
+    def connect(self, source: int, output: str, target: int, name: str) -> None:
+        self.page.evaluate("(args) => editorTest.connect(...args)", [source, output, target, name])
+        self.settle()
+
+    def placers(self) -> list["Placer"]:
+        numbers = self.page.evaluate(
+            "() => editorTest.app.canvas.graph.nodes"
+            ".filter((node) => node.type === 'IDPatchPlacer').map((node) => node.id)"
+        )
+        return [Placer(self, number) for number in numbers]
+
+    def said(self) -> list[str]:
+        """What our files wrote to the console as warnings and errors."""
+        return self.console + self.page.evaluate("() => window.idpatchWatch.said")
+
+    def shot(self, path: Path, placer: "Placer | None" = None, margin: float = 24) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        clip = None
+        if placer:
+            left, top, width, height = placer.node_box()
+            clip = {
+                "x": max(left - margin, 0),
+                "y": max(top - margin, 0),
+                "width": width + 2 * margin,
+                "height": height + 2 * margin,
+            }
+        self.page.screenshot(path=str(path), clip=clip)  # type: ignore[arg-type]
+        return path
+
+
+class Placer:
+    """The editor of one Patch Placer."""
+
+    def __init__(self, editor: EditorPage, number: int):
+        self.editor = editor
+        self.page = editor.page
+        self.number = number
+
+    def _evaluate(self, script: str, *args: Any) -> Any:
+        return self.page.evaluate(
+            f"([id, args]) => {{ const element = editorTest.element(id); {script} }}",
+            [self.number, list(args)],
+        )
+
+    @property
+    def text(self) -> str:
+        return self.page.evaluate("(id) => editorTest.widget(id, 'placements').value", self.number)
+
+    @text.setter
+    def text(self, text: str) -> None:
+        self.page.evaluate(
+            "([id, text]) => { editorTest.widget(id, 'placements').value = text }",
+            [self.number, text],
+        )
+        self.editor.settle()
+
+    @property
+    def points(self) -> list[tuple[float, float] | None]:
+        """Everybody's place as the text has it, None for somebody off the canvas."""
+        data = json.loads(self.text or "[]")
+        people = data if isinstance(data, list) else data["people"]
+        return [(one["x"], one["y"]) if one and one.get("placed", True) else None for one in people]
+
+    def value(self, name: str) -> Any:
+        return self.page.evaluate(
+            "([id, name]) => editorTest.widget(id, name).value", [self.number, name]
+        )
+
+    def set_by_hand(self, name: str, value: Any) -> None:
+        """Change another widget of the node as a person does: with its callback."""
+        self.page.evaluate(
+            """([id, name, value]) => {
+              const widget = editorTest.widget(id, name)
+              widget.value = value
+              widget.callback?.(value)
+            }""",
+            [self.number, name, value],
+        )
+        self.editor.settle()
+
+    def size(self) -> tuple[float, float]:
+        """The picture's size as the editor shows it."""
+        width, height = self._evaluate(
+            "return element.querySelector('.idpatch-stage').style.aspectRatio.split('/').map(Number)"
+        )
+        return width, height
+
+    def spot(self, x: float, y: float) -> Spot:
+        """Where a pixel of the picture is on the page."""
+        left, top, width, height, inner_width, inner_height = self._evaluate(
+            """const canvas = element.querySelector('canvas')
+            const { left, top, width, height } = canvas.getBoundingClientRect()
+            return [left, top, width, height, canvas.clientWidth, canvas.clientHeight]"""
+        )
+        picture_width, picture_height = self.size()
+        scale = min(
+            (inner_width - 2 * MARGIN) / picture_width, (inner_height - 2 * MARGIN) / picture_height
+        )
+        zoom = width / inner_width
+        return Spot(
+            left + zoom * ((inner_width - picture_width * scale) / 2 + x * scale),
+            top + zoom * ((inner_height - picture_height * scale) / 2 + y * scale),
+        )
+
+    def pixel(self) -> float:
+        """How many pixels of the picture one pixel of the page is."""
+        return 100 / (self.spot(100, 0).x - self.spot(0, 0).x)
+
+    def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 6) -> None:
+        """Drag with the mouse from one pixel of the picture to another."""
+        mouse, a, b = self.page.mouse, self.spot(*start), self.spot(*end)
+        mouse.move(a.x, a.y)
+        mouse.down()
+        mouse.move(b.x, b.y, steps=steps)
+        mouse.up()
+        self.editor.settle()
+
+    def click(self, x: float, y: float) -> None:
+        spot = self.spot(x, y)
+        self.page.mouse.click(spot.x, spot.y)
+        self.editor.settle()
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.editor.settle(2)
+
+    def act(self, action: str) -> None:
+        """Click a button of the toolbar or of a message."""
+        # By its place on the page, because the editor may be zoomed.
+        box = self._evaluate(
+            """const [action] = args
+            const { left, top, width, height } =
+              element.querySelector(`[data-action="${action}"]`).getBoundingClientRect()
+            return [left + width / 2, top + height / 2]""",
+            action,
+        )
+        self.page.mouse.click(*box)
+        self.editor.settle()
+
+    def enabled(self, action: str) -> bool:
+        return self._evaluate(
+            'return !element.querySelector(`[data-action="${args[0]}"]`).disabled', action
+        )
+
+    def people(self) -> list[str]:
+        """How the list of people reads to a screen reader."""
+        return self._evaluate(
+            "return [...element.querySelectorAll('.idpatch-person')]"
+            ".map((chip) => chip.getAttribute('aria-label'))"
+        )
+
+    def messages(self) -> list[str]:
+        return self._evaluate(
+            "return [...element.querySelectorAll('.idpatch-said')].map((one) => one.textContent)"
+        )
+
+    def focused(self) -> bool:
+        return self._evaluate(
+            "return document.activeElement === element.querySelector('.idpatch-stage')"
+        )
+
+    def position(self) -> list[float]:
+        return self.page.evaluate(
+            "(id) => [...editorTest.app.canvas.graph.getNodeById(id).pos]", self.number
+        )
+
+    def node_box(self) -> tuple[float, float, float, float]:
+        """The node with its title on the page: left, top, width, height."""
+        x, y, width, height, scale, left, top = self.page.evaluate(
+            """(id) => {
+              const { app } = editorTest
+              const node = app.canvas.graph.getNodeById(id)
+              const { scale, offset } = app.canvas.ds
+              return [...node.pos, ...node.size, scale, ...offset]
+            }""",
+            self.number,
+        )
+        rect = self.page.evaluate(
+            "() => { const r = editorTest.app.canvas.canvas.getBoundingClientRect();"
+            " return [r.left, r.top] }"
+        )
+        title = 34
+        return (
+            rect[0] + (x + left) * scale,
+            rect[1] + (y + top - title) * scale,
+            width * scale,
+            (height + title) * scale,
+        )
+
+
+def near(a: tuple[float, float] | None, b: tuple[float, float], tolerance: float = 2) -> bool:
+    return a is not None and math.dist(a, b) <= tolerance
