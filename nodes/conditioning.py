@@ -1,5 +1,7 @@
 """ID Token Injector and Apply ID-Patch ControlNet: the composable route to any sampler."""
 
+from collections.abc import Callable
+
 import comfy.cldm.cldm
 import comfy.controlnet
 from comfy_api.v0_0_2 import io
@@ -17,6 +19,8 @@ from ..idpatch_core.injection import (
 )
 from ..idpatch_core.projection import IDPatches
 from . import sockets
+
+Preprocess = Callable[[Tensor], Tensor]
 
 INJECTION_RATIO_TIP = (
     "The share of the noise schedule, counted from its end, in which the ID tokens are seen: 0.8 "
@@ -124,6 +128,7 @@ def apply_control_net(
             copy = control_net.copy().set_cond_hint(
                 id_hint.image, strength, (start_percent, end_percent)
             )
+            copy.preprocess_image = _refuse_resized(id_hint, copy.preprocess_image)
             copy.set_previous_controlnet(previous)
             copies[previous] = copy
         return copies[previous]
@@ -142,6 +147,23 @@ def apply_control_net(
         ]
 
     return apply(positive), apply(negative)
+
+
+def _refuse_resized(id_hint: Hint, preprocess: Preprocess) -> Preprocess:
+    """Stop the sampler where ComfyUI has resized the hint, which destroys the patches."""
+    width, height = id_hint.width, id_hint.height
+
+    def check(image: Tensor) -> Tensor:
+        if tuple(image.shape[-2:]) != (height, width):
+            raise ValueError(
+                f"id_hint: it is {width}x{height}, but the latent being sampled is for "
+                f"{image.shape[-1]}x{image.shape[-2]} pixels, and patches cannot be resized. Give "
+                "the latent and the Patch Placer the same size; where the conditioning has areas, "
+                "use masks instead."
+            )
+        return preprocess(image)
+
+    return check
 
 
 class IDPatchTokenInjector(io.ComfyNode):

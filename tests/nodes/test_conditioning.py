@@ -1,7 +1,7 @@
 import pytest
 import torch
 from diffusers_reference import random_case
-from sampling import composable_conditioning, node_inputs
+from sampling import composable_conditioning, node_inputs, run_composable
 
 
 def test_both_branches_share_one_controlnet_copy(comfy, tiny_sdxl):
@@ -30,6 +30,12 @@ def test_the_hint_reaches_the_controlnet_untouched(comfy, tiny_sdxl):
     positive, _ = composable_conditioning(comfy, tiny_sdxl, case)
     hint = node_inputs(comfy, case)["id_hint"].image
     assert torch.equal(positive[0][1]["control"].cond_hint_original, hint)
+
+
+def test_sampling_a_latent_of_another_size_is_refused(comfy, tiny_sdxl):
+    case = random_case(height=192, width=128)._replace(noise=torch.zeros(1, 4, 32, 24))
+    with pytest.raises(ValueError, match=r"it is 128x192, but the latent .* is for 192x256 pixels"):
+        run_composable(comfy, tiny_sdxl, case, "euler", "normal")
 
 
 def test_one_strength_for_everybody_or_one_for_each(comfy):
