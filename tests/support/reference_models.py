@@ -51,8 +51,10 @@ def tiny_model() -> comfy.model_patcher.ModelPatcher:
     return comfy.model_patcher.ModelPatcher(model, CPU, CPU)
 
 
-def tiny_control_net() -> comfy.controlnet.ControlNet:
-    """Load the reference ControlNet as a CONTROL_NET."""
+def tiny_control_net(
+    weights: Path = REFERENCE / "controlnet.safetensors",
+) -> comfy.controlnet.ControlNet:
+    """Load the reference ControlNet, or another of its shape in diffusers' layout."""
     unused = ("out_channels", "transformer_depth_output")
     network = comfy.cldm.cldm.ControlNet(
         **{key: value for key, value in CONFIG.items() if key not in unused},
@@ -71,6 +73,6 @@ def tiny_control_net() -> comfy.controlnet.ControlNet:
             names[block] = f"input_hint_block.{2 + 2 * i}{kind}"
         for i in range(9):
             names[f"controlnet_down_blocks.{i}{kind}"] = f"zero_convs.{i}.0{kind}"
-    weights = load_file(REFERENCE / "controlnet.safetensors")
-    network.load_state_dict({names[name]: weight.float() for name, weight in weights.items()})
+    state = load_file(weights)
+    network.load_state_dict({names[name]: weight.float() for name, weight in state.items()})
     return comfy.controlnet.ControlNet(network, load_device=CPU)

@@ -1,0 +1,172 @@
+"""Runs: killed and resumed, on two processes, and with what a config can switch on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from training_world import settings
+
+from idpatch_core.training.config import Config, Optimiser, build, check
+from idpatch_core.training.trainer import learning_rate, train
+
+ROOT = Path(__file__).parents[3]
+LOSSES = {"identity": 0.1, "detection": 0.1, "matching": 0.1, "highest_timestep": 999}
+STEPS = 6
+
+
+def write_config(world: dict[str, str], folder: Path, **sections: dict) -> Path:
+    run = {"steps": STEPS, "save_every": 2, "ema": 0.9, "gradient_accumulation": 2}
+    sections = {"losses": LOSSES, **sections, "run": {**run, **sections.get("run", {})}}
+    path = folder / "config.json"
+    path.write_text(json.dumps(settings(world, folder / "run", **sections)))
+    return path
+
+
+def start(path: Path, *launcher: str) -> subprocess.Popen:
+    """Start a run in a process of its own, as a user does."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, *launcher, "-m", "idpatch_core.training", str(path)]
+    return subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+
+
+def finish(process: subprocess.Popen) -> None:
+    errors = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, errors[-3000:]
+
+
+def results(folder: Path, name: str = "weights") -> dict[str, Tensor]:
+    return load_file(folder / f"run/checkpoints/step-{STEPS:08d}/{name}.safetensors")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(world: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    finish(start(write_config(world, folder)))
+    return folder
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
+    while not condition():
+        assert process.poll() is None, process.communicate()[1][-3000:]
+        time.sleep(0.01)
+
+
+def test_killed_and_resumed_is_uninterrupted(
+    world: dict[str, str], uninterrupted: Path, tmp_path: Path
+) -> None:
+    path = write_config(world, tmp_path)
+    first = tmp_path / "run/checkpoints/step-00000002"
+    process = start(path)
+    wait_until(first.is_dir, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL  # it was not through
+    finish(start(path))
+    for name in ("weights", "ema"):
+        expected, resumed = results(uninterrupted, name), results(tmp_path, name)
+        assert expected.keys() == resumed.keys()
+        assert all(torch.equal(expected[key], resumed[key]) for key in expected)
+
+
+def test_two_processes_are_one_with_twice_the_batch(
+    world: dict[str, str], uninterrupted: Path, tmp_path: Path
+) -> None:
+    launcher = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes=2")
+    launcher += ("--num_machines=1", "--mixed_precision=no", "--main_process_port=0")
+    finish(start(write_config(world, tmp_path), *launcher))
+    alone, together = results(uninterrupted), results(tmp_path)
+    for name, weight in alone.items():
+        torch.testing.assert_close(together[name], weight, atol=2e-5, rtol=1e-3, msg=name)
+
+
+def quick(world: dict[str, str], output: Path, **sections: dict) -> Path:
+    return train(check(build(Config, settings(world, output, **sections), "")))
+
+
+def test_samples_and_metrics_reach_tensorboard(world: dict[str, str], tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    data, sampling = {"evaluation": world["evaluation"]}, {"every": 1, "pictures": 2, "steps": 2}
+    run = {"steps": 1, "ema": 0.5}
+    output = quick(world, tmp_path, data=data, sampling=sampling, run=run)
+    events = EventAccumulator(str(output / "tensorboard")).Reload()
+    scalars = events.Tags()["scalars"]
+    assert {"train/denoising", "train/learning_rate"} <= set(scalars)
+    assert {"evaluation/accuracy_2", "evaluation/similarity_2_high"} <= set(scalars)
+    assert events.Tags()["images"] == ["samples"]
+    assert events.Scalars("train/denoising")[0].step == 1
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"run": {"steps": 1, "mixed_precision": "bf16"}, "losses": LOSSES},
+        {"run": {"steps": 1, "gradient_checkpointing": True}},
+        {"run": {"steps": 1}, "trained": {"lora_rank": 2}},
+        {"run": {"steps": 1}, "projection": {"kind": "mlp"}},
+    ],
+    ids=["bf16", "checkpointing", "lora", "mlp"],
+)
+def test_variants_run_and_move_the_weights(
+    world: dict[str, str], tmp_path: Path, sections: dict
+) -> None:
+    output = quick(world, tmp_path, **sections)
+    weights = load_file(output / "checkpoints/step-00000001/weights.safetensors")
+    assert all(w.isfinite().all() for w in weights.values())
+    start = load_file(Path(world["controlnet"]) / "diffusion_pytorch_model.safetensors")
+    moved = [not torch.equal(w, start[k[11:]]) for k, w in weights.items() if k.startswith("c")]
+    assert sum(moved) > len(moved) / 2
+
+
+def test_checkpointing_changes_no_weight(world: dict[str, str], tmp_path: Path) -> None:
+    outputs = [
+        quick(world, tmp_path / str(on), run={"steps": 1, "gradient_checkpointing": on})
+        for on in (False, True)
+    ]
+    plain, checkpointed = (
+        load_file(output / "checkpoints/step-00000001/weights.safetensors") for output in outputs
+    )
+    torch.testing.assert_close(plain, checkpointed, atol=1e-5, rtol=0)
+
+
+def test_another_run_may_not_go_on_in_the_folder(world: dict[str, str], tmp_path: Path) -> None:
+    quick(world, tmp_path, run={"steps": 1})
+    with pytest.raises(ValueError, match=r"run\.seed is 5, but the run in .* begun with 0"):
+        quick(world, tmp_path, run={"steps": 2, "seed": 5})
+    quick(world, tmp_path, run={"steps": 2})  # more steps are no other run
+    assert (tmp_path / "checkpoints/step-00000002").is_dir()
+
+
+def test_old_checkpoints_and_torn_ones_are_removed(world: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "checkpoints/part-00000009").mkdir(parents=True)
+    quick(world, tmp_path, run={"steps": 3, "save_every": 1, "keep": 2})
+    left = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert left == ["step-00000002", "step-00000003"]
+
+
+def test_eight_bit_without_bitsandbytes_is_refused(
+    world: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)  # as if it were not installed
+    with pytest.raises(ValueError, match=r"eight_bit needs bitsandbytes"):
+        quick(world, tmp_path, optimiser={"eight_bit": True})
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    constant = Optimiser(warmup=4)
+    assert [learning_rate(step, 100, constant) for step in (0, 1, 3, 50)] == [0.25, 0.5, 1, 1]
+    cosine = Optimiser(warmup=0, schedule="cosine")
+    assert learning_rate(0, 100, cosine) == 1
+    assert learning_rate(50, 100, cosine) == pytest.approx(0.5)
+    assert learning_rate(100, 100, cosine) == pytest.approx(0)
