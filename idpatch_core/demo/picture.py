@@ -18,7 +18,7 @@ from .server import ServerError, comfyui_server
 WORKFLOWS = environment.REPOSITORY / "workflows"
 WORKFLOW = "group_photo"
 PORTRAITS = environment.REPOSITORY / "tests" / "data" / "photos"
-DEFAULT_PORTRAITS = ("astronaut.jpg", "man.jpg")
+DEFAULT_PORTRAITS = ("collins.jpg", "obama.jpg")
 # For each model option of the command: its folder below models/, and the inputs that name its file.
 MODELS = {
     "checkpoint": ("checkpoints", "CheckpointLoaderSimple", "ckpt_name"),
