@@ -8,14 +8,17 @@ counts; WithAnyone (arXiv 2510.14975, MultiID-Bench/metrics/arcface_metric.py) f
 the similarity to the others.
 """
 
+from __future__ import annotations  # torch's types below need no torch
+
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 RECOGNISED = 0.35  # cosine from which two faces count as one person, where the encoder names none
 TIE = 1e-6  # two similarities closer than this are equal: the noise of float32 embeddings
@@ -98,8 +101,8 @@ def cosine(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     if not (a.size and b.size):
         return np.zeros((len(a) if a.size else 0, len(b) if b.size else 0))
     lengths = [np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b)]
-    if not all((length > 0).all() for length in lengths):
-        raise ValueError("An embedding is zero: it has no direction to compare.")
+    if not all(((length > 0) & np.isfinite(length)).all() for length in lengths):
+        raise ValueError("An embedding is zero or not finite: it has no direction to compare.")
     return np.clip((a / lengths[0]) @ (b / lengths[1]).T, -1.0, 1.0)
 
 
@@ -353,6 +356,8 @@ def bootstrap_interval(
 
 def inception_weights() -> Path | None:
     """Return the InceptionV3 weights of torch-fidelity if they lie in torch's hub folder."""
+    import torch
+
     name = "weights-inception-2015-12-05-6726825d.pth"
     path = Path(torch.hub.get_dir()) / "checkpoints" / name
     return path if path.is_file() else None
@@ -368,13 +373,15 @@ def fid(
     network from pictures (N, 3, H, W) to features (N, D). Raises ValueError without torchmetrics or
     with fewer than two pictures on a side. Source: Heusel et al., arXiv 1706.08500.
     """
+    import torch
+
     try:
         from torchmetrics.image.fid import FrechetInceptionDistance
     except ImportError:
         raise ValueError(
             "FID needs torchmetrics and torch-fidelity: pip install torchmetrics torch-fidelity"
         ) from None
-    if isinstance(feature, nn.Module):
+    if isinstance(feature, torch.nn.Module):
         metric = FrechetInceptionDistance(feature=feature)
     else:
         torch.load(feature, weights_only=True)  # torch-fidelity would run a pickle's code
@@ -402,6 +409,8 @@ def load_clip_similarity(directory: str | Path) -> Callable[[np.ndarray, str], f
     reads up to its length limit. Raises ValueError if the model is not there. Source: Hessel et
     al., arXiv 2104.08718, as the plain cosine (CLIP-T).
     """
+    import torch
+
     try:
         from transformers import AutoImageProcessor, AutoTokenizer, CLIPModel
 

@@ -13,6 +13,7 @@ from .model import IDPatchBuilder, IDPatchLoadModel
 from .placer import IDPatchPlacer
 from .pose import IDPatchLoadPose
 from .sampler import IDPatchSampler
+from .verify import IDPatchLoadScorer, IDPatchPickBest, IDPatchSaveReport, IDPatchVerify
 
 NODES: list[type[io.ComfyNode]] = [
     IDPatchLoadFaceModel,
@@ -26,6 +27,10 @@ NODES: list[type[io.ComfyNode]] = [
     IDPatchTokenInjector,
     IDPatchApplyControlNet,
     IDPatchSampler,
+    IDPatchLoadScorer,
+    IDPatchVerify,
+    IDPatchPickBest,
+    IDPatchSaveReport,
 ]
 
 

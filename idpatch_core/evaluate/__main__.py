@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from .. import journal, metrics
 from ..face_detector import YUNET, load_detector
@@ -75,6 +73,8 @@ def load_judge(options: argparse.Namespace) -> Judge:
 
 
 def _conditioning(path: Path) -> Scorer:
+    import torch
+
     from ..arcface import embed, load_arcface
 
     network = load_arcface(path)
@@ -147,7 +147,9 @@ def measure_fid(
     return fids, notices
 
 
-def _tensors(paths: Iterable[Path]) -> Iterator[Tensor]:
+def _tensors(paths: Iterable[Path]) -> Iterator[Any]:
+    import torch
+
     for path in paths:
         try:
             picture = read_picture(path)

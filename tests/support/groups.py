@@ -1,7 +1,6 @@
 """Group pictures put together from photographs of single people."""
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -22,14 +21,15 @@ def read_photographs() -> dict[str, np.ndarray]:
 
     Of people of whom there is one only, the second is the first one mirrored and darker.
     """
-    photographs = {}
+    photographs: dict[str, np.ndarray] = {}
     for path in sorted(FOLDER.glob("*.jpg")):
+        name = path.stem.partition("_")[0]
+        number = 2 if f"{name}_1" in photographs else 1
         with Image.open(path) as picture:
-            photographs[path.stem] = np.asarray(picture.convert("RGB"))
-    for name in [n for n in photographs if not re.fullmatch(r"person_[a-z]_\d", n)]:
-        image = photographs.pop(name)
-        photographs[f"{name}_1"] = image
-        photographs[f"{name}_2"] = (image[:, ::-1] * 0.85).astype(np.uint8)
+            photographs[f"{name}_{number}"] = np.asarray(picture.convert("RGB"))
+    for name in {key.partition("_")[0] for key in photographs}:
+        mirrored = (photographs[f"{name}_1"][:, ::-1] * 0.85).astype(np.uint8)
+        photographs.setdefault(f"{name}_2", mirrored)
     return photographs
 
 

@@ -121,9 +121,9 @@ def test_several_photographs_of_a_person_are_averaged(folder):
 
 def test_copy_paste_against_the_angles(tmp_path):
     # The "truth" shows the second photographs, the result a copy of the reference and of the truth.
-    names = ["person_a", "person_b"]
+    names = ["ardern", "macron"]
     truth = compose([PHOTOS[f"{name}_2"] for name in names])
-    made = compose([PHOTOS["person_a_1"], PHOTOS["person_b_2"]])
+    made = compose([PHOTOS["ardern_1"], PHOTOS["macron_2"]])
     save(tmp_path / "truth.png", truth.image)
     save(tmp_path / "made.png", made.image)
     people = []
