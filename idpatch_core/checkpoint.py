@@ -90,6 +90,8 @@ def write_id_patch(
 
     temporary = path.with_name(f"{path.name}.part")
     try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
         if path.suffix == ".bin":
             torch.save(states, temporary)
         else:
@@ -100,6 +102,7 @@ def write_id_patch(
             }
             own = {"format": FORMAT, "format_version": str(VERSION), **architectures}
             save_file(tensors, temporary, {**(metadata or {}), **own})
+        temporary.chmod(mode)  # safetensors writes files that only their owner can read
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

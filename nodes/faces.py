@@ -294,7 +294,7 @@ class IDPatchLoadFaceModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, recognition: str | None = None) -> bool | str:
-        message = recognition and missing_file(FACE_RECOGNITION, "recognition", recognition)
+        message = recognition and missing_file(FACE_RECOGNITION, recognition)
         return message or True
 
     @classmethod

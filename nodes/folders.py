@@ -50,20 +50,23 @@ def list_files(folder: ModelFolder) -> list[str]:
     return folder_paths.get_filename_list(folder.name) or [folder.released_file]
 
 
-def missing_file(folder: ModelFolder, input_name: str, file: str) -> str | None:
-    """Return what the user has to do if the file is not there, for `validate_inputs`."""
+def missing_file(folder: ModelFolder, file: str) -> str | None:
+    """Return what the user has to do if the file is not there.
+
+    For `validate_inputs`, where ComfyUI puts the input's name before it.
+    """
     if folder_paths.get_full_path(folder.name, file) is not None:
         return None
     places = folder_paths.get_folder_paths(folder.name)
     return (
-        f"{input_name}: {file} was not found in {' or '.join(places)}. "
+        f"{file} was not found in {' or '.join(places)}. "
         f"Fetch {folder.released_file} from {folder.source} and put it there, then press R."
     )
 
 
 def find_file(folder: ModelFolder, input_name: str, file: str) -> Path:
     """Return a file's path. Raises ValueError with what to do if it is not there."""
-    message = missing_file(folder, input_name, file)
+    message = missing_file(folder, file)
     if message:
-        raise ValueError(message)
+        raise ValueError(f"{input_name}: {message}")
     return Path(folder_paths.get_full_path_or_raise(folder.name, file))

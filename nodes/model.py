@@ -119,7 +119,7 @@ class IDPatchLoadModel(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, model_name: str | None = None) -> bool | str:
-        message = model_name and missing_file(ID_PATCH, "model_name", model_name)
+        message = model_name and missing_file(ID_PATCH, model_name)
         return message or True
 
     @classmethod

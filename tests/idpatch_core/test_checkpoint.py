@@ -109,6 +109,13 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
 
 
+def test_others_may_read_what_is_written(tmp_path):
+    (tmp_path / "plain").touch()
+    for name in ("m.safetensors", "m.bin"):
+        write_id_patch(tmp_path / name, *small_halves())
+        assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
 def test_other_endings_are_not_written(tmp_path):
     with pytest.raises(ValueError, match=r"ends in \.safetensors or \.bin"):
         write_id_patch(tmp_path / "m.ckpt", *small_halves())

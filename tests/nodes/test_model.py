@@ -142,7 +142,9 @@ def test_comfyui_refuses_a_missing_model_with_what_to_do(comfy, models, monkeypa
     prompt = {"1": {"class_type": "IDPatchLoadModel", "inputs": inputs}}
     valid, errors, _ = asyncio.run(execution.validate_inputs("0", prompt, "1", {}))
     assert not valid
-    assert "Fetch id-patch.bin from https://huggingface.co/ByteDance" in errors[0]["details"]
+    details = errors[0]["details"]
+    assert details.startswith("model_name - id-patch.bin was not found in ")
+    assert "Fetch id-patch.bin from https://huggingface.co/ByteDance/ID-Patch" in details
     shutil.copy(REFERENCE / "id-patch.bin", models)
     assert asyncio.run(execution.validate_inputs("0", prompt, "1", {}))[0]
 
