@@ -122,7 +122,8 @@ class IRSE50(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return embeddings (N, 512) of unit length of faces (N, 3, 112, 112), BGR in [-1, 1]."""
-        x = self.input_layer(x)  # (N, 64, 112, 112)
+        # Channels-last pictures crash PyTorch 2.14's backward pass on the CPU.
+        x = self.input_layer(x.contiguous())  # (N, 64, 112, 112)
         x = self.body(x)  # (N, 512, 7, 7)
         x = self.output_layer(x)  # (N, 512)
         return F.normalize(x, dim=-1)
