@@ -1,0 +1,97 @@
+"""The demo command as a user runs it, and what is left when it is ended early."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from PIL import Image
+
+from idpatch_core.demo import environment
+from idpatch_core.demo.__main__ import INSIDE
+from idpatch_core.demo.server import ServerError, comfyui_server
+
+ROOT = Path(__file__).parents[2]
+SMALL = ["--width", "192", "--height", "128", "--steps", "2"]
+
+
+@pytest.fixture
+def command(tmp_path, comfy_server) -> Iterator[list[str]]:
+    """The demo in this environment, with its temporary files in `tmp_path`."""
+    yield [sys.executable, "-m", "idpatch_core.demo", *SMALL, "--out", str(tmp_path / "out.png")]
+
+
+def variables(temporary: Path) -> dict[str, str]:
+    comfyui = environment.given_comfyui() or environment.unpacked_comfyui()
+    own = {INSIDE: str(comfyui), "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
+    return {**os.environ, **own}
+
+
+def test_the_demo_writes_a_picture_that_restores_the_graph(command, tmp_path):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    done = subprocess.run(
+        command, cwd=ROOT, env=variables(temporary), capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Wrote {tmp_path / 'out.png'}" in done.stdout
+    assert "noise" in done.stdout
+    assert "ID-Patch Sampler 2/2" in done.stdout
+    png = Image.open(tmp_path / "out.png")
+    assert png.size == (192, 128)
+    kinds = {node["type"] for node in json.loads(png.info["workflow"])["nodes"]}
+    assert {"IDPatchPlacer", "IDPatchSampler", "MarkdownNote"} <= kinds
+    assert json.loads(png.info["prompt"])["20"]["class_type"] == "IDPatchSampler"
+    assert list(temporary.glob("idpatch-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_ending_the_demo_ends_its_server(command, tmp_path, kind, code):
+    process = subprocess.Popen(
+        command, cwd=ROOT, env=variables(tmp_path), stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    # The first line of progress: the server is up and at work.
+    assert any(re.match(r"\s*\d+% ", line) for line in process.stdout)
+    servers = psutil.Process(process.pid).children(recursive=True)
+    assert any("main.py" in " ".join(server.cmdline()) for server in servers)
+    process.send_signal(kind)
+    assert process.wait(60) == code
+    _, alive = psutil.wait_procs(servers, timeout=20)
+    assert alive == []
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_server_that_cannot_start_shows_its_last_words(tmp_path):
+    (tmp_path / "main.py").write_text("raise SystemExit('no room on the card')")
+    with (
+        pytest.raises(ServerError, match=r"ended with code 1\.\nno room on the card"),
+        comfyui_server(sys.executable, tmp_path, {}),
+    ):
+        pytest.fail("it started")
+
+
+def test_a_server_is_gone_after_an_error_in_the_block(comfy_server):
+    comfyui = environment.given_comfyui() or environment.unpacked_comfyui()
+    assert comfyui
+    pid = 0
+    with (
+        pytest.raises(RuntimeError, match="in the block"),
+        comfyui_server(sys.executable, comfyui, {}) as server,
+    ):
+        pid = server.process_id
+        raise RuntimeError("in the block")
+    deadline = time.monotonic() + 5
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not psutil.pid_exists(pid)
+    assert not server.base.exists()
