@@ -45,7 +45,6 @@ from .placer import save_temporary
 ONE_PERSON, ONE_PER_PICTURE = "one person", "one per picture"
 # Cosine of two photographs of one person: IR-SE50 gives about 0.7, and 0 for two people.
 DIFFERENT_PEOPLE = 0.2
-FACES_AT_ONCE = 16
 INSIGHTFACE = "insightface: "  # before the directory's name in the list of detectors
 NOTHING_SAVED = "nothing saved yet"
 
@@ -159,12 +158,8 @@ def find_faces(
 
 def embed_faces(face_model: FaceModel, crops: Sequence[Tensor]) -> Tensor:
     """Return the embeddings (F, 512) of aligned faces. Raises ValueError if one is not finite."""
-    embeddings = torch.cat(
-        [
-            run(face_model.patcher, embed, chunk)
-            for chunk in torch.stack(list(crops)).split(FACES_AT_ONCE)
-        ]
-    )
+    # One by one, so that a face's embedding is the same to the last bit whoever else is there.
+    embeddings = torch.cat([run(face_model.patcher, embed, crop[None]) for crop in crops])
     if not torch.isfinite(embeddings).all():
         raise ValueError(
             f"face_model: {face_model.file} gives embeddings that hold NaN or infinity. "
