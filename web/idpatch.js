@@ -1,6 +1,7 @@
 // Registers the pack's editors with ComfyUI's frontend; the only module here that acts on loading.
 
 import { app } from '../../scripts/app.js'
+import { addFaces, showsFaces } from './faces/faces.js'
 import { placementsWidget } from './placer/node.js'
 
 const WIDGET = 'IDPATCH_PLACEMENTS'
@@ -16,6 +17,9 @@ app.registerExtension({
   name: 'IDPatch.Editors',
   init: loadStyles,
   getCustomWidgets: () => ({ [WIDGET]: placementsWidget }),
+  nodeCreated(node) {
+    if (showsFaces(node)) addFaces(node)
+  },
   beforeRegisterNodeDef(_nodeType, nodeData) {
     if (nodeData.name !== 'IDPatchPlacer') return
     // The input stays a STRING for the API and without this script; only its widget is ours.

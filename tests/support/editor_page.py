@@ -235,7 +235,7 @@ class EditorPage:
 
     def placers(self) -> list["Placer"]:
         numbers = self.page.evaluate(
-            "() => editorTest.app.canvas.graph.nodes"
+            "() => [...editorTest.app.canvas.graph.nodes].sort((a, b) => a.id - b.id)"
             ".filter((node) => node.type === 'IDPatchPlacer').map((node) => node.id)"
         )
         return [Placer(self, number) for number in numbers]
@@ -318,7 +318,8 @@ class Placer:
 
     def spot(self, x: float, y: float) -> Spot:
         """Where a pixel of the picture is on the page."""
-        left, top, width, height, inner_width, inner_height = self._evaluate(
+        self.wait()
+        left, top, width, _, inner_width, inner_height = self._evaluate(
             """const canvas = element.querySelector('canvas')
             const { left, top, width, height } = canvas.getBoundingClientRect()
             return [left, top, width, height, canvas.clientWidth, canvas.clientHeight]"""
@@ -331,6 +332,12 @@ class Placer:
         return Spot(
             left + zoom * ((inner_width - picture_width * scale) / 2 + x * scale),
             top + zoom * ((inner_height - picture_height * scale) / 2 + y * scale),
+        )
+
+    def wait(self) -> None:
+        """Wait until the editor is on the page; renderers put it there when they come to it."""
+        self.page.wait_for_function(
+            "(id) => editorTest.element(id).querySelector('canvas').clientWidth > 0", arg=self.number
         )
 
     def pixel(self) -> float:

@@ -89,7 +89,7 @@ function drawPerson(context, scene, { point, colour, crop, number, ghost, select
   const radius = tokenRadius(view, patchSize)
   const inside = isInside(point, width, height)
   context.save()
-  if (ghost) context.globalAlpha = 0.72
+  if (ghost) context.globalAlpha = 0.9
 
   if (inside) drawPatch(context, scene, point, colour, alarm)
 

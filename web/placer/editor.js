@@ -401,8 +401,10 @@ export class PlacerEditor {
     const crop = this.scene.crops[index]
     const disc = make('span', 'idpatch-disc', {}, crop ? '' : String(index + 1))
     if (crop) disc.style.backgroundImage = `url("${crop}")`
-    const name = make('span', 'idpatch-name', {}, origin === 'surplus' ? 'nobody' : nameOf(entry))
-    if (crop) name.prepend(make('b', '', {}, `${index + 1} `))
+    const name = make('span', 'idpatch-name')
+    if (crop) name.append(make('b', '', {}, String(index + 1)))
+    const known = origin === 'surplus' ? 'nobody' : entry.name
+    if (known) name.append(crop ? ` ${known}` : known)
     chip.append(disc, name)
     return chip
   }

@@ -4,9 +4,19 @@ import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
 import { PlacerEditor } from './editor.js'
 import { EMPTY_SCENE, decides } from './standing.js'
-import { isConnected, locator, numberOf, peopleOf, pictureOf, viewUrl } from './upstream.js'
+import {
+  hosts,
+  isConnected,
+  locator,
+  numberOf,
+  peopleOf,
+  pictureOf,
+  promotingInput,
+  source,
+  viewUrl
+} from './upstream.js'
 
-const LEAST_STAGE = 170 // page pixels
+const STAGE = [170, 340] // page pixels: the least height, and the most that is asked for
 const editors = new Set() // those of nodes in a graph; empty once all are removed
 const memories = new Map() // what editors knew when their nodes were removed, by the node's place
 const MOST_MEMORIES = 32
@@ -16,11 +26,12 @@ const outputs = (node) => app.nodeOutputs?.[locator(node)]
 const graph = { api, outputs }
 
 function graphChanged() {
+  followPromotions()
   for (const binding of editors) binding.refresh({ rescale: true })
 }
 
 /** Calls `after` whenever the object's method was called. */
-function chain(object, method, after) {
+export function chain(object, method, after) {
   const original = object[method]
   object[method] = function (...args) {
     const result = original?.apply(this, args)
@@ -35,20 +46,60 @@ function chain(object, method, after) {
  * Nodes 2.0 keeps what it drew for a node when undo makes a new node of the same number, and with
  * it the old element.
  */
-function takeOver(element, predecessor) {
+export function takeOver(element, predecessor) {
   if (!element.isConnected && predecessor?.isConnected) predecessor.replaceWith(element)
 }
 
+const TYPE = 'idpatch_placements' // of the widget that holds the text
+
 /** The constructor of the `placements` widget, for the frontend's table of widgets. */
 export function placementsWidget(node, name) {
-  const binding = new Binding(node, name)
+  const binding = new Binding(node, node, name)
+  binding.widget = node.addDOMWidget(name, TYPE, binding.editor.element, {
+    getValue: () => binding.editor.text,
+    setValue: (text) => binding.editor.load(text ?? ''),
+    ...binding.options
+  })
+  binding.stored = () => binding.widget
   // Height enough for the stage to be square in a node of this width.
   return { widget: binding.widget, minWidth: 340, minHeight: 530 }
 }
 
+/**
+ * Gives an editor to every subgraph's node on which the `placements` of a Patch Placer inside are
+ * promoted as a bare value. (Frontends before 1.36 show the editor of the inside there.)
+ */
+function followPromotions() {
+  for (const { node: placer, name } of [...editors].filter(({ promotes }) => promotes)) {
+    const input = promotingInput(placer, name)
+    if (!input) continue
+    for (const host of hosts(placer.graph)) {
+      const projected = () =>
+        host.widgets?.find((one) => one.name === input && one.type === TYPE && !one.element)
+      const present = [...editors].some((one) => one.node === host && one.name === input)
+      if (present || !projected()) continue
+      const binding = new Binding(host, placer, input)
+      const { element } = binding.editor
+      binding.widget = host.addDOMWidget(`${input}_editor`, `${TYPE}_promoted`, element, {
+        getValue: () => '',
+        setValue: () => {},
+        serialize: false,
+        ...binding.options
+      })
+      binding.widget.serialize = false
+      binding.stored = projected
+      binding.connect()
+    }
+  }
+}
+
 class Binding {
-  constructor(node, name) {
+  /** `node` shows the editor, `placer` is the Patch Placer; `name` that of the text's widget. */
+  constructor(node, placer, name) {
     this.node = node
+    this.placer = placer
+    this.name = name
+    this.promotes = node === placer
     this.ready = false
     this.scheduled = 0
     this.changing = false
@@ -61,19 +112,27 @@ class Binding {
       panning: () => Boolean(app.canvas?.read_only),
       grown: () => node.graph?.setDirtyCanvas?.(true, true)
     })
-    const { editor } = this
-    this.widget = node.addDOMWidget(name, 'idpatch_placements', editor.element, {
-      getValue: () => editor.text,
-      setValue: (text) => editor.load(text ?? ''),
-      getMinHeight: () => editor.chrome + LEAST_STAGE,
+    this.options = {
+      getMinHeight: () => this.editor.chrome + this.stageHeight(),
       hideOnZoom: false
-    })
-    editor.element.addEventListener('pointerenter', () => this.refresh())
+    }
+    this.editor.element.addEventListener('pointerenter', () => this.refresh())
     chain(node, 'onAdded', () => this.connect())
     chain(node, 'onRemoved', () => this.disconnect())
     chain(node, 'onConnectionsChange', () => this.schedule({ rescale: true }))
-    chain(node, 'onExecuted', () => this.schedule())
+    if (node === placer) {
+      chain(node, 'onExecuted', () => {
+        for (const one of editors) if (one.placer === placer) one.schedule()
+      })
+    }
     this.schedule()
+  }
+
+  /** The height in which the picture is as wide as the node, within limits. */
+  stageHeight() {
+    const { width, height } = this.editor.scene
+    const [least, most] = STAGE
+    return Math.min(Math.max(((this.node.size[0] - 20) * height) / width, least), most)
   }
 
   connect() {
@@ -111,21 +170,33 @@ class Binding {
 
   /** Shows the graph as it is; with `rescale`, a changed size is one that a person just set. */
   refresh({ rescale = false } = {}) {
-    const { node } = this
-    if (!editors.has(this) || !node.graph) return
+    const { node, placer, editor } = this
+    if (!editors.has(this) || !node.graph || !placer.graph) return
+    if (node !== placer) {
+      const stored = this.stored()
+      if (!stored) return this.remove()
+      editor.load(String(stored.value ?? ''))
+    }
     if (!this.ready) return this.start()
-    this.editor.show(this.scene(), { rescale })
+    editor.show(this.scene(), { rescale })
+  }
+
+  /** The text is not promoted any more. */
+  remove() {
+    this.disconnect()
+    this.node.removeWidget?.(this.widget)
   }
 
   start() {
     this.ready = true
-    const { node } = this
+    const { node, placer } = this
     for (const name of ['width', 'height', 'arrangement']) {
-      const widget = node.widgets?.find((one) => one.name === name)
-      if (!widget || widget === this.watched?.[name]) continue
+      const widget = placer.widgets?.find((one) => one.name === name)
+      if (node !== placer || !widget || widget === this.watched?.[name]) continue
       this.watched = { ...this.watched, [name]: widget }
       chain(widget, 'callback', () => this.refresh({ rescale: true }))
     }
+    followPromotions()
     this.editor.show(this.scene())
     this.editor.start()
     this.place = `${node.graph.rootGraph?.id}/${locator(node)}`
@@ -139,7 +210,7 @@ class Binding {
 
   /** What the graph says; see standing.js. */
   scene() {
-    const { node } = this
+    const node = this.placer
     const [report] = outputs(node)?.idpatch_placer ?? []
     const width = numberOf(node, 'width') ?? report?.width ?? this.widthOf('width') ?? 1024
     const height = numberOf(node, 'height') ?? report?.height ?? this.widthOf('height') ?? 1024
@@ -170,22 +241,29 @@ class Binding {
       faces: isConnected(node, 'base_image') ? found(ran?.faces) : [],
       arrangement: node.widgets?.find(({ name }) => name === 'arrangement')?.value ?? 'auto',
       connected: isConnected(node, 'id_patches'),
-      locked: this.linked() ? 'The places come from the connected input.' : null,
+      locked: this.lock(),
       notes: []
     }
   }
 
-  linked() {
-    return isConnected(this.node, this.widget.name)
+  /** Why nobody can be moved here, or null. */
+  lock() {
+    const { node, placer, name } = this
+    const input = node === placer ? placer : node
+    if (!isConnected(input, name)) return null
+    const from = source(input, name)
+    if (!from?.widget) return 'The places come from the connected input.'
+    // Promoted: frontends that share this very editor with the subgraph's node share its text.
+    return from.widget.element ? null : 'Promoted: people are placed on the subgraph’s node.'
   }
 
   widthOf(name) {
-    return this.node.widgets?.find((widget) => widget.name === name)?.value
+    return this.placer.widgets?.find((widget) => widget.name === name)?.value
   }
 
   /** The picture behind the people: of the last run, unless another one is connected since. */
   background(ran) {
-    const { node } = this
+    const node = this.placer
     const live = isConnected(node, 'base_image')
       ? pictureOf(node, 'base_image', graph)
       : isConnected(node, 'pose_keypoint')
@@ -206,8 +284,8 @@ class Binding {
     const { canvas } = app
     canvas?.emitBeforeChange?.()
     try {
-      this.widget.value = text
-      const arrangement = this.node.widgets.find(({ name }) => name === 'arrangement')
+      this.stored().value = text
+      const arrangement = this.placer.widgets.find(({ name }) => name === 'arrangement')
       if (text && arrangement && !decides({ arrangement: arrangement.value })) {
         arrangement.value = 'auto'
         arrangement.callback?.('auto')

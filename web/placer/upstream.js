@@ -14,7 +14,7 @@ export function locator(node) {
 }
 
 /** The nodes that show a subgraph. */
-function hosts(subgraph) {
+export function hosts(subgraph) {
   const root = subgraph.rootGraph
   const graphs = [root, ...(root?.subgraphs?.values() ?? [])]
   return graphs.flatMap((graph) => graph?.nodes ?? []).filter((node) => node.subgraph === subgraph)
@@ -57,6 +57,14 @@ function origin(graph, link, left) {
   }
   if (node.type === 'Reroute') return sourceOfSlot(node, 0, left - 1)
   return { node, slot: link.origin_slot }
+}
+
+/** The name under which a node's input is an input of the subgraph that it is in, or null. */
+export function promotingInput(node, name) {
+  const slot = node?.inputs?.findIndex((input) => input.name === name) ?? -1
+  const link = slot < 0 ? null : node.getInputLink(slot)
+  if (!link || Number(link.origin_id) !== SUBGRAPH_INPUT) return null
+  return node.graph.inputs?.[link.origin_slot]?.name ?? null
 }
 
 export const isConnected = (node, name) => {
@@ -110,26 +118,43 @@ export function pictureOf(node, name, { api, outputs }) {
  * Who comes in through an input of identities or patches: a list of `{name, crop}`, or null where
  * that is only known after a run. `outputs(node)` is what a node showed in its last run.
  */
-export function peopleOf(node, name, { api, outputs }, left = FAR) {
+export function peopleOf(node, name, context, left = FAR) {
   const from = source(node, name)?.node
   if (!from || left <= 0) return null
-  if ((from.comfyClass ?? from.type) === 'IDPatchFaceEncoder') {
-    const before = isConnected(from, 'identities')
-      ? peopleOf(from, 'identities', { api, outputs }, left - 1)
-      : []
-    const own = encodedPeople(from, { api, outputs })
-    return before && own ? [...before, ...own] : null
+  const added = ADDED[from.comfyClass ?? from.type]
+  if (!added) {
+    const through = from.inputs?.find(({ type }) => type === 'IDPATCH_IDENTITIES')
+    return through ? peopleOf(from, through.name, context, left - 1) : null
   }
-  const through = from.inputs?.find(({ type }) => type === 'IDPATCH_IDENTITIES')
-  return through ? peopleOf(from, through.name, { api, outputs }, left - 1) : null
+  const before = isConnected(from, 'identities')
+    ? peopleOf(from, 'identities', context, left - 1)
+    : []
+  const own = added(from, context)
+  return before && own ? [...before, ...own] : null
 }
 
-/** The people whom one Face Encoder adds: those of its last run, else the one it is named after. */
-function encodedPeople(node, { api, outputs }) {
+const valueOf = (node, name) => node.widgets?.find((widget) => widget.name === name)?.value
+
+function facesShown(node, { api, outputs }) {
   const [report] = outputs(node)?.idpatch_faces ?? []
-  if (report?.faces) {
-    return report.faces.map(({ name, crop }) => ({ name, crop: crop ? viewUrl(api, crop) : null }))
-  }
-  const name = node.widgets?.find((widget) => widget.name === 'name')?.value
-  return [{ name: String(name ?? '').trim() || null, crop: null }]
+  return report?.faces?.map(({ name, crop }) => ({ name, crop: crop ? viewUrl(api, crop) : null }))
+}
+
+/** Whom the nodes add that make or load people. */
+const ADDED = {
+  IDPatchFaceEncoder(node, context) {
+    const names = String(valueOf(node, 'name') ?? '').split(',')
+    const named = ({ crop = null, name = null }, index) => ({
+      name: names[index]?.trim() || name,
+      crop
+    })
+    const shown = facesShown(node, context)
+    const oneOfEach = ['largest', 'index'].includes(valueOf(node, 'face'))
+    // Several pictures of one person show as many faces.
+    if (oneOfEach && valueOf(node, 'people') === 'one person') return [shown?.[0] ?? {}].map(named)
+    if (shown) return shown.map(named)
+    const loads = /^LoadImage/.test(source(node, 'image')?.node?.type ?? '')
+    return oneOfEach && loads ? [{}].map(named) : null
+  },
+  IDPatchLoadIdentities: (node, context) => facesShown(node, context) ?? null
 }
