@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import json
 import struct
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,7 +91,10 @@ class ComfyClient:
         self.url = url.rstrip("/")
         self.id = uuid.uuid4().hex
         self._timeout = timeout
+        # On a thread of its own: the caller's may have a running loop, as a notebook's does.
         self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
         self._session: aiohttp.ClientSession | None = None
         self._socket: Any = None
 
@@ -107,6 +111,8 @@ class ComfyClient:
             self._await(self._socket.close())
         if self._session:
             self._await(self._session.close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
         self._loop.close()
 
     def system_stats(self) -> dict[str, Any]:
@@ -242,9 +248,16 @@ class ComfyClient:
         self._await(self._request("POST", "/queue", json={"delete": [prompt_id]}))
         self._await(self._request("POST", "/interrupt", json={"prompt_id": prompt_id}))
 
+    def _wait_for(self, coroutine: Any) -> Any:
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # if Ctrl-C ended the waiting
+
     def _await(self, coroutine: Any) -> Any:
         try:
-            return self._loop.run_until_complete(coroutine)
+            return self._wait_for(coroutine)
         except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
             raise ComfyError(f"The server at {self.url} does not answer: {error!r}") from error
 
@@ -283,7 +296,7 @@ class ComfyClient:
         self._connect()
         assert self._socket
         try:
-            message = self._loop.run_until_complete(self._socket.receive(PATIENCE))
+            message = self._wait_for(self._socket.receive(PATIENCE))
         except asyncio.TimeoutError:
             return None
         if message.type == aiohttp.WSMsgType.TEXT:
