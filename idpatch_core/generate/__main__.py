@@ -15,7 +15,7 @@ from .graph import Graph
 from .jobs import Job, Ledger, read_jobs, results
 from .worker import Made, Worker
 
-WORKFLOW = Path(__file__).parents[2] / "workflows" / "api" / "group_photo_sampler.json"
+WORKFLOW = Path(__file__).parents[2] / "workflows" / "api" / "group_photo.json"
 TRIES = 3  # of a server that does not answer, before the others go on without it
 
 

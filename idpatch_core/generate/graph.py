@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..layout import Point
+from ..poses import PRESETS
 
 Graph = dict[str, dict[str, Any]]
 
 ENCODER, PLACER, BUILDER = "IDPatchFaceEncoder", "IDPatchPlacer", "IDPatchBuilder"
-LOADER, TEXT, SAVER = "LoadImage", "CLIPTextEncode", "SaveImage"
+LOADER, POSE, TEXT, SAVER = "LoadImage", "IDPatchLoadPose", "CLIPTextEncode", "SaveImage"
 
 
 def fill(
@@ -27,10 +28,10 @@ def fill(
     """Return the workflow for these people.
 
     `people` are names with the server's names of their photographs; each gets a Face Encoder like
-    the template's first, one for each photograph, chained to the ID Patch Builder. `points` in
-    pixels, None to keep the Placer's own arrangement; `base_image` is the server's name of the
-    Placer's base picture. What is None stays as in the template. Raises ValueError if the template
-    is no ID-Patch workflow.
+    the template's first, chained to the ID Patch Builder. `points` in pixels, None to keep the
+    Placer's own arrangement, with as many standing people if the template loads such a pose;
+    `base_image` is the server's name of the Placer's base picture, in place of a pose. What is None
+    stays as in the template. Raises ValueError if the template is no ID-Patch workflow.
     """
     graph = copy.deepcopy(template)
     _people(graph, people)
@@ -43,6 +44,7 @@ def fill(
     if base_image is not None:
         placer["base_image"] = [add(graph, LOADER, {"image": base_image}), 0]
         placer.pop("pose_keypoint", None)
+    _stand(graph, placer, len(people))
     words = {"positive": prompt} if negative is None else {"positive": prompt, "negative": negative}
     for side, text in words.items():
         texts = list(upstream(graph, side))
@@ -121,10 +123,25 @@ def _photographs(graph: Graph, names: Sequence[str]) -> list[Any]:
     return image
 
 
+def shows_poses(graph: Graph) -> bool:
+    """Tell whether the workflow's condition image is a drawn pose."""
+    inputs = only(graph, PLACER)["inputs"]
+    return "pose_keypoint" in inputs or "base_image" in inputs
+
+
+def _stand(graph: Graph, placer: dict[str, Any], count: int) -> None:
+    preset = f"{count} standing"
+    for id in of_class(graph, POSE):
+        if placer.get("pose_keypoint") == [id, 0] and preset in PRESETS:
+            graph[id]["inputs"]["pose"] = preset
+        elif placer.get("pose_keypoint") == [id, 0]:
+            del placer["pose_keypoint"]
+
+
 def _size(graph: Graph, placer: dict[str, Any], size: tuple[int, int]) -> None:
     placer["width"], placer["height"] = size
     for node in graph.values():
-        if node["class_type"].startswith("EmptyLatent"):
+        if node["class_type"].startswith("EmptyLatent") or node["class_type"] == POSE:
             node["inputs"] |= {"width": size[0], "height": size[1]}
 
 
@@ -146,7 +163,7 @@ def upstream(graph: Graph, side: str) -> Iterator[str]:
 
 
 def prune(graph: Graph) -> Graph:
-    """Return the graph without loaders whose picture nobody uses any more."""
+    """Return the graph without loaders whose picture or pose nobody uses any more."""
     used = {source for node in graph.values() for _, source in links(node)}
-    idle = {id for id in of_class(graph, LOADER) if id not in used}
+    idle = {id for kind in (LOADER, POSE) for id in of_class(graph, kind) if id not in used}
     return {id: node for id, node in graph.items() if id not in idle}

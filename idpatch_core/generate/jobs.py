@@ -3,7 +3,7 @@
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from .. import journal
 from ..evaluate.cases import Case, read_cases
+from ..layout import Point
+from ..poses import standing
 from .graph import Graph
 
 NAMESPACE = uuid.UUID("5d2c1c64-2f0e-4a53-9d0c-6f1d0b0a7d11")
@@ -65,16 +67,32 @@ def _key(row: dict[str, Any], case: Case, template: Graph) -> str:
 
 
 def pose_picture(case: Case, row: dict[str, Any], base: Path) -> np.ndarray | None:
-    """Return the drawing (H, W, 3) of a job's "pose" in its size, or None without one."""
+    """Return a drawing (H, W, 3) of a job's poses in its size.
+
+    They are those of its "pose"; without one everybody with a point stands there. None where
+    neither is known, or no size.
+    """
     from ..skeleton import draw_openpose, read_pose_keypoint
 
-    pose = row.get("pose")
-    if pose is None or case.size is None:
+    if case.size is None:
         return None
+    pose = row.get("pose")
+    if pose is None:
+        people = _standing_at([person.point for person in case.people], *case.size)
+        return None if people is None else draw_openpose(people, *case.size)
     if isinstance(pose, str):
         pose = json.loads((base / pose).read_text("utf-8"))
     frame = read_pose_keypoint(pose)[0]
     return draw_openpose(frame.scaled_to(*case.size), *case.size)
+
+
+def _standing_at(points: Sequence[Point | None], width: int, height: int) -> np.ndarray | None:
+    """Return standing people (N, 18, 3) with their noses at these points."""
+    there = [point for point in points if point is not None]
+    if not there:
+        return None
+    (body,) = standing(1, width // len(there), height)
+    return np.stack([body + np.array([*point, 0]) - [*body[0, :2], 0] for point in there])
 
 
 class Ledger:

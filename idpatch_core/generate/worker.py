@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..comfy_client import ComfyClient, ComfyError, Event, Result
-from .graph import Graph, fill
+from .graph import Graph, fill, shows_poses
 from .jobs import Job, pose_picture
 
 WAIT = 0.2  # seconds between two questions about a prompt that was sent before
@@ -89,6 +89,8 @@ class Worker:
     def _pose(self, client: ComfyClient, job: Job) -> str | None:
         from PIL import Image
 
+        if not shows_poses(self._template):
+            return None
         picture = pose_picture(job.case, job.row, self._base)
         if picture is None:
             return None
