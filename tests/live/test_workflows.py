@@ -22,7 +22,7 @@ from idpatch_core.workflow import to_ui
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT / "tests" / "data" / "photos"
-WORKFLOWS = sorted(path.stem for path in (ROOT / "workflows" / "api").glob("*.json"))
+WORKFLOWS = ["group_photo", "group_photo_composable", "pose_free", "three_people_with_pose"]
 
 
 def workflow(client: ComfyClient, name: str, *photos: str) -> Prompt:
@@ -50,15 +50,15 @@ def id_of(prompt: Prompt, kind: str) -> str:
     return found
 
 
-def test_there_are_four_workflows_in_both_forms():
-    assert WORKFLOWS == [
-        "group_photo",
-        "group_photo_composable",
-        "pose_free",
-        "three_people_with_pose",
-    ]
-    assert sorted(path.stem for path in (ROOT / "workflows").glob("*.json")) == WORKFLOWS
-    assert sorted(path.stem for path in (ROOT / "workflows").glob("*.jpg")) == WORKFLOWS
+def bundled(folder: str, ending: str) -> list[str]:
+    return sorted(path.stem for path in (ROOT / folder).glob(f"*.{ending}"))
+
+
+def test_every_workflow_has_both_forms_and_a_thumbnail():
+    names = bundled("workflows", "json")
+    assert set(WORKFLOWS) <= set(names)
+    assert bundled("workflows/api", "json") == names
+    assert bundled("workflows", "jpg") == names
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -98,8 +98,7 @@ def test_people_can_be_added_and_taken_away(comfy_server):
 def test_the_png_restores_the_graph(comfy_server):
     client = comfy_server.client
     prompt = workflow(client, "group_photo", "collins.jpg", "obama.jpg")
-    _, bundled = load_workflow("group_photo")
-    graph = to_ui(prompt, client.object_info(), like=bundled)
+    graph = to_ui(prompt, client.object_info(), like=load_workflow("group_photo")[1])
     (file,) = client.run(prompt, graph).images()
     png = Image.open(io.BytesIO(client.fetch(file)))
     assert json.loads(png.info["workflow"]) == graph
@@ -109,9 +108,9 @@ def test_the_png_restores_the_graph(comfy_server):
 
 def test_a_workflow_survives_the_change_of_form(comfy_server):
     info = comfy_server.client.object_info()
-    for name in WORKFLOWS:
-        prompt, bundled = load_workflow(name)
-        assert to_ui(prompt, info, like=bundled) == bundled
+    for name in bundled("workflows", "json"):
+        prompt, graph = load_workflow(name)
+        assert to_ui(prompt, info, like=graph) == graph
 
 
 def test_progress_counts_the_steps_of_the_sampler(comfy_server):
@@ -168,10 +167,10 @@ def test_a_missing_model_file_is_refused_at_its_loader(comfy_server):
 
 
 def test_loaders_offer_the_download_of_what_the_dialog_accepts():
-    for name in WORKFLOWS:
-        _, bundled = load_workflow(name)
+    for name in bundled("workflows", "json"):
+        _, graph = load_workflow(name)
         for kind in ("CheckpointLoaderSimple", "ControlNetLoader"):
-            (node,) = [node for node in bundled["nodes"] if node["type"] == kind]
+            (node,) = [node for node in graph["nodes"] if node["type"] == kind]
             (model,) = node["properties"]["models"]
             assert model["name"] == node["widgets_values"][0]
             assert model["url"].startswith("https://huggingface.co/")
@@ -184,4 +183,4 @@ def test_only_the_ui_forms_are_offered_as_templates(comfy_server):
 
     with urllib.request.urlopen(f"{comfy_server.url}/workflow_templates") as answer:
         offered = json.load(answer)
-    assert sorted(offered["ComfyUI-ID-Patch"]) == WORKFLOWS
+    assert sorted(offered["ComfyUI-ID-Patch"]) == bundled("workflows", "json")
