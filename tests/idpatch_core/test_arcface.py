@@ -159,8 +159,9 @@ def test_other_things_than_tensors_are_refused(tmp_path):
     assert "other things than tensors" in refusal(tmp_path / "nested.pth")
 
 
-def test_the_channel_order_of_the_network_is_bgr():
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_the_channel_order_of_the_network_is_bgr(dtype):
     seen = []
-    red = torch.tensor([255, 127, 0], dtype=torch.uint8).expand(1, 112, 112, 3)
+    red = torch.tensor([255, 127, 0], dtype=dtype).expand(1, 112, 112, 3)
     embed(lambda x: seen.append(x) or x, red)
     assert seen[0][0, :, 0, 0].numpy() == pytest.approx(np.array([-1, 127 / 127.5 - 1, 1]))

@@ -160,6 +160,13 @@ def test_insightface_gives_them_in_pixels_of_the_picture(model_pack):
     assert found.keypoints == pytest.approx(2 * np.array(KEYPOINTS))
 
 
+def test_insightface_gets_the_colours_as_they_are(model_pack):
+    red = np.zeros((640, 640, 3), np.uint8)
+    red[..., 0] = 255
+    assert len(InsightFace(model_pack).detect(red)) == 1
+    assert InsightFace(model_pack).detect(np.ascontiguousarray(red[..., ::-1])) == []
+
+
 def test_insightface_runs_on_what_onnxruntime_has(model_pack):
     detector = InsightFace(model_pack, ["TensorrtExecutionProvider", "CPUExecutionProvider"])
     assert detector._network.session.get_providers() == ["CPUExecutionProvider"]
