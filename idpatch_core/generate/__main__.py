@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import queue
 import sys
 import threading
@@ -158,7 +159,9 @@ def run_on_ray(
         raise ValueError("--ray needs Ray: pip install ray") from None
     started = not ray.is_initialized()
     if started:
-        ray.init(include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+        # RAY_ADDRESS, or a cluster on this machine, decides where; otherwise one starts here.
+        own = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
+        ray.init(log_to_driver=False, **own)
     try:
         remote: Any = ray.remote(max_restarts=2, max_task_retries=0)(RayWorker)
         if comfyui:
