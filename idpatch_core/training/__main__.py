@@ -1,6 +1,6 @@
 """Trains ID-Patch.
 
-    accelerate launch -m idpatch_core.training CONFIG [section.setting=value …]
+accelerate launch -m idpatch_core.training CONFIG [section.setting=value …]
 """
 
 import argparse

@@ -168,7 +168,7 @@ def read_settings(path: Path) -> dict[str, Any]:
             try:
                 import tomllib
             except ModuleNotFoundError:  # Python 3.10
-                import tomli as tomllib
+                import tomli as tomllib  # pyright: ignore[reportMissingImports]
             settings = tomllib.loads(text)
         elif path.suffix in (".yaml", ".yml"):
             import yaml

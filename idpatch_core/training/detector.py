@@ -65,7 +65,7 @@ class TorchYuNet(nn.Module):
             values[output] = self._run(operator, inputs, settings, values)
         heads = [values[name] for name in self._outputs]
         parts = [
-            _decode(*(heads[head * 3 + level] for head in range(4)), stride, bgr.shape[3] // stride)
+            _decode(heads[level::3], stride, bgr.shape[3] // stride)
             for level, stride in enumerate(STRIDES)
         ]
         scores, boxes, keypoints, centres = zip(*parts, strict=True)
@@ -91,7 +91,7 @@ class TorchYuNet(nn.Module):
             case "Resize":
                 return F.interpolate(x, scale_factor=2.0, mode="nearest")
             case "Add":
-                return x + others[0]
+                return x.add(others[0])  # pyright: ignore[reportArgumentType]
             case "Transpose":
                 return x.permute(settings["perm"])
             case "Reshape":
@@ -122,9 +122,10 @@ def _read_node(node: Any, constants: dict) -> tuple[str, list[str], str, dict]:
 
 
 def _decode(
-    face: Tensor, there: Tensor, box: Tensor, keypoints: Tensor, stride: int, columns: int
+    heads: list[Tensor], stride: int, columns: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Turn one level's heads (N, A, 1 | 1 | 4 | 10) into pixels."""
+    face, there, box, keypoints = heads
     place = torch.arange(face.shape[1], device=face.device)
     cells = torch.stack([place % columns, place // columns], dim=-1).to(face)  # (A, 2)
     # The square root's slope is infinite at 0.

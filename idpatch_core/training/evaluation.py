@@ -60,7 +60,9 @@ def evaluate(
     shown: list[Tensor] = []
     for batch in evaluation_batches(prepared, settings.pictures, BATCH, drop, seed):
         people = batch.groups.shape[1]
-        references = torch.stack([prepared.crop(n) for n in batch.reference_numbers.flatten()])
+        references = torch.stack(
+            [prepared.crop(n) for n in batch.reference_numbers.flatten().tolist()]
+        )
         wanted = embed(scorer, references.to(device))  # (B * F, D)
         batch = type(batch)(*(x.to(device) for x in batch))
         latents = sample(

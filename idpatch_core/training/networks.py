@@ -134,7 +134,8 @@ def load_networks(config: Config, embedding: int) -> Networks:
 
     `embedding` is the length of the face features. New parts are the same for the same `run.seed`.
     """
-    from diffusers import ControlNetModel, UNet2DConditionModel
+    from diffusers.models.controlnets.controlnet import ControlNetModel
+    from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     torch.manual_seed(config.run.seed)
     unet: Any = UNet2DConditionModel.from_pretrained(
@@ -184,14 +185,14 @@ def load_judges(config: Config) -> Judges | None:
 
 
 def load_vae(base: str) -> Any:
-    from diffusers import AutoencoderKL
+    from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     return AutoencoderKL.from_pretrained(str(_folder(base, "models.base")), subfolder="vae").eval()
 
 
 def load_alphas(base: str) -> tuple[Tensor, str]:
     """Return ᾱ (1000) of the base's noise schedule, and what its UNet predicts."""
-    from diffusers import DDPMScheduler
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
     path = _folder(base, "models.base") / "scheduler" / "scheduler_config.json"
     if not path.is_file():

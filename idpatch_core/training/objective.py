@@ -62,9 +62,9 @@ class Objective(NamedTuple):
         """Return the losses that look at the faces of the decoded estimates of x₀."""
         assert self.judges is not None
         weights, count = self.weights, batch.groups.numel()
-        everybody = ()
+        everybody = batch.views.flatten(0, 1), batch.groups.flatten()
         if weights.matching:  # every process must take part, also one without a clear picture
-            everybody = gather(batch.views.flatten(0, 1)), gather(batch.groups.flatten())
+            everybody = gather(everybody[0]), gather(everybody[1])
         clear = (batch.timesteps <= weights.highest_timestep).nonzero().flatten()
         names = [n for n in ("identity", "detection", "matching") if getattr(weights, n)]
         if not len(clear):
@@ -83,7 +83,8 @@ class Objective(NamedTuple):
         parts = {}
         if weights.detection:
             seen = self.judges.look(pictures)
-            mine = Candidates(*(x[owner] for x in seen[:3]), seen.centres)
+            scores, found, points = (x[owner] for x in seen[:3])
+            mine = Candidates(scores, found, points, seen.centres)
             parts["detection"] = losses.detection(mine, boxes, level, count)
         if weights.identity or weights.matching:
             features = self.judges.features(pictures[owner], list(keypoints.double().cpu().numpy()))

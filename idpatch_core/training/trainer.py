@@ -42,7 +42,7 @@ def train(config: Config) -> Path:
     """
     from accelerate import Accelerator, DataLoaderConfiguration
 
-    accelerator = Accelerator(
+    accelerator: Any = Accelerator(
         mixed_precision=config.run.mixed_precision,
         gradient_accumulation_steps=config.run.gradient_accumulation,
         dataloader_config=DataLoaderConfiguration(split_batches=True),
@@ -165,7 +165,7 @@ def make_optimiser(networks: nn.Module, settings: Optimiser) -> torch.optim.Opti
     kind: Any = torch.optim.AdamW
     if settings.eight_bit:
         try:
-            from bitsandbytes.optim import AdamW8bit as kind
+            from bitsandbytes.optim import AdamW8bit as kind  # pyright: ignore[reportMissingImports]
         except ImportError:
             raise ValueError(
                 "optimiser.eight_bit needs bitsandbytes and a CUDA device: pip install "

@@ -99,7 +99,7 @@ def make_pictures(folder: Path) -> None:
 def test_exported_weights_give_the_same_latent_in_comfyui(
     comfy: Any, tiny_sdxl: Any, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import comfy.sample
+    import comfy.sample as comfy_sample
     from reference_models import tiny_control_net
     from sampling import run_sampler
 
@@ -127,14 +127,8 @@ def test_exported_weights_give_the_same_latent_in_comfyui(
         patch_proj, prompt_proj = build_projection(patch_state), build_projection(prompt_state)
 
     case = case_of(Loaded, embeddings, ratio=0.5)
-    monkeypatch.setattr(comfy.sample, "prepare_noise", lambda *_: case.noise.clone())
+    monkeypatch.setattr(comfy_sample, "prepare_noise", lambda *_: case.noise.clone())
     pair = type(tiny_sdxl)(tiny_sdxl.model, tiny_control_net(exported))
-    latent = tiny_sdxl.model.model.process_latent_in(run_sampler(comfy_pack(), pair, case))
+    latent = tiny_sdxl.model.model.process_latent_in(run_sampler(comfy, pair, case))
     own = own_latent(networks, case, embeddings, load_alphas(str(base))[0])
     assert (latent - own).abs().max() < 1e-4 * own.abs().max()
-
-
-def comfy_pack() -> Any:
-    import comfyui_id_patch
-
-    return comfyui_id_patch

@@ -1,0 +1,220 @@
+"""What ID-Patch costs in training: a step against a plain ControlNet step of the same networks.
+
+    python tests/benchmarks/training.py [--rounds N] [--device cuda] [--full-size]
+
+The plain step is that of diffusers' `train_controlnet_sdxl.py`: noise, ControlNet, frozen UNet,
+mean squared error, AdamW, with a picture as condition and the text alone. The ID-Patch step also
+projects the people's features, composes their patches and appends their tokens; its identity losses
+are off. Steps take turns in one process, and the time is the median of the rounds; memory is the
+peak of a process of its own for each kind.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support")]
+BOUND = 1.10
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--people", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--full-size", action="store_true", help="SDXL's shapes, in bf16, on CUDA")
+    parser.add_argument("--memory-of", choices=("plain", "id-patch"), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def make_networks(options: argparse.Namespace) -> Any:
+    """Make UNet, ControlNet and projections: SDXL's, or the same structure in small."""
+    import torch
+    from diffusers import ControlNetModel, UNet2DConditionModel
+
+    from idpatch_core.projection import Resampler
+    from idpatch_core.training.networks import Networks
+
+    torch.manual_seed(0)
+    full = options.full_size
+    settings: dict[str, Any] = {
+        "block_out_channels": (320, 640, 1280) if full else (128, 256, 384),
+        "attention_head_dim": (5, 10, 20) if full else (2, 4, 6),
+        "transformer_layers_per_block": (1, 2, 10) if full else (1, 1, 2),
+        "cross_attention_dim": 2048 if full else 256,
+        "projection_class_embeddings_input_dim": 2816 if full else 256 + 6 * 256,
+    }
+    with torch.device(options.device):
+        unet: Any = UNet2DConditionModel(
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            use_linear_projection=True,
+            addition_embed_type="text_time",
+            addition_time_embed_dim=256,
+            **settings,
+        )
+        control = ControlNetModel.from_unet(unet)
+        shape = (
+            {"width": 1280, "depth": 4, "heads": 20}
+            if full
+            else {"width": 128, "depth": 2, "heads": 2}
+        )
+        patch = Resampler(512, 3, 64 * 64, **shape)
+        prompt = Resampler(512, 16, settings["cross_attention_dim"], **shape)
+    networks = Networks(unet, control, patch, prompt)
+    unet.requires_grad_(False)
+    if full:
+        unet.to(torch.bfloat16)
+        for network in (unet, control):
+            network.enable_gradient_checkpointing()
+    return networks
+
+
+def make_batch(options: argparse.Namespace, networks: Any) -> Any:
+    import torch
+
+    from idpatch_core.training.data import Batch
+
+    side = 1024 if options.full_size else 256
+    count, people, config = options.batch, options.people, networks.unet.config
+    pooled = config.projection_class_embeddings_input_dim - 6 * 256
+    torch.manual_seed(1)
+    latent = (count, 4, side // 8, side // 8)
+    batch = Batch(
+        latents=torch.randn(latent),
+        noise=torch.randn(latent),
+        timesteps=torch.randint(1000, (count,)),
+        text=torch.randn(count, 77, config.cross_attention_dim),
+        pooled=torch.randn(count, pooled),
+        time_ids=torch.full((count, 6), float(side)),
+        base=torch.rand(count, 3, side, side),
+        points=torch.rand(count, people, 2) * side,
+        references=torch.randn(count, people, 512),
+        faces=torch.randn(count, people, 512),
+        views=torch.randn(count, people, 512),
+        token_keep=torch.ones(count),
+        patch_keep=torch.ones(count),
+        groups=torch.zeros(count, people, dtype=torch.long),
+        keypoints=torch.zeros(count, people, 5, 2),
+        boxes=torch.zeros(count, people, 4),
+        reference_numbers=torch.zeros(count, people, dtype=torch.long),
+    )
+    return Batch(*(x.to(options.device) for x in batch))
+
+
+def make_step(kind: str, options: argparse.Namespace, networks: Any, batch: Any) -> Callable:
+    """Return one whole step of a kind: forward, backward, clipping, AdamW."""
+    import torch
+    import torch.nn.functional as F
+
+    from idpatch_core.training.config import Losses
+    from idpatch_core.training.losses import EPSILON, add_noise
+    from idpatch_core.training.objective import Objective
+
+    alphas = torch.linspace(0.999, 0.005, 1000, device=options.device)
+    objective = Objective(Losses(), alphas, EPSILON)
+    learning = list(networks.controlnet.parameters())
+    if kind == "id-patch":
+        learning += [*networks.patch_proj.parameters(), *networks.prompt_proj.parameters()]
+    optimiser = torch.optim.AdamW(learning, 1e-6)
+
+    def plain() -> Any:
+        noisy = add_noise(batch.latents, batch.noise, alphas[batch.timesteps])
+        added = {"text_embeds": batch.pooled, "time_ids": batch.time_ids}
+        down, mid = networks.controlnet(
+            noisy,
+            batch.timesteps,
+            batch.text,
+            batch.base,
+            added_cond_kwargs=added,
+            return_dict=False,
+        )
+        prediction = networks.unet(
+            noisy,
+            batch.timesteps,
+            batch.text,
+            added_cond_kwargs=added,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=mid,
+            return_dict=False,
+        )[0]
+        return F.mse_loss(prediction.float(), batch.noise)
+
+    def step() -> None:
+        device = options.device.split(":")[0]
+        with torch.autocast(device, torch.bfloat16, enabled=options.full_size):
+            loss = plain() if kind == "plain" else objective(networks, batch)[0]
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learning, 1.0)
+        optimiser.step()
+        networks.zero_grad()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return step
+
+
+def memory_of(kind: str, options: argparse.Namespace) -> float:
+    """Return the peak of two steps in GB: of the device, or of this process."""
+    import torch
+
+    networks = make_networks(options)
+    if kind == "plain":
+        del networks.patch_proj, networks.prompt_proj
+    step = make_step(kind, options, networks, make_batch(options, networks))
+    for _ in range(2):
+        step()
+    if options.device.startswith("cuda"):
+        return torch.cuda.max_memory_allocated() / 1e9
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+
+
+def measured_apart(kind: str) -> float:
+    command = [sys.executable, __file__, *sys.argv[1:], "--memory-of", kind]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def main() -> None:
+    options = parse_arguments()
+    if options.full_size and options.device == "cpu":
+        options.device = "cuda"
+    if options.memory_of:
+        print(memory_of(options.memory_of, options))
+        return
+    kinds = ("plain", "id-patch")
+    memory = {kind: measured_apart(kind) for kind in kinds}
+    networks = make_networks(options)
+    batch = make_batch(options, networks)
+    steps = {kind: make_step(kind, options, networks, batch) for kind in kinds}
+    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    for turn in range(options.rounds + 1):
+        for kind in kinds:
+            start = time.perf_counter()
+            steps[kind]()
+            if turn:  # the first warms up
+                times[kind].append(time.perf_counter() - start)
+    medians = {kind: statistics.median(values) for kind, values in times.items()}
+    ratios = [b / a for a, b in zip(times["plain"], times["id-patch"], strict=True)]
+    print(f"{options.people} people, batch {options.batch}, {options.rounds} rounds")
+    print(f"{'':10} {'s a step':>10} {'GB':>8}")
+    for kind in kinds:
+        print(f"{kind:10} {medians[kind]:10.3f} {memory[kind]:8.2f}")
+    time_ratio, memory_ratio = statistics.median(ratios), memory["id-patch"] / memory["plain"]
+    print(f"{'ratio':10} {time_ratio:10.3f} {memory_ratio:8.3f}    bound {BOUND:.2f}")
+    if max(time_ratio, memory_ratio) > BOUND:
+        sys.exit("ID-Patch costs more than the bound.")
+
+
+if __name__ == "__main__":
+    main()
