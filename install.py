@@ -5,4 +5,5 @@ import subprocess
 import sys
 
 if importlib.util.find_spec("cv2") is None:
-    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "opencv-python-headless>=4.8"])
+    command = [sys.executable, "-m", "pip", "install", "-q", "opencv-python-headless>=4.8"]
+    subprocess.check_call(command)
