@@ -1,5 +1,6 @@
 """The editor in headless Chromium: two frontends, each in both renderers."""
 
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -48,16 +49,25 @@ def version_of(wheel: Path) -> list[int]:
     return [int(part) for part in version_of_name(wheel).split(".") if part.isdigit()]
 
 
+PHOTOS = ROOT / "tests" / "data" / "photos"
+
+
+def add_photos(base: Path) -> None:
+    """Put the tests' photographs into a server's input folder."""
+    (base / "input").mkdir(exist_ok=True)
+    for photo in PHOTOS.glob("*.jpg"):
+        shutil.copy(photo, base / "input")
+
+
 @pytest.fixture(scope="session")
 def newest_url(comfy_server) -> Iterator[str]:
     """A second server, with the newest frontend."""
-    here = environment.Environment(
-        Path(sys.executable), environment.given_comfyui() or environment.unpacked_comfyui()
-    )
+    comfyui = environment.given_comfyui() or environment.unpacked_comfyui()
+    assert comfyui
     arguments = ("--front-end-root", str(newest_frontend()))
-    with comfyui_server(
-        here.python, here.comfyui, comfy_server.models, arguments=arguments
-    ) as server:
+    models = comfy_server.models
+    with comfyui_server(sys.executable, comfyui, models, arguments=arguments) as server:
+        add_photos(server.base)
         yield server.url
 
 
@@ -82,6 +92,7 @@ def session_page(
     browser: Browser, comfy_server, request: pytest.FixtureRequest, combination: str
 ) -> Iterator[EditorPage]:
     frontend, renderer = combination.split("-")
+    add_photos(comfy_server.base)
     url = comfy_server.url if frontend == "installed" else request.getfixturevalue("newest_url")
     page = EditorPage(browser, url, vue=renderer == "nodes2", touch=True)
     yield page

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from editor_page import EditorPage, Placer, near
+from editor_page import HELP, EditorPage, Placer, near
 
 pytestmark = pytest.mark.browser
 
@@ -202,12 +202,14 @@ def test_inside_a_subgraph(editor: EditorPage) -> None:
     editor.page.evaluate(
         """(id) => {
           const { canvas } = editorTest.app
-          const node = canvas.graph.getNodeById(id)
-          const { node: host } = canvas.graph.convertToSubgraph(new Set([node]))
-          canvas.openSubgraph ? canvas.openSubgraph(host.subgraph, host)
-            : canvas.setGraph(host.subgraph)
+          const nodes = new Set([canvas.graph.getNodeById(id)])
+          editorTest.host = canvas.graph.convertToSubgraph(nodes).node
         }""",
         placer.number,
+    )
+    editor.settle(12)
+    editor.page.evaluate(
+        "() => { const { app, host } = editorTest; app.canvas.openSubgraph(host.subgraph, host) }"
     )
     editor.settle(12)
     editor.view()
@@ -258,6 +260,132 @@ def test_another_size_is_asked_about_and_changes_nothing(editor: EditorPage) -> 
     placer.act("keep")
     assert placer.points == [(100, 200)]
     assert json.loads(placer.text)["width"] == 1024
+
+
+def test_people_are_known_before_the_first_run(editor: EditorPage) -> None:
+    placer = editor.group(["obama.jpg", "collins.jpg"])
+    assert placer.people() == ["1: obama, 256, 358", "2: collins, 768, 358"]
+    assert placer.text == ""
+
+
+def test_number_of_people_changes_upstream(editor: EditorPage) -> None:
+    placer = editor.group(["obama.jpg", "collins.jpg"])
+    placer.drag((256, 358), (300, 500))
+    written = placer.text
+    [builder] = editor.page.evaluate(
+        "() => editorTest.app.canvas.graph.nodes"
+        ".filter(({ type }) => type === 'IDPatchBuilder').map(({ id }) => id)"
+    )
+    faces, encoder = editor.page.evaluate(
+        "() => ['IDPatchLoadFaceModel', 'IDPatchFaceEncoder'].map((kind) =>"
+        " editorTest.app.canvas.graph.nodes.filter(({ type }) => type === kind).at(-1).id)"
+    )
+    third = editor.encoder(faces, encoder, "sunak.jpg", 700)
+    editor.connect(third, "identities", builder, "identities")
+    editor.page.mouse.click(1000, 800)
+    editor.settle()
+    assert "sunak has no place yet." in placer.messages()
+    assert placer.text == written
+    placer.act("complete")
+    assert len(placer.points) == 3
+    assert placer.points[:2] == json_points(written)
+
+    editor.connect(encoder, "identities", builder, "identities")
+    editor.page.mouse.click(1000, 800)
+    editor.settle()
+    assert "1 place too many for 2 people." in placer.messages()
+    placer.act("trim")
+    assert placer.points == json_points(written)
+
+
+def json_points(text: str) -> list[tuple[float, float]]:
+    return [(one["x"], one["y"]) for one in json.loads(text)["people"]]
+
+
+def test_a_run_uses_the_same_points(editor: EditorPage, shots: Path) -> None:
+    placer = editor.group(["obama.jpg", "collins.jpg", "sunak.jpg"], width=768, height=512)
+    placer.drag(row_point(placer, 0), (150, 100))
+    placer.click(*row_point(placer, 2))
+    placer.press("Delete")
+    outputs = editor.run()
+    [report] = outputs[str(placer.number)]["idpatch_placer"]
+    ran = [(one["x"], one["y"]) if one["x"] is not None else None for one in report["people"]]
+    assert ran == placer.points
+    assert ran[2] is None
+    assert [one["name"] for one in report["people"]] == ["obama", "collins", "sunak"]
+    faces = [output["idpatch_faces"] for output in outputs.values() if "idpatch_faces" in output]
+    for [shown] in faces:
+        assert len(shown["faces"]) == 1
+    shown = editor.page.evaluate(
+        "() => editorTest.app.canvas.graph.nodes.filter(({ type }) => type === 'IDPatchFaceEncoder')"
+        ".map((node) => node.widgets.find(({ name }) => name === 'faces').element)"
+        ".map((element) => element.querySelector('.idpatch-caption')?.textContent)"
+    )
+    assert set(shown) <= {"1 obama", "1 collins", "1 sunak", None}
+    assert len([one for one in shown if one]) == len(faces)
+    editor.shot(shots / "after_a_run.png")
+
+
+def row_point(placer: Placer, index: int) -> tuple[float, float]:
+    x, y = placer.people()[index].split(", ")[-2:]
+    return float(x), float(y)
+
+
+def test_snaps_to_found_poses(editor: EditorPage) -> None:
+    placer = editor.group(["obama.jpg", "collins.jpg"])
+    pose = editor.add("IDPatchLoadPose", 20, 600, pose="2 standing")
+    editor.connect(pose, "pose_keypoint", placer.number, "pose_keypoint")
+    outputs = editor.run()
+    [report] = outputs[str(placer.number)]["idpatch_placer"]
+    [first, second] = sorted(tuple(pose) for pose in report["poses"])
+    assert near(row_point(placer, 0), first, 1) and near(row_point(placer, 1), second, 1)
+    placer.drag(first, (first[0] + 100, first[1] + 200))
+    placer.drag((first[0] + 100, first[1] + 200), (first[0] + 6, first[1] - 6))
+    assert near(placer.points[0], first, 1)
+    placer.act("snap")
+    placer.drag(first, (first[0] + 12, first[1]))
+    assert not near(placer.points[0], first, 4)
+
+
+def test_promoted_to_a_subgraph(editor: EditorPage, shots: Path) -> None:
+    inner = editor.placer(THREE)
+    editor.page.evaluate(
+        """async (id) => {
+          const { canvas } = editorTest.app
+          const { node: host } = canvas.graph.convertToSubgraph(
+            new Set([canvas.graph.getNodeById(id)]))
+          const [placer] = host.subgraph.nodes
+          const input = host.subgraph.addInput('placements', 'STRING')
+          input.connect(placer.inputs[placer.findInputSlot('placements')], placer)
+          host.pos = [420, 120]
+          host.setSize([360, 560])
+          canvas.emitBeforeChange()
+          canvas.emitAfterChange()
+          canvas.setDirty(true, true)
+          editorTest.element = () => [...document.querySelectorAll('.idpatch-placer')]
+            .find((one) => one.querySelector('canvas').clientWidth)
+          editorTest.promoted = () => host.widgets[0].value
+        }""",
+        inner.number,
+    )
+    editor.settle(20)
+    editor.page.mouse.move(1200, 700)
+    inner.wait()
+    inner.drag((500, 420), (500, 800))
+    editor.shot(shots / "promoted.png")
+    text = editor.page.evaluate("() => editorTest.promoted()")
+    assert near(json_points(text)[1], (500, 800), inner.pixel())
+    assert json_points(text)[0] == (200, 300)
+    prompt = editor.page.evaluate("async () => (await editorTest.app.graphToPrompt()).output")
+    [node] = prompt.values()
+    assert node["inputs"]["placements"] == text
+    saved = editor.graph()
+    editor.page.evaluate(HELP)
+    editor.clear()
+    editor.open_graph(saved)
+    prompt = editor.page.evaluate("async () => (await editorTest.app.graphToPrompt()).output")
+    [node] = prompt.values()
+    assert node["inputs"]["placements"] == text
 
 
 MALFORMED = [

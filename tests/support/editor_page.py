@@ -103,7 +103,9 @@ HELP = """
     },
     connect(from, output, to, input) {
       const [source, target] = [graph().getNodeById(from), graph().getNodeById(to)]
+      app.canvas.emitBeforeChange()
       source.connect(source.findOutputSlot(output), target, target.findInputSlot(input))
+      app.canvas.emitAfterChange()
     },
     element: (id) => widget(id, 'placements').element,
     view(scale, left, top) {
@@ -196,8 +198,13 @@ class EditorPage:
         self.settle()
 
     def graph(self) -> dict[str, Any]:
-        return self.page.evaluate(
-            "() => editorTest.app.rootGraph?.serialize() ?? editorTest.app.graph.serialize()"
+        """The graph as it would be saved."""
+        # As text: Playwright would turn what is undefined into null.
+        return json.loads(
+            self.page.evaluate(
+                "() => { const { app } = editorTest;"
+                " return JSON.stringify((app.rootGraph ?? app.graph).serialize()) }"
+            )
         )
 
     def settle(self, frames: int = 6) -> None:
@@ -232,6 +239,51 @@ class EditorPage:
     def connect(self, source: int, output: str, target: int, name: str) -> None:
         self.page.evaluate("(args) => editorTest.connect(...args)", [source, output, target, name])
         self.settle()
+
+    def group(self, photos: list[str], **values: Any) -> "Placer":
+        """Build a graph from photographs to a Patch Placer: a Face Encoder for each."""
+        faces = self.add("IDPatchLoadFaceModel", -900, 90)
+        model = self.add("IDPatchLoadModel", -900, 260)
+        builder = self.add("IDPatchBuilder", -500, 90)
+        placer = self.placer(**values)
+        self.connect(model, "idpatch_model", builder, "idpatch_model")
+        self.connect(builder, "id_patches", placer.number, "id_patches")
+        before = None
+        for index, photo in enumerate(photos):
+            before = self.encoder(faces, before, photo, 350 * index)
+        assert before
+        self.connect(before, "identities", builder, "identities")
+        return placer
+
+    def encoder(self, faces: int, before: int | None, photo: str, y: float) -> int:
+        """Add a Face Encoder for a photograph, named after its file, behind another one."""
+        image = self.add("LoadImage", -900, 450 + y, image=photo)
+        encoder = self.add("IDPatchFaceEncoder", -500, 450 + y, name=photo.split(".")[0])
+        self.connect(faces, "face_model", encoder, "face_model")
+        self.connect(image, "IMAGE", encoder, "image")
+        if before is not None:
+            self.connect(before, "identities", encoder, "identities")
+        return encoder
+
+    def run(self) -> dict[str, Any]:
+        """Queue the graph as the Run button does; return what all nodes showed, by node."""
+        outputs = self.page.evaluate(
+            """async () => {
+              const { app, } = editorTest
+              const { api } = window.comfyAPI.api
+              const done = new Promise((resolve, reject) => {
+                const stop = (event) => resolve(event.detail)
+                api.addEventListener('execution_success', stop, { once: true })
+                api.addEventListener('execution_error', (event) =>
+                  reject(new Error(event.detail.exception_message)), { once: true })
+              })
+              await app.queuePrompt(0)
+              await done
+              return JSON.parse(JSON.stringify(app.nodeOutputs))
+            }"""
+        )
+        self.settle(12)
+        return outputs
 
     def placers(self) -> list["Placer"]:
         numbers = self.page.evaluate(
@@ -337,7 +389,7 @@ class Placer:
     def wait(self) -> None:
         """Wait until the editor is on the page; renderers put it there when they come to it."""
         self.page.wait_for_function(
-            "(id) => editorTest.element(id).querySelector('canvas').clientWidth > 0", arg=self.number
+            "(id) => editorTest.element(id)?.querySelector('canvas').clientWidth > 0", arg=self.number
         )
 
     def pixel(self) -> float:

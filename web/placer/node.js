@@ -58,6 +58,9 @@ export function placementsWidget(node, name) {
   binding.widget = node.addDOMWidget(name, TYPE, binding.editor.element, {
     getValue: () => binding.editor.text,
     setValue: (text) => binding.editor.load(text ?? ''),
+    onDraw: (drawn) => {
+      if (drawn !== binding.widget) showPromoted(binding.editor.element)
+    },
     ...binding.options
   })
   binding.stored = () => binding.widget
@@ -91,6 +94,19 @@ function followPromotions() {
       binding.connect()
     }
   }
+}
+
+/**
+ * Moves an element to the copy of its widget that is drawn on a subgraph's node.
+ *
+ * Frontends that share the element leave it in the hidden place inside when a node that is shown
+ * is put into a subgraph.
+ */
+function showPromoted(element) {
+  if (element.parentElement?.style.display !== 'none') return
+  const places = [...document.querySelectorAll('.dom-widget')]
+  const free = places.find((one) => !one.firstElementChild && one.style.display !== 'none')
+  free?.append(element)
 }
 
 class Binding {
