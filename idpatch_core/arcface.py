@@ -4,8 +4,6 @@ References: "ArcFace" (Deng et al., CVPR 2019); the names of the entries are tho
 `recognition_arcface_ir_se50.pth` (facexlib/recognition/arcface_arch.py).
 """
 
-import pickle
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .alignment import SIZE
+from .weights import read_weights
 
 # Channels into and out of each block. The first block and all that change the number of channels
 # halve the picture.
@@ -197,43 +196,12 @@ def _compare(path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, T
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a file without running any code in it."""
-    if not path.is_file():
-        raise ValueError(f"recognition: there is no file {path}.")
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if not _is_pickle(path):
-            raise _unreadable(path, "it is no PyTorch file") from error
-        wanted = re.search(r"GLOBAL (\S+)", str(error))
+        tensors, _ = read_weights(path)
+        if not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
+            raise ValueError("it is no plain file of weights, it holds other things than tensors.")
+        return tensors
+    except ValueError as error:
         raise ValueError(
-            f"recognition: {path.name} was not opened, because that could run code"
-            f"{f' (it asks for {wanted[1]})' if wanted else ''}. Weights need none: do not trust "
-            f"this file, fetch {RELEASED_FILE} of facexlib."
+            f"recognition: {path.name}: {error} Use {RELEASED_FILE} of facexlib."
         ) from error
-    except Exception as error:
-        raise _unreadable(path, " ".join(str(error).split())[:150]) from error
-    if not isinstance(tensors, dict) or not all(isinstance(t, Tensor) for t in tensors.values()):
-        raise ValueError(
-            f"recognition: {path.name} is no plain file of weights, it holds "
-            f"{type(tensors).__name__} of other things than tensors. Use {RELEASED_FILE} of "
-            "facexlib."
-        )
-    return tensors
-
-
-def _is_pickle(path: Path) -> bool:
-    """Tell by the first bytes: a pickle's, or those of the zip around one."""
-    with path.open("rb") as file:
-        return file.read(2) in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")
-
-
-def _unreadable(path: Path, reason: str) -> ValueError:
-    return ValueError(
-        f"recognition: {path.name} ({path.stat().st_size:,} bytes) is cut off or no file of "
-        f"weights{': ' * bool(reason)}{reason}. Fetch {RELEASED_FILE} of facexlib again."
-    )
