@@ -22,7 +22,8 @@ GRACE_SECONDS = 30.0
 
 def main(arguments: list[str]) -> int:
     try:
-        here = environment.prepare(tests=True)
+        with terminating_signals_raise():
+            here = environment.prepare(tests=True)
     except environment.SetupError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

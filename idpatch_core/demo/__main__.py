@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import environment
+from .server import terminating_signals_raise
 
 INSIDE = "IDPATCH_DEMO_COMFYUI"  # set in the prepared environment: where its ComfyUI is
 MODELS = ("checkpoint", "controlnet", "idpatch", "face_model")
@@ -82,7 +83,8 @@ def main() -> int:
 def enter_environment() -> int:
     """Run this command again inside the prepared environment, in this process's place."""
     try:
-        here = environment.prepare()
+        with terminating_signals_raise():  # which end a running pip with us
+            here = environment.prepare()
     except environment.SetupError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -101,3 +101,55 @@ def test_the_extra_test_is_read_as_a_toml_reader_reads_it():
 def test_a_failed_command_shows_its_last_words():
     with pytest.raises(SetupError, match="no such package"):
         environment.run(sys.executable, "-c", "raise SystemExit('no such package')")
+
+
+class Pip:
+    """Stands for pip: notes what is to be installed, and may be interrupted."""
+
+    def __init__(self):
+        self.installed: list[str] = []
+        self.interrupted = False
+
+    def __call__(self, python: Path, *arguments: str | Path) -> None:
+        packages = python.parents[1] / "lib/python3/site-packages"
+        packages.mkdir(parents=True, exist_ok=True)
+        for number in range(20):
+            (packages / f"module{number}.py").touch()
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.installed.append(" ".join(map(str, arguments)))
+
+
+@pytest.fixture
+def pip(monkeypatch) -> Pip:
+    pip = Pip()
+    monkeypatch.setattr(environment, "pip", pip)
+    return pip
+
+
+def test_an_environment_is_filled_once_and_again_when_something_changed(pip, comfyui, tmp_path):
+    directory = tmp_path / "env"
+    (comfyui / "requirements.txt").write_text("torch\n")
+    python = environment.fill_environment(directory, comfyui, tests=False)
+    assert python == directory / "bin" / "python" and python.exists()
+    assert environment.fill_environment(directory, comfyui, tests=False) == python
+    assert len(pip.installed) == 1
+    assert "torch==2.14.1" in pip.installed[0] and "transformers<5" in pip.installed[0]
+    environment.fill_environment(directory, comfyui, tests=True)
+    assert len(pip.installed) == 2 and "pytest" in pip.installed[1]
+    (comfyui / "requirements.txt").write_text("torch\nkornia\n")
+    environment.fill_environment(directory, comfyui, tests=False)
+    assert len(pip.installed) == 3
+
+
+def test_an_interrupted_installation_is_begun_afresh(pip, comfyui, tmp_path):
+    directory = tmp_path / "env"
+    (comfyui / "requirements.txt").write_text("torch\n")
+    pip.interrupted = True
+    with pytest.raises(KeyboardInterrupt):
+        environment.fill_environment(directory, comfyui, tests=False)
+    (directory / "half").touch()
+    pip.interrupted = False
+    environment.fill_environment(directory, comfyui, tests=False)
+    assert not (directory / "half").exists()
+    assert len(pip.installed) == 1
