@@ -1,16 +1,12 @@
 """Patch Placer: puts everybody's ID patch at their place in the condition image."""
 
-import hashlib
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import folder_paths
 import numpy as np
 import torch
 from comfy_api.v0_0_2 import io, ui
-from PIL import Image
 from torch import Tensor
 
 from ..idpatch_core.canvas import Hint, compose
@@ -29,6 +25,7 @@ from ..idpatch_core.preview import draw_preview
 from ..idpatch_core.projection import IDPatches
 from ..idpatch_core.skeleton import Frame, draw_openpose, find_head, read_pose_keypoint
 from . import sockets
+from .temporary import save_temporary
 
 AUTO, PLACEMENTS, POSE, FACES = "auto", "placements", "pose", "faces"
 ARRANGEMENT_CHOICES = [AUTO, PLACEMENTS, POSE, FACES, *ARRANGEMENTS]
@@ -175,18 +172,6 @@ def warn_of_places(
         for first, second in overlapping(points, width, height, patch_size)
     ]
     return warnings
-
-
-def save_temporary(kind: str, pixels: np.ndarray, suffix: str) -> dict[str, str]:
-    """Write (H, W, 3) uint8 to ComfyUI's temporary folder unless it is there; say where."""
-    # Named by its content, so that queueing again writes nothing and browsers keep their copy.
-    digest = hashlib.blake2b(pixels.tobytes() + str(pixels.shape).encode(), digest_size=10)
-    name = f"idpatch_{kind}_{digest.hexdigest()}{suffix}"
-    path = Path(folder_paths.get_temp_directory(), name)
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(pixels).save(path, quality=90, compress_level=1)
-    return {"filename": name, "subfolder": "", "type": "temp"}
 
 
 def save_base(base: Tensor) -> dict[str, str]:

@@ -32,7 +32,7 @@ from ..idpatch_core.verify import Verdict, to_json, to_text, verify
 from . import sockets
 from .faces import FaceModel, embed_faces, read_pictures
 from .folders import ID_PATCH
-from .placer import save_temporary
+from .temporary import save_temporary
 
 AUTOMATIC = "independent if there is one"
 SAME_SHAPE = 0.02  # relative difference of aspect ratios up to which places can be scaled
