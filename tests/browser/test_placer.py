@@ -499,3 +499,34 @@ def test_names_for_screen_readers(editor: EditorPage) -> None:
     placer.press("ArrowRight")
     spoken = editor.page.locator(".idpatch-spoken").text_content()
     assert spoken == "1, Person 1, at 201, 300"
+
+
+@pytest.mark.parametrize("palette", ["dark", "light"])
+def test_ten_people_at_300_pixels(editor: EditorPage, shots: Path, palette: str) -> None:
+    editor.page.evaluate(
+        "(name) => editorTest.app.extensionManager.setting.set('Comfy.ColorPalette', name)", palette
+    )
+    people = [{"x": 110 + 90 * index, "y": 300 + 130 * (index % 3)} for index in range(10)]
+    people[6]["placed"] = False
+    placer = editor.placer(json.dumps(people))
+    editor.page.evaluate(
+        "(id) => { const node = editorTest.app.canvas.graph.getNodeById(id);"
+        " node.setSize([300, node.size[1]]); node.setDirtyCanvas(true, true) }",
+        placer.number,
+    )
+    editor.settle()
+    placer.click(110, 300)
+    editor.page.wait_for_timeout(300)
+    editor.shot(shots / f"ten_people_{palette}.png", placer)
+    editor.page.evaluate(
+        "() => editorTest.app.extensionManager.setting.set('Comfy.ColorPalette', 'dark')"
+    )
+    chips = editor.page.locator(".idpatch-person")
+    assert chips.count() == 10
+    box = editor.page.locator(".idpatch-placer").bounding_box()
+    for part in (".idpatch-toolbar", ".idpatch-stage", ".idpatch-people"):
+        inner = editor.page.locator(part).bounding_box()
+        assert box and inner
+        assert inner["x"] >= box["x"] - 1
+        assert inner["x"] + inner["width"] <= box["x"] + box["width"] + 1
+        assert inner["y"] + inner["height"] <= box["y"] + box["height"] + 1

@@ -127,9 +127,19 @@ class Spot(NamedTuple):
 class EditorPage:
     """One page of the frontend; coordinates of the picture are output pixels."""
 
-    def __init__(self, browser: Browser, url: str, vue: bool, touch: bool = False):
+    def __init__(
+        self,
+        browser: Browser,
+        url: str,
+        vue: bool,
+        touch: bool = False,
+        size: tuple[int, int] = (1280, 900),
+        density: float = 1,
+    ):
         self.context: BrowserContext = browser.new_context(
-            viewport={"width": 1280, "height": 900}, has_touch=touch
+            viewport={"width": size[0], "height": size[1]},
+            device_scale_factor=density,
+            has_touch=touch,
         )
         self.context.add_init_script(WATCH)
         self.page: Page = self.context.new_page()
@@ -255,10 +265,13 @@ class EditorPage:
         self.connect(before, "identities", builder, "identities")
         return placer
 
-    def encoder(self, faces: int, before: int | None, photo: str, y: float) -> int:
+    def encoder(
+        self, faces: int, before: int | None, photo: str, y: float, name: str | None = None
+    ) -> int:
         """Add a Face Encoder for a photograph, named after its file, behind another one."""
         image = self.add("LoadImage", -900, 450 + y, image=photo)
-        encoder = self.add("IDPatchFaceEncoder", -500, 450 + y, name=photo.split(".")[0])
+        name = name or photo.split(".")[0]
+        encoder = self.add("IDPatchFaceEncoder", -500, 450 + y, name=name)
         self.connect(faces, "face_model", encoder, "face_model")
         self.connect(image, "IMAGE", encoder, "image")
         if before is not None:
@@ -389,7 +402,8 @@ class Placer:
     def wait(self) -> None:
         """Wait until the editor is on the page; renderers put it there when they come to it."""
         self.page.wait_for_function(
-            "(id) => editorTest.element(id)?.querySelector('canvas').clientWidth > 0", arg=self.number
+            "(id) => editorTest.element(id)?.querySelector('canvas').clientWidth > 0",
+            arg=self.number,
         )
 
     def pixel(self) -> float:
