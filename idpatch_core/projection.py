@@ -5,7 +5,7 @@ Resampler of IP-Adapter-Plus, which the release uses, and the MLP of IP-Adapter-
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +22,7 @@ class IDPatches(NamedTuple):
     `patches` (F, 3, 64, 64); `tokens` (F, T, 2048) with T tokens a person (16 in the release);
     `zero_tokens` (F, T, 2048): the projection of a zero vector, for the negative branch; `names`
     and `crops` are the people's, for previews and messages; a crop is (112, 112, 3) uint8 RGB.
+    `location` gives the tags (F, 1, 2048) of the tokens for points (F, 2), in models that have it.
     """
 
     patches: Tensor
@@ -29,6 +30,7 @@ class IDPatches(NamedTuple):
     zero_tokens: Tensor
     names: tuple[str, ...]
     crops: tuple[Tensor | None, ...]
+    location: Callable[[Tensor], Tensor] | None = None
 
 
 class ProjectionSize(NamedTuple):
@@ -37,6 +39,39 @@ class ProjectionSize(NamedTuple):
     embedding: int
     queries: int
     output: int
+
+
+class Location(nn.Module):
+    """Tags ID tokens with whose they are and where that person stands.
+
+    The paper's summary has such a tag; the released file has none, and then nothing is added.
+    """
+
+    def __init__(self, people: int, output: int, operations: Any = nn):
+        super().__init__()
+        self.index = operations.Embedding(people, output)
+        self.point = operations.Linear(4 * len(WAVES), output)
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Return tags (..., F, 1, output) for points (..., F, 2) in shares of the picture.
+
+        A person who is nowhere has NaN. Raises ValueError for more people than were trained.
+        """
+        people = points.shape[-2]
+        if people > self.index.num_embeddings:
+            raise ValueError(
+                f"id_patches: {people} people, but this ID-Patch model tags the tokens of at most "
+                f"{self.index.num_embeddings}. Take fewer people or another model."
+            )
+        placed = points.isfinite().all(-1, keepdim=True)
+        angles = torch.pi * points.nan_to_num().unsqueeze(-1) * points.new_tensor(WAVES)
+        waves = torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)  # (..., F, 4 * W)
+        where = self.point(waves) * placed
+        who = self.index(torch.arange(people, device=points.device))
+        return (who.to(where) + where).unsqueeze(-2)
+
+
+WAVES = (1.0, 2.0, 4.0, 8.0)  # of a point's features, in half periods a picture
 
 
 class Attention(nn.Module):
@@ -79,6 +114,7 @@ class Resampler(nn.Module):
         super().__init__()
         hidden = hidden or width * 4
         self.size = ProjectionSize(embedding, queries, output)
+        self.location: Location | None = None
         self.latents = nn.Parameter(torch.randn(1, queries, width) / width**0.5)
         self.proj_in = operations.Linear(embedding, width)
         self.proj_out = operations.Linear(width, output)
@@ -123,6 +159,7 @@ class MLPProjection(nn.Module):
         super().__init__()
         hidden = hidden or embedding * 2
         self.size = ProjectionSize(embedding, queries, output)
+        self.location: Location | None = None
         self.proj = nn.Sequential(
             operations.Linear(embedding, hidden),
             nn.GELU(),
@@ -160,6 +197,14 @@ def build_projection(state: Mapping[str, Tensor], operations: Any = nn) -> Proje
 
 
 def _empty_projection(state: Mapping[str, Tensor], operations: Any) -> Projection:
+    network = _empty_layers(state, operations)
+    if "location.index.weight" in state:
+        people, _ = _shape(state, "location.index.weight", 2)
+        network.location = Location(people, network.size.output, operations)
+    return network
+
+
+def _empty_layers(state: Mapping[str, Tensor], operations: Any) -> Projection:
     if "latents" in state:
         _, queries, width = _shape(state, "latents", 3)
         heads, rest = divmod(_shape(state, "layers.0.0.to_q.weight", 2)[0], HEAD_WIDTH)
@@ -230,3 +275,20 @@ def project(
     tokens = prompt_proj(torch.cat([x, torch.zeros_like(x[:1])]))  # (F + 1, T, C)
     tokens, zero_tokens = tokens[:-1], tokens[-1:]
     return patches.unflatten(-1, (side, side)), tokens, zero_tokens.repeat(len(tokens), 1, 1)
+
+
+def at_places(
+    id_patches: IDPatches, points: Sequence[tuple[float, float] | None], width: int, height: int
+) -> IDPatches:
+    """Tag everybody's ID tokens and zero-vector tokens with their places, if the model does.
+
+    `points` in pixels of a picture of the given size, None for a person who is nowhere.
+    """
+    if id_patches.location is None:
+        return id_patches
+    nowhere = (math.nan, math.nan)
+    places = torch.tensor([nowhere if point is None else tuple(point) for point in points])
+    tags = id_patches.location(places / torch.tensor([width, height]))  # (F, 1, C)
+    return id_patches._replace(
+        tokens=id_patches.tokens + tags, zero_tokens=id_patches.zero_tokens + tags
+    )

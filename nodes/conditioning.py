@@ -1,5 +1,6 @@
 """ID Token Injector and Apply ID-Patch ControlNet: the composable route to any sampler."""
 
+import logging
 from collections.abc import Callable
 
 import comfy.cldm.cldm
@@ -17,7 +18,7 @@ from ..idpatch_core.injection import (
     split_by_percent,
     strengthen,
 )
-from ..idpatch_core.projection import IDPatches
+from ..idpatch_core.projection import IDPatches, at_places
 from . import sockets
 
 Preprocess = Callable[[Tensor], Tensor]
@@ -52,6 +53,22 @@ def parse_strengths(text: str, names: tuple[str, ...]) -> list[float]:
             f"({', '.join(names)}). Give one for everybody or one for each."
         )
     return strengths
+
+
+def check_people(id_patches: IDPatches, id_hint: Hint) -> None:
+    """Raise a ValueError unless the hint places as many people; warn if they are others."""
+    if len(id_patches.names) != len(id_hint.points):
+        raise ValueError(
+            f"id_hint: it places {len(id_hint.points)} people, id_patches holds "
+            f"{len(id_patches.names)} ({', '.join(id_patches.names)}). "
+            "Connect the same ID Patch Builder to the Patch Placer and to this node."
+        )
+    if id_patches.names != id_hint.names:
+        logging.warning(
+            "[ID-Patch] The hint was made for %s, the tokens are those of %s.",
+            ", ".join(id_hint.names),
+            ", ".join(id_patches.names),
+        )
 
 
 def inject_both(
@@ -187,6 +204,12 @@ class IDPatchTokenInjector(io.ComfyNode):
                     tooltip=INJECTION_RATIO_TIP,
                 ),
                 io.String.Input("strengths", default="1.0", tooltip=STRENGTHS_TIP),
+                sockets.Hint.Input(
+                    "id_hint",
+                    optional=True,
+                    tooltip="The people's places, from the Patch Placer. Only ID-Patch models that "
+                    "tag the tokens with places need it; the released one does not.",
+                ),
             ],
             outputs=[
                 io.Conditioning.Output(
@@ -208,7 +231,16 @@ class IDPatchTokenInjector(io.ComfyNode):
         id_patches: IDPatches,
         injection_ratio: float,
         strengths: str = "1.0",
+        id_hint: Hint | None = None,
     ) -> io.NodeOutput:
+        if id_patches.location is not None:
+            if id_hint is None:
+                raise ValueError(
+                    "id_hint: this ID-Patch model tags everybody's tokens with their place. "
+                    "Connect the Patch Placer's id_hint to the ID Token Injector as well."
+                )
+            check_people(id_patches, id_hint)
+            id_patches = at_places(id_patches, id_hint.points, id_hint.width, id_hint.height)
         split = split_by_percent(injection_percent(injection_ratio))
         return io.NodeOutput(*inject_both(positive, negative, id_patches, strengths, split))
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import comfy.model_patcher
 import folder_paths
@@ -84,6 +84,14 @@ def stack_embeddings(identities: list[Identity], expected: int) -> Tensor:
 
 def projector(patcher: comfy.model_patcher.ModelPatcher) -> Callable[[Tensor], Tensor]:
     return lambda x: run(patcher, lambda network, x: network(x), x)
+
+
+def locator(patcher: comfy.model_patcher.ModelPatcher) -> Callable[[Tensor], Tensor] | None:
+    """Return what tags tokens with places, if the model was trained with it."""
+    if patcher.model.location is None:
+        return None
+    call: Any = lambda network, points: network.location(points)  # noqa: E731
+    return lambda points: run(patcher, call, points)
 
 
 class IDPatchLoadModel(io.ComfyNode):
@@ -170,4 +178,5 @@ class IDPatchBuilder(io.ComfyNode):
         )
         names = tuple(identity.name for identity in identities)
         crops = tuple(identity.crop for identity in identities)
-        return io.NodeOutput(IDPatches(patches, tokens, zero_tokens, names, crops))
+        location = locator(idpatch_model.prompt_proj)
+        return io.NodeOutput(IDPatches(patches, tokens, zero_tokens, names, crops, location))

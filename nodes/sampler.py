@@ -1,6 +1,5 @@
 """ID-Patch Sampler: tokens, ControlNet and sampling in one node, with the step-exact boundary."""
 
-import logging
 from typing import Any
 
 import comfy.controlnet
@@ -23,7 +22,7 @@ from ..idpatch_core.injection import (
     injection_sigma,
     split_by_sigma,
 )
-from ..idpatch_core.projection import IDPatches
+from ..idpatch_core.projection import IDPatches, at_places
 from ..idpatch_core.schedule import reference_sigmas, start_noise_scale
 from . import sockets
 from .conditioning import (
@@ -31,6 +30,7 @@ from .conditioning import (
     STRENGTHS_TIP,
     apply_control_net,
     check_control_net,
+    check_people,
     inject_both,
 )
 
@@ -43,21 +43,6 @@ def check_model(model: comfy.model_patcher.ModelPatcher) -> None:
         raise ValueError(
             f"model: expected an SDXL model, got {type(model.model).__name__}. "
             "ID-Patch was trained for SDXL: load an SDXL checkpoint."
-        )
-
-
-def check_people(id_patches: IDPatches, id_hint: Hint) -> None:
-    if len(id_patches.names) != len(id_hint.points):
-        raise ValueError(
-            f"id_hint: it places {len(id_hint.points)} people, id_patches holds "
-            f"{len(id_patches.names)} ({', '.join(id_patches.names)}). "
-            "Connect the same ID Patch Builder to the Patch Placer and to this sampler."
-        )
-    if id_patches.names != id_hint.names:
-        logging.warning(
-            "[ID-Patch] The hint was made for %s, the tokens are those of %s.",
-            ", ".join(id_hint.names),
-            ", ".join(id_patches.names),
         )
 
 
@@ -209,6 +194,7 @@ class IDPatchSampler(io.ComfyNode):
         check_model(model)
         check_control_net(control_net, id_patches.tokens.shape[-1])
         check_people(id_patches, id_hint)
+        id_patches = at_places(id_patches, id_hint.points, id_hint.width, id_hint.height)
         latent = latent_for(id_hint, latent_image)
         sigmas = schedule(model, sampler_name, scheduler, steps, denoise)
 

@@ -45,6 +45,7 @@ class Data:
     evaluation: str = ""  # another such folder with other people; empty: no samples, no metrics
     batch_size: int = 8  # of all processes together, for one of the accumulated parts of a step
     workers: int = 2  # processes that read, for each process that trains
+    shuffle_people: bool = True  # or always from left to right, as the release wants its subjects
 
 
 @dataclass(frozen=True)

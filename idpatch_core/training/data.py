@@ -129,8 +129,9 @@ class Prepared:
 class Examples(torch.utils.data.Dataset):
     """Makes an example of a picture and of its number in the run: `examples[(picture, number)]`."""
 
-    def __init__(self, prepared: Prepared, drop: Drop, seed: int):
+    def __init__(self, prepared: Prepared, drop: Drop, seed: int, shuffle_people: bool = True):
         self.prepared, self.drop, self.seed = prepared, drop, seed
+        self.shuffle_people = shuffle_people
         self._empty = load_file(prepared.folder / EMPTY)
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
@@ -145,8 +146,11 @@ class Examples(torch.utils.data.Dataset):
         no_tokens, no_patches, no_text, no_pose = random.random(4) < (
             [self.drop.tokens, self.drop.patches, self.drop.text, self.drop.pose]
         )
-        references, views = self._references(picture, random)
-        own = slice(picture.first, picture.first + picture.people)
+        references, views = (np.array(x) for x in self._references(picture, random))
+        order = np.arange(picture.people)  # from left to right
+        if self.shuffle_people:
+            order = random.permutation(order)
+        own = (picture.first + order).tolist()
         text = self._empty if no_text else stored
         poses = stored["poses"].double().numpy()[: 0 if no_pose else None]
         base = draw_openpose(poses, picture.width, picture.height)
@@ -159,16 +163,16 @@ class Examples(torch.utils.data.Dataset):
             "pooled": text["pooled"].float(),
             "time_ids": stored["time_ids"].float(),
             "base": torch.from_numpy(base).permute(2, 0, 1).float() / 255,
-            "points": stored["keypoints"][:, NOSE].float(),
-            "references": embeddings[references].float(),
+            "points": stored["keypoints"][order, NOSE].float(),
+            "references": embeddings[references[order]].float(),
             "faces": embeddings[own].float(),
-            "views": embeddings[views].float(),
+            "views": embeddings[views[order]].float(),
             "token_keep": torch.tensor(0.0 if no_tokens else 1.0),
             "patch_keep": torch.tensor(0.0 if no_patches else 1.0),
             "groups": torch.from_numpy(self.prepared.groups[own]),
-            "keypoints": stored["keypoints"].float(),
-            "boxes": stored["boxes"].float(),
-            "reference_numbers": torch.tensor(references),
+            "keypoints": stored["keypoints"][order].float(),
+            "boxes": stored["boxes"][order].float(),
+            "reference_numbers": torch.from_numpy(references[order]),
         }
 
     def _references(
@@ -230,11 +234,17 @@ class Plan:
 
 
 def load_batches(
-    prepared: Prepared, drop: Drop, seed: int, batch_size: int, workers: int, start: int = 0
+    prepared: Prepared,
+    drop: Drop,
+    seed: int,
+    batch_size: int,
+    workers: int,
+    start: int = 0,
+    shuffle_people: bool = True,
 ) -> torch.utils.data.DataLoader:
     """Return an endless loader of batches, beginning with batch `start`."""
     return torch.utils.data.DataLoader(
-        Examples(prepared, drop, seed),
+        Examples(prepared, drop, seed, shuffle_people),
         batch_sampler=Plan(prepared.pictures, batch_size, seed, start),  # pyright: ignore[reportArgumentType]
         collate_fn=collate,
         num_workers=workers,

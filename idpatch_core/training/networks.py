@@ -13,7 +13,7 @@ from ..arcface import embed, load_arcface
 from ..canvas import compose
 from ..checkpoint import read_id_patch
 from ..layout import Point
-from ..projection import MLPProjection, Resampler, build_projection
+from ..projection import Location, MLPProjection, Resampler, build_projection
 from .alignment import align_faces
 from .config import Config, Projection
 from .detector import Candidates, TorchYuNet
@@ -58,6 +58,9 @@ class Networks(nn.Module):
     def tokens(self, embeddings: Tensor, shown: Condition) -> Tensor:
         """Return the ID tokens (B, F * T, D) of face features (B, F, 512)."""
         tokens = self.prompt_proj(embeddings.flatten(0, 1).unsqueeze(1))  # (B * F, T, D)
+        if self.prompt_proj.location is not None:
+            size = shown.points.new_tensor([shown.base.shape[3], shown.base.shape[2]])
+            tokens = tokens + self.prompt_proj.location(shown.points / size).flatten(0, 1)
         return tokens.reshape(len(embeddings), -1, tokens.shape[-1]).to(shown.text.dtype)
 
     def hint(self, shown: Condition) -> Tensor:
@@ -164,13 +167,17 @@ def new_projections(
 ) -> tuple[nn.Module, nn.Module]:
     """Make the projection to patches and the one to tokens of `context` numbers."""
     sizes = ((3, wanted.patch**2), (wanted.tokens, context))
+    first: Any
+    second: Any
     if wanted.kind == "mlp":
         first, second = (MLPProjection(embedding, *size, hidden=wanted.width) for size in sizes)
-        return first, second
-    first, second = (
-        Resampler(embedding, *size, width=wanted.width, depth=wanted.depth, heads=wanted.heads)
-        for size in sizes
-    )
+    else:
+        shape = {"width": wanted.width, "depth": wanted.depth, "heads": wanted.heads}
+        first, second = (Resampler(embedding, *size, **shape) for size in sizes)
+    if wanted.location:
+        second.location = Location(wanted.people, context)
+        nn.init.normal_(second.location.index.weight, std=0.02)
+        nn.init.normal_(second.location.point.weight, std=0.02)
     return first, second
 
 

@@ -96,3 +96,23 @@ def test_controlnets_of_other_models_are_refused(comfy, tiny_sdxl):
         check(controlnet.ControlLora({}), 2048)
     with pytest.raises(ValueError, match="expected an SDXL ControlNet, got Linear"):
         check(controlnet.ControlNet(torch.nn.Linear(1, 1)), 2048)
+
+
+def test_a_model_with_locations_needs_the_hint(comfy, tiny_sdxl):
+    inputs = node_inputs(comfy, random_case())
+    hint = inputs.pop("id_hint")
+    inputs["id_patches"] = inputs["id_patches"]._replace(
+        location=lambda points: points.sum(-1, keepdim=True)[..., None].expand(-1, -1, 2048)
+    )
+    inject = comfy.nodes.conditioning.IDPatchTokenInjector.execute
+    with pytest.raises(ValueError, match=r"id_hint: .* Connect the Patch Placer"):
+        inject(**inputs, injection_ratio=1.0)
+    positive, negative = inject(**inputs, injection_ratio=1.0, id_hint=hint).args
+    shares = [p.x / hint.width + p.y / hint.height for p in hint.points]
+    for (text, _), tokens in ((positive[0], "tokens"), (negative[0], "zero_tokens")):
+        plain = getattr(inputs["id_patches"], tokens)
+        tagged = text[0, 77:].reshape(plain.shape)
+        for person, share in enumerate(shares):
+            torch.testing.assert_close(
+                tagged[person] - plain[person], torch.full((16, 2048), share)
+            )

@@ -56,18 +56,34 @@ def test_the_same_picture_gets_new_noise(world: dict[str, str]) -> None:
     examples = Examples(Prepared(world["prepared"]), NOTHING, seed=0)
     first, second = examples[0, 1], examples[0, 2]
     assert not torch.equal(first["noise"], second["noise"])
-    assert torch.equal(first["faces"], second["faces"])
+    assert torch.equal(first["time_ids"], second["time_ids"])
 
 
 def test_reference_and_view_are_other_photographs_of_the_person(world: dict[str, str]) -> None:
     prepared = Prepared(world["prepared"])
     for number in range(20):
-        example = Examples(prepared, NOTHING, 0)[number % 12, number]
+        example = Examples(prepared, NOTHING, 0, shuffle_people=False)[number % 12, number]
         first = prepared.pictures[number % 12].first
         for k, reference in enumerate(example["reference_numbers"].tolist()):
             assert reference != first + k
             assert prepared.groups[reference] == prepared.groups[first + k]
         assert not torch.equal(example["references"], example["views"])
+
+
+def test_people_are_shuffled_with_all_that_is_theirs(world: dict[str, str]) -> None:
+    prepared = Prepared(world["prepared"])
+    ordered = Examples(prepared, NOTHING, 0, shuffle_people=False)[0, 0]
+    assert ordered["points"][0, 0] < ordered["points"][1, 0]
+    swapped = 0
+    for number in range(12):
+        example = Examples(prepared, NOTHING, 0)[0, number]
+        order = [0, 1] if example["points"][0, 0] < example["points"][1, 0] else [1, 0]
+        swapped += order == [1, 0]
+        for name in ("points", "faces", "groups", "keypoints", "boxes"):
+            assert torch.equal(example[name][order], ordered[name])
+        for number_of, group in zip(example["reference_numbers"], example["groups"], strict=True):
+            assert prepared.groups[int(number_of)] == group
+    assert 0 < swapped < 12
 
 
 def test_a_person_with_one_photograph_is_their_own_reference(tmp_path: Path) -> None:

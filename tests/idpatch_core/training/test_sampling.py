@@ -96,12 +96,18 @@ def make_pictures(folder: Path) -> None:
     (folder / INFO).write_text(json.dumps({"version": FORMAT_VERSION, "scaling_factor": 1.0}))
 
 
+@pytest.mark.parametrize("location", [False, True])
 def test_exported_weights_give_the_same_latent_in_comfyui(
-    comfy: Any, tiny_sdxl: Any, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    comfy: Any,
+    tiny_sdxl: Any,
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    location: bool,
 ) -> None:
     import comfy.sample as comfy_sample
     from reference_models import tiny_control_net
-    from sampling import run_sampler
+    from sampling import node_inputs, run_sampler
 
     make_pictures(tmp_path / "prepared")
     world = {"base": str(base), "controlnet": str(tmp_path / "control"), "face_model": ""}
@@ -110,7 +116,7 @@ def test_exported_weights_give_the_same_latent_in_comfyui(
         tmp_path / "run",
         run={"steps": 2},
         data={"batch_size": 1},
-        projection={"kind": "mlp", "width": 8, "patch": 64},
+        projection={"kind": "mlp", "width": 8, "patch": 64, "location": location},
     )
     output = train(check(build(Config, sections, "")))
     networks, _ = load_run(output)
@@ -129,6 +135,10 @@ def test_exported_weights_give_the_same_latent_in_comfyui(
     case = case_of(Loaded, embeddings, ratio=0.5)
     monkeypatch.setattr(comfy_sample, "prepare_noise", lambda *_: case.noise.clone())
     pair = type(tiny_sdxl)(tiny_sdxl.model, tiny_control_net(exported))
-    latent = tiny_sdxl.model.model.process_latent_in(run_sampler(comfy, pair, case))
+    tags = Loaded.prompt_proj.location
+    assert (tags is not None) == location
+    people = node_inputs(comfy, case)["id_patches"]._replace(location=tags)
+    latent = run_sampler(comfy, pair, case, id_patches=people)
+    latent = tiny_sdxl.model.model.process_latent_in(latent)
     own = own_latent(networks, case, embeddings, load_alphas(str(base))[0])
     assert (latent - own).abs().max() < 1e-4 * own.abs().max()
