@@ -43,16 +43,17 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     with path.open("rb") as file:
         start = file.read(512)
 
+    # First, because the length of a header (640 bytes, say) may look like the start of a pickle.
+    if start[4:9] == b"\0\0\0\0{":
+        (header,) = struct.unpack("<Q", start[:8])
+        if header + 8 > size:
+            raise ValueError(f"the file is cut off after {size} bytes. Fetch it again.")
+        return _read_safetensors(path)
     # PyTorch's oldest format, a tar, is left out on purpose: its reader was not always safe.
     if start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and start[1:2] <= b"\x05"):
         if path.suffix == ".safetensors":  # PyTorch would go by the name
             raise ValueError("this is a PyTorch file. Rename it to end in .bin or .pth.")
         return _read_pickle(path, mmap=start.startswith(b"PK")), {}
-    if start[8:9] == b"{":
-        (header,) = struct.unpack("<Q", start[:8])
-        if header + 8 > size:
-            raise ValueError(f"the file is cut off after {size} bytes. Fetch it again.")
-        return _read_safetensors(path)
     if start.startswith(b"version https://git-lfs"):
         raise ValueError(
             "this is a git-lfs pointer, not the weights. Run `git lfs pull`, or fetch the file "

@@ -17,7 +17,7 @@ from ..text import TextEncoders
 from .loop import Losses, fit
 from .scenes import COUNTS, SHIRTS, WALLS
 
-WIDTHS = (64, 96, 128)
+WIDTHS = (64, 128, 128)  # multiples of the first, which ComfyUI wants
 TEXT_WIDTHS = (64, 128)  # of both encoders; the UNet sees them side by side
 SCHEDULER = {
     "_class_name": "EulerDiscreteScheduler",

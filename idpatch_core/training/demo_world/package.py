@@ -1,0 +1,80 @@
+"""Gathers a trained world into one folder of fp16 files, for the node Load Demo Models.
+
+    python -m idpatch_core.training.demo_world.package WORLD FOLDER [--stage stage2]
+
+`unet`, `vae`, `text_encoder`, `text_encoder_2` and `controlnet` are diffusers' weights and configs,
+`tokenizer/` the words, `id-patch.safetensors` the projections, `face.safetensors` the face encoder.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+
+LARGEST = 60e6  # bytes, all files together
+
+
+def package(world: Path, target: Path, stage: str = "stage2") -> int:
+    """Write the folder; return its size in bytes. Raises ValueError if a part is missing."""
+    export = world / stage / "export"
+    unet = export / "unet" if (export / "unet").is_dir() else world / "base" / "unet"
+    folders = {
+        "unet": unet,
+        "controlnet": export / "ControlNetModel",
+        **{n: world / "base" / n for n in ("vae", "text_encoder", "text_encoder_2")},
+    }
+    files = {
+        "id-patch.safetensors": export / "id-patch.safetensors",
+        "face.safetensors": world / "faces" / "conditioning.safetensors",
+    }
+    for path in (*folders.values(), *files.values()):
+        if not path.exists():
+            raise ValueError(f"world: {path} is missing. Let the demo world's command finish.")
+    target.mkdir(parents=True, exist_ok=True)
+    for name, folder in folders.items():
+        (weights,) = folder.glob("*.safetensors")
+        _halve(weights, target / f"{name}.safetensors")
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        config.pop("_name_or_path", None)  # of this machine
+        (target / f"{name}.json").write_text(json.dumps(config, indent=1), "utf-8")
+    for name, file in files.items():
+        _halve(file, target / name)
+    shutil.copytree(world / "base" / "tokenizer", target / "tokenizer", dirs_exist_ok=True)
+    if (world / "figures.json").is_file():
+        shutil.copy(world / "figures.json", target / "figures.json")
+    return sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+
+
+def _halve(source: Path, target: Path) -> None:
+    from safetensors import safe_open
+
+    with safe_open(source, "pt") as file:
+        metadata = file.metadata()
+    tensors = load_file(source)
+    save_file(
+        {n: t.half() if t.dtype == torch.float32 else t for n, t in tensors.items()},
+        target,
+        metadata,
+    )
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m idpatch_core.training.demo_world.package")
+    parser.add_argument("world", type=Path, help="the folder that was trained in")
+    parser.add_argument("folder", type=Path, help="what to write")
+    parser.add_argument("--stage", default="stage2", help="stage1, stage2 or another run in it")
+    options = parser.parse_args(arguments)
+    try:
+        size = package(options.world, options.folder, options.stage)
+    except ValueError as error:
+        parser.error(str(error))
+    print(f"{options.folder}: {size / 1e6:.1f} MB")
+    if size > LARGEST:
+        parser.exit(1, f"That is more than {LARGEST / 1e6:.0f} MB.\n")
+
+
+if __name__ == "__main__":
+    main()
