@@ -152,9 +152,10 @@ def nearest(scene: Scene) -> list[int | None]:
 
 
 def _only_largest(similarity: np.ndarray) -> int | None:
-    best = int(similarity.argmax())
-    others = np.delete(similarity, best)
-    return best if not len(others) or similarity[best] - others.max() > TIE else None
+    values = similarity.tolist()  # a few numbers: NumPy would take longer
+    best = max(range(len(values)), key=values.__getitem__)
+    others = values[:best] + values[best + 1 :]
+    return best if not others or values[best] - max(others) > TIE else None
 
 
 def correct(scene: Scene) -> list[bool]:

@@ -248,16 +248,17 @@ class IDPatchVerify(io.ComfyNode):
         for warning in warnings:
             logging.warning("[ID-Patch] Verify Identities: %s", warning)
 
-        verdicts, annotated, previews = [], [], []
+        verdicts, content, annotated, previews = [], [], [], []
         progress = comfy.utils.ProgressBar(len(pictures))
         for picture in pictures:
             verdict = verify(
                 picture, names, references, points, scorer.detector.detect, scorer.scorer
             )
             verdicts.append(verdict)
+            content.append(to_json(verdict))
             drawn = picture.copy()
-            annotate_record(drawn, to_json(verdict))
-            annotated.append(torch.from_numpy(drawn))
+            annotate_record(drawn, content[-1])
+            annotated.append(torch.from_numpy(drawn).to(torch.float32).div_(255))
             previews.append(save_temporary("verdict", drawn, ".jpg"))
             progress.update(1)
 
@@ -266,7 +267,7 @@ class IDPatchVerify(io.ComfyNode):
         accuracy = sum(tally.total for tally in places) / count if count else 0.0
         all_right = bool(count) and all(verdict.all_right for verdict in verdicts)
         text = report_text(verdicts, scorer, warnings)
-        content = {
+        findings = {
             "version": 1,
             "scorer": scorer.scorer.name,
             "flatters": scorer.scorer.flatters,
@@ -275,12 +276,12 @@ class IDPatchVerify(io.ComfyNode):
             "accuracy": accuracy,
             "all_right": all_right,
             "warnings": warnings,
-            "pictures": [to_json(verdict) for verdict in verdicts],
+            "pictures": content,
         }
         return io.NodeOutput(
             text,
-            json.dumps(content, ensure_ascii=False, indent=1),
-            torch.stack(annotated).to(torch.float32) / 255,
+            json.dumps(findings, ensure_ascii=False),
+            torch.stack(annotated) if len(annotated) > 1 else annotated[0][None],
             accuracy,
             all_right,
             ui={"images": previews, "animated": (False,), "text": (text,)},

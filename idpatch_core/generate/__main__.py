@@ -160,7 +160,7 @@ def run_on_ray(
     started = not ray.is_initialized()
     if started:
         # RAY_ADDRESS, or a cluster on this machine, decides where; otherwise one starts here.
-        own = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
+        own: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
         ray.init(log_to_driver=False, **own)
     try:
         remote: Any = ray.remote(max_restarts=2, max_task_retries=0)(RayWorker)
