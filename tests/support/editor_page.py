@@ -217,12 +217,12 @@ class EditorPage:
             )
         )
 
-    def settle(self, frames: int = 6) -> None:
+    def settle(self, frames: int = 5) -> None:
         """Wait until everything that a frame brings has come."""
         self.page.evaluate(
             """async (frames) => {
               for (let i = 0; i < frames; i++) await new Promise(requestAnimationFrame)
-              await new Promise((done) => setTimeout(done, 60))
+              await new Promise((done) => setTimeout(done, 40))
             }""",
             frames,
         )
@@ -305,6 +305,18 @@ class EditorPage:
         )
         return [Placer(self, number) for number in numbers]
 
+    def wait_for_text(self, text: str) -> None:
+        """Wait until the only Patch Placer has this text, also where undo makes it anew."""
+        self.page.wait_for_function(
+            """(text) => {
+              const nodes = editorTest.app.canvas.graph.nodes
+              const placer = nodes.find(({ type }) => type === 'IDPatchPlacer')
+              return placer && editorTest.widget(placer.id, 'placements').value === text
+            }""",
+            arg=text,
+        )
+        self.settle(12)
+
     def said(self) -> list[str]:
         """What our files wrote to the console as warnings and errors."""
         return self.console + self.page.evaluate("() => window.idpatchWatch.said")
@@ -377,7 +389,8 @@ class Placer:
     def size(self) -> tuple[float, float]:
         """The picture's size as the editor shows it."""
         width, height = self._evaluate(
-            "return element.querySelector('.idpatch-stage').style.aspectRatio.split('/').map(Number)"
+            "const { aspectRatio } = element.querySelector('.idpatch-stage').style;"
+            "return aspectRatio.split('/').map(Number)"
         )
         return width, height
 

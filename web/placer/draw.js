@@ -21,8 +21,8 @@ export const tokenRadius = (view, patchSize) =>
  * Draws everything once.
  *
  * `scene` holds `view` (scale, left, top), `width`, `height`, `patchSize`, `background` (a canvas
- * or null), `targets` and `people`: `{point, label, colour, crop, number, ghost, state}` in
- * drawing order, point in output pixels.
+ * or null), `targets` and `people`: `{place, point, label, colour, crop, number, ghost, ...}` in
+ * drawing order; place is theirs in output pixels, point where they are shown.
  */
 export function draw(context, scene) {
   const { canvas } = context
@@ -83,11 +83,12 @@ function drawTarget(context, { x, y }, { reached }) {
   }
 }
 
-function drawPerson(context, scene, { point, colour, crop, number, ghost, selected, marked, alarm }) {
+function drawPerson(context, scene, person) {
+  const { point, place, colour, crop, number, ghost, selected, marked, alarm } = person
   const { view, patchSize, width, height } = scene
   const { x, y } = toView(view, point)
   const radius = tokenRadius(view, patchSize)
-  const inside = isInside(point, width, height)
+  const inside = isInside(place, width, height)
   context.save()
   if (ghost) context.globalAlpha = 0.9
 
@@ -120,7 +121,10 @@ function drawPerson(context, scene, { point, colour, crop, number, ghost, select
   if (inside) outlinePatch(context, scene, point, colour)
 
   if (crop) badge(context, x + radius * 0.74, y + radius * 0.74, colour, String(number))
-  if (!inside) badge(context, x + radius * 0.74, y - radius * 0.74, '#ffb020', '!')
+  if (!inside || alarm) {
+    const side = x > scene.boxWidth / 2 ? -0.74 : 0.74 // away from the stage's edge
+    badge(context, x + side * radius, y - radius * 0.74, '#ffb020', '!')
+  }
   context.restore()
 }
 

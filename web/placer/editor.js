@@ -10,6 +10,7 @@ import {
   drag,
   fromView,
   hitTest,
+  isInside,
   leftToRight,
   overlapping,
   toView
@@ -35,6 +36,7 @@ import { amend, canRedo, canUndo, follow, now, record, startHistory, step } from
 
 const MARGIN = 12 // view pixels around the picture, for those who stand at its edge
 const REACH = 14 // view pixels within which a target attracts
+const LEAST_WIDTH = 140 // page pixels; no node that is shown is narrower
 const DENSEST = 3 // canvas pixels for each pixel of the page
 const HELP =
   'Tab chooses a person, arrow keys move them by 1 pixel and with Shift by 10, Delete takes ' +
@@ -152,13 +154,18 @@ export class PlacerEditor {
   listen() {
     // On elements of our own only: nothing outlives the element.
     const { element, stage, toolbar, people, messages, textarea } = this
+    // Below us lies the node, which would be dragged along. A press that began elsewhere, such as
+    // a link that is being drawn, is not ours to stop.
+    let pressed = false
     for (const type of ['pointerdown', 'pointermove', 'pointerup']) {
-      // Below us lies the node, which would be dragged along.
       element.addEventListener(type, (event) => {
-        if (this.meansGraph(event)) this.host.pan(event)
-        else event.stopPropagation()
+        if (this.meansGraph(event)) return this.host.pan(event)
+        if (type === 'pointerdown') pressed = true
+        if (pressed) event.stopPropagation()
+        if (type === 'pointerup') pressed = false
       })
     }
+    element.addEventListener('pointercancel', () => (pressed = false))
     element.addEventListener('dblclick', (event) => event.stopPropagation())
     element.addEventListener('wheel', (event) => this.wheel(event), { passive: false })
     stage.addEventListener('pointerdown', (event) => this.pointerDown(event))
@@ -217,6 +224,8 @@ export class PlacerEditor {
 
   /** The height in page pixels of everything but the stage. */
   get chrome() {
+    // Before it has its place on the page it has no width, and everything stands in one column.
+    if (this.element.clientWidth < LEAST_WIDTH) return this.lastChrome ?? 80
     const parts = [this.toolbar, this.people, this.messages, this.textarea]
     const heights = parts.map((part) => part.offsetHeight).filter(Boolean)
     return heights.reduce((sum, height) => sum + height + 5, 10)
@@ -339,7 +348,7 @@ export class PlacerEditor {
     this.entries = everybody(this.state, this.scene)
     if (this.selected >= this.entries.length) this.selected = -1
     if (this.hovered >= this.entries.length) this.hovered = -1
-    this.findings = findings(this.state, this.entries, this.scene)
+    this.findings = findings(this.state, this.entries, this.scene, this.pictureSize())
     const { width, height, patchSize } = this.scene
     this.overlaps = new Set(overlapping(pointsOf(this.entries), width, height, patchSize).flat())
     this.loadPictures()
@@ -461,6 +470,7 @@ export class PlacerEditor {
       this.pictures.set(url, picture)
       picture.image.onload = () => {
         picture.ready = true
+        if (url === this.scene.background) this.refresh()
         this.requestDraw()
       }
       picture.image.src = url
@@ -470,6 +480,12 @@ export class PlacerEditor {
   picture(url) {
     const picture = url && this.pictures.get(url)
     return picture?.ready ? picture.image : null
+  }
+
+  /** The size of the picture behind the people, or null. */
+  pictureSize() {
+    const image = this.picture(this.scene.background)
+    return image && { width: image.naturalWidth, height: image.naturalHeight }
   }
 
   /** The background at the size it is shown in: scaled once, not in every frame. */
@@ -545,6 +561,7 @@ export class PlacerEditor {
       const labelled = index === this.hovered || moving || (selected && focused)
       return {
         index,
+        place: point,
         point: this.intoSight(point, view, boxWidth, boxHeight),
         colour: colourOf(index),
         number: index + 1,
@@ -562,18 +579,16 @@ export class PlacerEditor {
     return people.sort((a, b) => (a.index === last) - (b.index === last))
   }
 
-  /** Somebody far outside is shown at the stage's edge, so that they can be taken back. */
+  /** Somebody outside the picture is shown at the stage's edge, so that they can be taken back. */
   intoSight(point, view, boxWidth, boxHeight) {
-    const radius = tokenRadius(view, this.scene.patchSize)
-    const least = fromView(view, { x: Math.min(radius, view.left), y: Math.min(radius, view.top) })
-    const most = fromView(view, {
-      x: Math.max(boxWidth - radius, boxWidth - view.left),
-      y: Math.max(boxHeight - radius, boxHeight - view.top)
+    const { width, height, patchSize } = this.scene
+    if (isInside(point, width, height)) return point
+    const radius = tokenRadius(view, patchSize) + 2
+    const seen = toView(view, point)
+    return fromView(view, {
+      x: Math.min(Math.max(seen.x, radius), boxWidth - radius),
+      y: Math.min(Math.max(seen.y, radius), boxHeight - radius)
     })
-    return {
-      x: Math.min(Math.max(point.x, least.x), most.x),
-      y: Math.min(Math.max(point.y, least.y), most.y)
-    }
   }
 
   /** Where everybody is shown now, also in the middle of a drag; null for who is off. */

@@ -258,7 +258,8 @@ class Binding {
       arrangement: node.widgets?.find(({ name }) => name === 'arrangement')?.value ?? 'auto',
       connected: isConnected(node, 'id_patches'),
       locked: this.lock(),
-      notes: []
+      // Of the poses and faces that places were taken from; the others the editor finds itself.
+      notes: (same ? ran.warnings : []).filter((one) => /^(pose_keypoint|base_image):/.test(one))
     }
   }
 

@@ -175,17 +175,28 @@ export function reordered(state, scene) {
   return from.includes(-1) ? null : from
 }
 
-/** Everything to be said: `{level, text, actions: [{id, label}]}`, the gravest first. */
-export function findings(state, entries, scene) {
+const ASPECT_TOLERANCE = 0.02 // as in nodes/placer.py
+
+/**
+ * Everything to be said: `{level, text, actions: [{id, label}]}`, the gravest first.
+ *
+ * `picture` is the size of the picture behind the people, null where there is none.
+ */
+export function findings(state, entries, scene, picture = null) {
   const said = []
   const say = (level, text, ...actions) => said.push({ level, text, actions })
   if (state.problem) {
     say('error', state.problem, { id: 'reset', label: 'Reset' }, { id: 'text', label: 'Show text' })
   }
   if (scene.locked) say('info', scene.locked)
-  for (const note of scene.notes) say('warning', note)
-
   const size = `${scene.width}×${scene.height}`
+  const stretch = picture && (picture.width / picture.height) / (scene.width / scene.height)
+  if (picture && Math.abs(stretch - 1) > ASPECT_TOLERANCE) {
+    say('error', `The picture is ${picture.width}×${picture.height}, another aspect than ${size}.`)
+  }
+  if (entries.some(({ origin }) => origin === 'automatic')) {
+    for (const note of scene.notes) say('warning', note)
+  }
   if (scene.count === null && entries.length === 0 && !state.problem) {
     say(
       'info',

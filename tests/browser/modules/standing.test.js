@@ -80,3 +80,13 @@ test('without knowledge of the graph the text says how many there are', () => {
   assert.equal(everybody(read(TWO, unknown), unknown).length, 2)
   assert.equal(everybody(read('', unknown), unknown).length, 0)
 })
+
+test('a picture of another aspect is said, as the node refuses it', () => {
+  const state = read(TWO, scene())
+  const texts = (picture) =>
+    findings(state, everybody(state, scene()), scene(), picture).map(({ text }) => text)
+  assert.deepEqual(texts({ width: 512, height: 515 }), [])
+  assert.deepEqual(texts({ width: 896, height: 1152 }), [
+    'The picture is 896×1152, another aspect than 1024×1024.'
+  ])
+})
