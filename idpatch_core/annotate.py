@@ -21,10 +21,16 @@ def annotate(image: np.ndarray, verdict: Verdict) -> None:
     annotate_record(image, to_json(verdict))
 
 
-def annotate_record(image: np.ndarray, verdict: dict[str, Any], scale: float = 1.0) -> None:
-    """Draw a verdict as `verify.to_json` returns it, into its picture `scale` times as large."""
+def annotate_record(
+    image: np.ndarray, verdict: dict[str, Any], scale: float = 1.0, size: int | None = None
+) -> None:
+    """Draw a verdict as `verify.to_json` returns it, into its picture `scale` times as large.
+
+    `size` is the height of the letters in pixels, by default one that suits the picture.
+    """
     height, width = image.shape[:2]
-    size = int(np.clip((height + width) / 90, 11, 40))
+    if size is None:
+        size = int(np.clip((height + width) / 90, 11, 40))
     full = 1.0 if np.issubdtype(image.dtype, np.floating) else 255.0
     for index, face in enumerate(verdict["faces"]):
         if index not in verdict["at_place"]:
@@ -41,7 +47,8 @@ def annotate_record(image: np.ndarray, verdict: dict[str, Any], scale: float = 1
         _box(image, box, colour, full, max(2, size // 6))
         score = "no face" if person["similarity"] is None else f"{person['similarity']:.2f}"
         label = _label(_printable(person["name"], number), score, person["right"], colour, size)
-        left = int(np.clip(box[0], 0, max(width - label.shape[1], 0)))
+        middle = (box[0] + box[2] - label.shape[1]) / 2
+        left = int(np.clip(middle, 0, max(width - label.shape[1], 0)))
         top = int(box[1]) - label.shape[0]
         top = min(top, height - label.shape[0]) if top >= 0 else int(np.clip(box[1], 0, height))
         _paste(image, label, left, top, full)

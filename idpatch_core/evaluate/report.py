@@ -17,6 +17,7 @@ from .table import MORE, PAPER, Row, measured, show
 
 GALLERY = 24  # pictures
 WIDTH = 560  # pixels of a picture in the gallery
+LETTERS = 30  # pixels at twice that width
 COLOURS = ["#2563a8", "#c2571a", "#2f855a", "#7b3fa0", "#9a7b1e", "#4a5565"]
 GREEN, RED = "#00963c", "#cd1e28"
 
@@ -84,7 +85,7 @@ def _gallery(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         people = record["verdict"]["people"]
         scale = 2 * WIDTH / picture.width  # so that small pictures have room for the labels
         annotated = np.array(picture.resize((2 * WIDTH, round(picture.height * scale))))
-        annotate_record(annotated, record["verdict"], scale)
+        annotate_record(annotated, record["verdict"], scale, LETTERS)
         items.append(
             {
                 "id": record["id"],
@@ -186,8 +187,8 @@ def _by_people(
     axes.set(title=title, xlabel="People", ylim=(-0.03, 1.05))
     axes.set_xticks(numbers)
     axes.grid(axis="y", color="#e3e6eb")
-    if len(systems) > 1 or metric == "association_accuracy":
-        axes.legend(frameon=False, loc="lower left")
+    if metric == "association_accuracy":  # for the plots beside it as well
+        figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=8)
     return _svg(figure)
 
 

@@ -1,0 +1,77 @@
+import re
+import sys
+
+import numpy as np
+import pytest
+from groups import read_photographs, write_volume
+from scorers import fetch_recogniser
+
+from idpatch_core.evaluate.cases import read_cases
+from idpatch_core.evaluate.report import mean_matrix, render
+from idpatch_core.evaluate.scoring import Judge, score_all
+from idpatch_core.evaluate.table import summarise
+from idpatch_core.face_detector import YuNet
+from idpatch_core.scorer import load_scorer
+
+JUDGE = Judge("YuNet", YuNet().detect, load_scorer(fetch_recogniser()))
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    write_volume(folder, read_photographs(), count=12, pictures=12)
+    (folder / "results" / "4.png").unlink()
+    cases = read_cases(folder)
+    cases[5] = cases[5]._replace(size=(100, 100))
+    return list(score_all(cases, JUDGE, folder / "out"))
+
+
+def html(records, **changes):
+    settings = {**JUDGE.settings, **changes}
+    return render("some <source>", records, summarise(records, 0.35), settings, 0, ["A notice."])
+
+
+def test_the_report_is_one_file_that_names_what_scored(records):
+    text = html(records)
+    assert "<b>fr_feature</b>" in text
+    assert "some &lt;source&gt;" in text
+    assert "A notice." in text
+    assert text.count("<svg") >= 5
+    assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', text)
+
+
+def test_problems_and_unknown_places_are_listed(records):
+    text = html(records)
+    assert re.search(r"results/4\.png</td>\s*<td class=\"text\">missing", text)
+    assert "1 of 12 pictures could not be scored" in text
+    assert "cropped? (00005)" in text
+
+
+def test_the_weakest_pictures_are_shown(records):
+    wrong = [r["id"] for r in records if "verdict" in r and not r["verdict"]["all_right"]]
+    shown = re.findall(r"<figcaption><b>(\d+)</b>", html(records))
+    assert sorted(shown) == sorted(wrong)
+    assert len(shown) >= 2
+
+
+def test_a_scorer_that_flatters_is_warned_of(records):
+    assert "these figures flatter" in html(records, flatters=True)
+    assert "these figures flatter" not in html(records)
+
+
+def test_without_matplotlib_the_report_says_so(records, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    text = html(records)
+    assert "matplotlib is not installed" in text
+    assert "<svg" not in text
+
+
+def test_the_mean_matrix():
+    def record(similarity, at_place):
+        verdict = {"similarity": similarity, "at_place": at_place}
+        return {"names": ["a", "b"], "placed": [True, True], "verdict": verdict}
+
+    records = [record([[0.9, 0.1], [0.3, 0.7]], [0, 1]), record([[0.5], [0.1]], [0, None])]
+    expected = [[0.7, 0.2], [0.1, 0.7]]  # rows: the face at each place
+    assert mean_matrix(records, 2) == pytest.approx(np.array(expected))
+    assert np.isnan(mean_matrix(records, 3)).all()
