@@ -46,8 +46,9 @@ def fit(
     network.train()
     bar = tqdm(total=steps, initial=step, desc=file.stem)
     means: dict[str, float] = {}
+    warmup = min(200, steps // 10 + 1)
     while step < steps:
-        share = min((step + 1) / 200, 1.0) * (1 + math.cos(math.pi * step / steps)) / 2
+        share = min((step + 1) / warmup, 1.0) * (1 + math.cos(math.pi * step / steps)) / 2
         for group in optimiser.param_groups:
             group["lr"] = rate * max(share, 0.02)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
