@@ -249,7 +249,9 @@ def _map(system: str, records: Sequence[dict[str, Any]]) -> str:
         if points[kind]:
             x, y = zip(*points[kind], strict=True)
             label = f"{kind} ({len(x)})"
-            axes.scatter(x, y, size, colour, marker, alpha=alpha, label=label, linewidths=1.5)
+            axes.scatter(
+                x, y, size, colour, marker=marker, alpha=alpha, label=label, linewidths=1.5
+            )
     axes.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[], title=f"{system}: places")
     axes.spines[:].set_visible(True)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, frameon=False)
