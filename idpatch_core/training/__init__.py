@@ -13,8 +13,8 @@ stages; `config.py` lists every setting. A setting can be changed behind the rec
 - `checkpoints/`: the last ones, with what learns, its moving averages, optimiser and random state;
 - `tensorboard/`: losses, sample grids and the metrics on people who were not trained on;
 - `export/`: `id-patch.safetensors` for Load ID-Patch Model (and `id-patch.bin`, the released
-  layout), `ControlNetModel/` for Load ControlNet, and `unet/` or `unet_lora.safetensors` if the UNet
-  learnt.
+  layout), `ControlNetModel/` for Load ControlNet, and, if the UNet learnt, `unet/` or
+  `unet_lora.safetensors`.
 
     python -m idpatch_core.training.evaluation runs/stage1 --pictures 500 --without patches
     python -m idpatch_core.training.export runs/stage1 FOLDER --step 20000 --dtype fp16
