@@ -11,7 +11,14 @@ from PIL import Image
 from scorers import fetch_recogniser
 
 from idpatch_core.comfy_client import File
-from idpatch_core.demo.picture import load_workflow, set_models, standin_names
+from idpatch_core.demo.picture import (
+    load_workflow,
+    set_models,
+    set_people,
+    set_sampling,
+    set_size,
+    standin_names,
+)
 
 PHOTOS = read_photographs()
 THREE = ["ardern", "macron", "obama"]
@@ -106,3 +113,20 @@ def test_without_an_independent_recogniser_the_report_warns(comfy_server):
     result = client.run(graph(client, compose([PHOTOS[f"{name}_2"] for name in THREE])))
     shown = next(output for output in result.outputs.values() if "text" in output)
     assert "which also conditions: this flatters" in shown["text"][0]
+
+
+def test_the_bundled_workflow_judges_its_own_four_pictures(comfy_server):
+    client = comfy_server.client
+    prompt, _ = load_workflow("group_photo_best_of_four")
+    photographs = [png(PHOTOS[f"{name}_1"]) for name in THREE[:2]]
+    set_people(prompt, [client.upload_image(p, f"{i}.png") for i, p in enumerate(photographs)])
+    set_models(prompt, standin_names())
+    set_size(prompt, 192, 128)
+    set_sampling(prompt, 1, 1)
+    result = client.run(prompt)
+    (kept,) = result.images()
+    assert Image.open(io.BytesIO(client.fetch(kept))).size == (192, 128)
+    files = next(o["idpatch_report"] for o in result.outputs.values() if "idpatch_report" in o)
+    content = json.loads(client.fetch(File(**files[1])))
+    # Stand-in models make noise: there is nobody in it.
+    assert [picture["scores"] for picture in content["pictures"]] == [[-1.0, -1.0]] * 4
