@@ -226,6 +226,8 @@ def fill_environment(directory: Path, comfyui: Path, tests: bool) -> Path:
         if not marker.exists() or marker.read_text() != key:
             say("Installing the test tools (once)")
             pip(python, "install", *tools, *packages)
+            # insightface brings opencv-python, which needs a desktop's libraries.
+            pip(python, "install", "--force-reinstall", "--no-deps", OPENCV)
             marker.write_text(key)
     return python
 

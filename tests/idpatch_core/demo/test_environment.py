@@ -136,10 +136,11 @@ def test_an_environment_is_filled_once_and_again_when_something_changed(pip, com
     assert len(pip.installed) == 1
     assert "torch==2.14.1" in pip.installed[0] and "transformers<5" in pip.installed[0]
     environment.fill_environment(directory, comfyui, tests=True)
-    assert len(pip.installed) == 2 and "pytest" in pip.installed[1]
+    assert len(pip.installed) == 3 and "pytest" in pip.installed[1]
+    assert "--no-deps opencv-python-headless" in pip.installed[2]
     (comfyui / "requirements.txt").write_text("torch\nkornia\n")
     environment.fill_environment(directory, comfyui, tests=False)
-    assert len(pip.installed) == 3
+    assert len(pip.installed) == 4
 
 
 def test_an_interrupted_installation_is_begun_afresh(pip, comfyui, tmp_path):
