@@ -1,5 +1,6 @@
 """Fixtures that need a real ComfyUI: the pack loaded in this process, and a live server."""
 
+import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,11 @@ def comfyui_path() -> Path:
     return path
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the browser tests last: Playwright leaves an event loop running in this thread."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 @pytest.fixture(scope="session")
 def comfy(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     """The pack inside ComfyUI, on the CPU: `comfy.nodes.sampler.IDPatchSampler` and so on.
@@ -39,6 +45,9 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
 
         comfy.options.enable_args_parsing()
         import comfy.cli_args
+
+        # As main.py does: ComfyUI's `nodes` puts comfy/ on the path, whose utils.py would hide it.
+        importlib.import_module("utils.extra_config")
     finally:
         sys.argv = arguments
     return load_pack()
