@@ -3,12 +3,8 @@
 from comfy_api.v0_0_2 import ComfyExtension, io
 
 from .conditioning import IDPatchApplyControlNet, IDPatchTokenInjector
-from .faces import (
-    IDPatchFaceEncoder,
-    IDPatchLoadFaceModel,
-    IDPatchLoadIdentities,
-    IDPatchSaveIdentities,
-)
+from .faces import IDPatchFaceEncoder, IDPatchLoadFaceModel
+from .identities import IDPatchLoadIdentities, IDPatchSaveIdentities
 from .model import IDPatchBuilder, IDPatchLoadModel
 from .placer import IDPatchPlacer
 from .pose import IDPatchLoadPose

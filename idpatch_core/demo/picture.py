@@ -140,7 +140,6 @@ def set_people(prompt: Prompt, photos: Sequence[str]) -> None:
     """
     ids = [id for id, node in prompt.items() if node["class_type"] == "IDPatchFaceEncoder"]
     ids.sort(key=lambda id: len(chain(prompt, id)))
-    (builder,) = of_class(prompt, "IDPatchBuilder")
     free = max(map(int, prompt)) + 1
     while len(ids) < len(photos):
         photo, encoder = str(free), str(free + 1)
@@ -155,7 +154,9 @@ def set_people(prompt: Prompt, photos: Sequence[str]) -> None:
         del prompt[encoder["inputs"]["image"][0]]
     for id, photo in zip(ids, photos, strict=True):
         prompt[prompt[id]["inputs"]["image"][0]]["inputs"]["image"] = photo
-    builder["inputs"]["identities"] = [ids[-1], 0]
+    for kind in ("IDPatchBuilder", "IDPatchVerify"):
+        for node in of_class(prompt, kind):
+            node["inputs"]["identities"] = [ids[-1], 0]
     set_pose(prompt, f"{len(photos)} standing")
 
 

@@ -316,23 +316,3 @@ def test_pictures_with_alpha_or_in_grey_are_read(comfy):
 def test_what_is_no_picture_is_an_error(comfy):
     with pytest.raises(ValueError, match=r"image: expected pictures \(N, H, W, 3\)"):
         comfy.nodes.faces.read_pictures(torch.zeros(0, 4, 5, 3))
-
-
-def test_people_are_saved_and_loaded(comfy, three):
-    import folder_paths
-
-    faces = comfy.nodes.faces
-    faces.IDPatchSaveIdentities.execute(three, "family/trio")
-    folder_paths.filename_list_cache.pop("idpatch_identities", None)
-    file = str(Path("family", "trio_00001_.safetensors"))
-    assert file in folder_paths.get_filename_list("idpatch_identities")
-    assert faces.IDPatchLoadIdentities.validate_inputs(file) is True
-    loaded = faces.IDPatchLoadIdentities.execute(file, three[:1]).args[0]
-    assert names(loaded) == ["person 1", "person 1 2", "person 2", "person 3"]
-    assert all(same(a, b) for a, b in zip(loaded[1:], three, strict=True))
-    assert torch.equal(loaded[3].crop, three[2].crop)
-
-
-def test_nothing_saved_says_what_to_do(comfy):
-    message = comfy.nodes.faces.IDPatchLoadIdentities.validate_inputs("nothing saved yet")
-    assert "Save people with Save Identities" in message

@@ -1,0 +1,120 @@
+"""Save Identities and Load Identities: people in files."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+from comfy_api.v0_0_2 import io
+from torch import Tensor
+
+from ..idpatch_core.identity import Identity, append, load_identities, save_identities
+from . import sockets
+from .temporary import save_temporary
+
+NOTHING_SAVED = "nothing saved yet"
+
+folder_paths.add_model_folder_path(
+    "idpatch_identities", str(Path(folder_paths.get_output_directory(), "identities"))
+)
+folder_paths.folder_names_and_paths["idpatch_identities"][1].add(".safetensors")
+
+
+def show_people(
+    entries: Sequence[tuple[str, float | None, Tensor | None]], warnings: list[str]
+) -> dict:
+    """Return what the node shows: crops with names and scores, and the warnings."""
+    for warning in warnings:
+        logging.warning("[ID-Patch] %s", warning)
+    faces: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "score": score,
+            "crop": None if crop is None else save_temporary("face", crop.numpy(), ".png"),
+        }
+        for name, score, crop in entries
+    ]
+    return {
+        "images": [face["crop"] for face in faces if face["crop"]],
+        "animated": (False,),
+        "idpatch_faces": [{"faces": faces, "warnings": warnings}],
+    }
+
+
+class IDPatchSaveIdentities(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IDPatchSaveIdentities",
+            display_name="Save Identities",
+            category=sockets.CATEGORY,
+            description="Saves people to a file in output/identities, with names and crops.",
+            is_output_node=True,
+            inputs=[
+                sockets.Identities.Input("identities", tooltip="The people to save."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="people",
+                    tooltip="The beginning of the file's name; a number is appended.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, identities: list[Identity], filename_prefix: str = "people") -> io.NodeOutput:
+        folder, filename, counter, _, _ = folder_paths.get_save_image_path(
+            f"identities/{filename_prefix}", folder_paths.get_output_directory()
+        )
+        save_identities(Path(folder, f"{filename}_{counter:05}_.safetensors"), identities)
+        return io.NodeOutput(ui=show_people([(p.name, None, p.crop) for p in identities], []))
+
+
+class IDPatchLoadIdentities(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IDPatchLoadIdentities",
+            display_name="Load Identities",
+            category=sockets.CATEGORY,
+            description="Loads people from a file in output/identities; no face model is needed.",
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=folder_paths.get_filename_list("idpatch_identities") or [NOTHING_SAVED],
+                    tooltip="A file of Save Identities, in output/identities.",
+                ),
+                sockets.Identities.Input(
+                    "identities",
+                    optional=True,
+                    tooltip="Other people; those of the file are added after them.",
+                ),
+            ],
+            outputs=[
+                sockets.Identities.Output(
+                    display_name="identities",
+                    tooltip="The people in their order, for the ID Patch Builder.",
+                )
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, file: str | None = None) -> bool | str:
+        if file and folder_paths.get_full_path("idpatch_identities", file) is None:
+            places = " or ".join(folder_paths.get_folder_paths("idpatch_identities"))
+            return f"file: {file} was not found in {places}. Save people with Save Identities."
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, **_: Any) -> str:
+        path = folder_paths.get_full_path("idpatch_identities", file)
+        return f"{path} {Path(path).stat().st_mtime_ns}" if path else ""
+
+    @classmethod
+    def execute(cls, file: str, identities: list[Identity] | None = None) -> io.NodeOutput:
+        path = folder_paths.get_full_path_or_raise("idpatch_identities", file)
+        loaded = load_identities(path)
+        before = identities or []
+        everyone = append(before, loaded)
+        shown = [(person.name, None, person.crop) for person in everyone[len(before) :]]
+        return io.NodeOutput(everyone, ui=show_people(shown, []))
