@@ -70,7 +70,8 @@ export function placementsWidget(node, name) {
 
 /**
  * Gives an editor to every subgraph's node on which the `placements` of a Patch Placer inside are
- * promoted as a bare value. (Frontends before 1.36 show the editor of the inside there.)
+ * promoted as a bare value. (Frontend 1.58.1 does so; 1.32.9 shows the editor of the inside there.
+ * What those between them do is not known.)
  */
 function followPromotions() {
   for (const { node: placer, name } of [...editors].filter(({ promotes }) => promotes)) {
