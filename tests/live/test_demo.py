@@ -52,12 +52,22 @@ def test_the_demo_writes_a_picture_that_restores_the_graph(command, tmp_path):
     assert list(temporary.glob("idpatch-*")) == []
 
 
+def heed_ctrl_c() -> None:
+    """Undo what a shell does to commands that it runs in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.mark.parametrize(
     ("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
 def test_ending_the_demo_ends_its_server(command, tmp_path, kind, code):
     process = subprocess.Popen(
-        command, cwd=ROOT, env=variables(tmp_path), stdout=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=variables(tmp_path),
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_ctrl_c,
     )
     assert process.stdout
     # The first line of progress: the server is up and at work.
