@@ -324,6 +324,30 @@ def test_a_run_uses_the_same_points(editor: EditorPage, shots: Path) -> None:
     editor.shot(shots / "after_a_run.png")
 
 
+def test_a_batch_of_two_runs_with_the_same_places(editor: EditorPage) -> None:
+    placer = editor.group(["obama.jpg", "collins.jpg"], width=256, height=256)
+    placer.drag(row_point(placer, 0), (60, 100))
+    written = placer.text
+    graphs = editor.page.evaluate(
+        """async () => {
+          const { app } = editorTest
+          const { api } = window.comfyAPI.api
+          const finished = async () => (await api.fetchApi('/history')).json()
+          const before = await finished()
+          await app.queuePrompt(0, 2)
+          for (let tries = 0; tries < 300; tries++) {
+            const runs = Object.entries(await finished()).filter(([id]) => !(id in before))
+            if (runs.length === 2) return runs.map(([, run]) => run.prompt[2])
+            await new Promise((resolve) => setTimeout(resolve, 100))
+          }
+          throw new Error('The batch did not finish.')
+        }"""
+    )
+    places = [graph[str(placer.number)]["inputs"]["placements"] for graph in graphs]
+    assert places == [written, written]
+    assert placer.text == written
+
+
 def row_point(placer: Placer, index: int) -> tuple[float, float]:
     x, y = placer.people()[index].split(", ")[-2:]
     return float(x), float(y)
