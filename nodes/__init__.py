@@ -3,6 +3,7 @@
 from comfy_api.v0_0_2 import ComfyExtension, io
 
 from .conditioning import IDPatchApplyControlNet, IDPatchTokenInjector
+from .demo_models import IDPatchLoadDemoModels, IDPatchLoadDemoPortrait
 from .faces import IDPatchFaceEncoder, IDPatchLoadFaceModel
 from .identities import IDPatchLoadIdentities, IDPatchSaveIdentities
 from .model import IDPatchBuilder, IDPatchLoadModel
@@ -27,6 +28,8 @@ NODES: list[type[io.ComfyNode]] = [
     IDPatchVerify,
     IDPatchPickBest,
     IDPatchSaveReport,
+    IDPatchLoadDemoModels,
+    IDPatchLoadDemoPortrait,
 ]
 
 

@@ -1,4 +1,4 @@
-"""Loads the demo models: an SDXL of a few megabytes that draws people, and what belongs to it."""
+"""The demo: an SDXL of a few megabytes that draws people, what belongs to it, and portraits."""
 
 import json
 from pathlib import Path
@@ -17,8 +17,10 @@ import comfy.sdxl_clip
 import comfy.supported_models
 import comfy.supported_models_base
 import comfy.utils
+import numpy as np
 import torch
-from comfy_api.v0_0_2 import io
+from comfy_api.v0_0_2 import io, ui
+from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -27,7 +29,8 @@ from . import sockets
 from .faces import load_face_model
 from .model import load_id_patch
 
-FOLDER = Path(__file__).parents[1] / "demo_models"  # comes with the pack
+DEMO = Path(__file__).parents[1] / "idpatch_core" / "demo"  # comes with the pack
+FOLDER, PORTRAITS = DEMO / "models", DEMO / "portraits"
 
 
 class DemoModels(NamedTuple):
@@ -43,13 +46,14 @@ def load_demo_models(folder: Path) -> DemoModels:
     """Load a folder written by `idpatch_core.training.demo_world.package`."""
     config, weights = _read(folder, "unet")
     settings = unet_settings(config)
+    groups = config["norm_num_groups"]
     vae_config, vae_weights = _read(folder, "vae")
     names = comfy.utils.unet_to_diffusers(settings)
     return DemoModels(
-        _load_unet(settings, names, weights, vae_config),
+        _load_unet(settings, names, weights, vae_config, groups),
         _load_clip(folder),
         _load_vae(vae_config, vae_weights),
-        _load_control_net(settings, names, _read(folder, "controlnet")[1]),
+        _load_control_net(settings, names, _read(folder, "controlnet")[1], groups),
     )
 
 
@@ -95,11 +99,19 @@ class DemoSDXL(comfy.supported_models.SDXL):
         return False  # ComfyUI takes every SDXL with more than 4 channels for one
 
 
+def _set_groups(network: Any, groups: int) -> None:
+    """Let group norms have `groups` groups, where ComfyUI builds them with SDXL's 32."""
+    for layer in network.modules():
+        if isinstance(layer, nn.GroupNorm):
+            layer.num_groups = groups
+
+
 def _load_unet(
     settings: dict[str, Any],
     names: dict[str, str],
     weights: dict[str, Tensor],
     vae_config: dict[str, Any],
+    groups: int,
 ) -> comfy.model_patcher.ModelPatcher:
     config: Any = DemoSDXL(dict(settings))
     config.latent_format = comfy.latent_formats.LatentFormat()
@@ -110,12 +122,13 @@ def _load_unet(
     offload = comfy.model_management.unet_offload_device()
     model = config.get_model(weights, "", device=offload)
     model.diffusion_model.load_state_dict(weights)
+    _set_groups(model.diffusion_model, groups)
     device = comfy.model_management.get_torch_device()
     return comfy.model_patcher.ModelPatcher(model, device, offload)
 
 
 def _load_control_net(
-    settings: dict[str, Any], names: dict[str, str], weights: dict[str, Tensor]
+    settings: dict[str, Any], names: dict[str, str], weights: dict[str, Tensor], groups: int
 ) -> comfy.controlnet.ControlNet:
     unused = ("out_channels", "transformer_depth_output")
     network = comfy.cldm.cldm.ControlNet(
@@ -137,6 +150,7 @@ def _load_control_net(
         for i in range(skips):
             names[f"controlnet_down_blocks.{i}{kind}"] = f"zero_convs.{i}.0{kind}"
     network.load_state_dict({names[name]: weight for name, weight in weights.items()})
+    _set_groups(network, groups)
     device = comfy.model_management.get_torch_device()
     return comfy.controlnet.ControlNet(network, load_device=device)
 
@@ -157,6 +171,7 @@ def _load_vae(config: dict[str, Any], weights: dict[str, Tensor]) -> comfy.sd.VA
     }
     settings = {"params": {"ddconfig": shape, "embed_dim": config["latent_channels"]}}
     vae = comfy.sd.VAE(sd=weights, config=settings, dtype=torch.float32)
+    _set_groups(vae.first_stage_model, config["norm_num_groups"])
     vae.latent_channels = config["latent_channels"]
     return vae
 
@@ -257,3 +272,39 @@ class IDPatchLoadDemoModels(io.ComfyNode):
         projections = load_id_patch(FOLDER / "id-patch.safetensors")
         face_model = load_face_model(FOLDER / "face.safetensors", YUNET)
         return io.NodeOutput(*load_demo_models(FOLDER), projections, face_model)
+
+
+class IDPatchLoadDemoPortrait(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="IDPatchLoadDemoPortrait",
+            display_name="Load Demo Portrait",
+            category=sockets.CATEGORY,
+            description="Loads a drawn portrait that comes with the pack. The demo models were not "
+            "trained on any of these people.",
+            inputs=[
+                io.Combo.Input(
+                    "person",
+                    options=sorted(path.stem for path in PORTRAITS.glob("*.png")),
+                    tooltip="Who is loaded.",
+                )
+            ],
+            outputs=[
+                io.Image.Output(display_name="image", tooltip="The portrait, for a Face Encoder.")
+            ],
+        )
+
+    @classmethod
+    def execute(cls, person: str) -> io.NodeOutput:
+        path = PORTRAITS / f"{person}.png"
+        if not path.is_file():
+            raise ValueError(f"person: {path} is missing. Install the pack again.")
+        image = read_picture(path)
+        return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))
+
+
+def read_picture(path: Path) -> Tensor:
+    """Return a picture file as an IMAGE (1, H, W, 3)."""
+    with Image.open(path) as picture:
+        return torch.from_numpy(np.array(picture.convert("RGB")))[None].float() / 255

@@ -21,8 +21,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     parser = argparse.ArgumentParser(
         prog="python3 -m idpatch_core.demo",
         description="Make a group photo from portraits in a real ComfyUI, without a window.",
-        epilog="Without the four model options it uses small stand-ins with random weights: "
-        "everything runs as with real models, but the picture is noise.",
+        epilog="Without the four model options it uses the demo models that come with the pack: "
+        "they draw small cartoon people and know no photographs.",
     )
     parser.add_argument(
         "--portrait",
@@ -30,13 +30,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         action="append",
         metavar="FILE",
         help="a photograph of one person; repeat it for each, from left to right "
-        "(default: two freely licensed ones)",
+        "(default: three drawn ones; real models need them)",
     )
     parser.add_argument("--prompt", help="what the picture shows (default: the workflow's)")
     parser.add_argument("--seed", type=int, default=0, help="the random start (default: 0)")
-    parser.add_argument("--steps", type=int, help="denoising steps (default: 50, stand-ins 10)")
-    parser.add_argument("--width", type=side, help="pixels (default: 1024, stand-ins 512)")
-    parser.add_argument("--height", type=side, help="pixels (default: 1024, stand-ins 512)")
+    parser.add_argument("--steps", type=int, help="denoising steps (default: the workflow's)")
+    parser.add_argument("--width", type=side, help="pixels (default: 1024, demo models 192)")
+    parser.add_argument("--height", type=side, help="pixels (default: 1024, demo models 96)")
     parser.add_argument(
         "--out", type=Path, default=Path("id-patch.png"), help="where to write the PNG"
     )
@@ -53,6 +53,8 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     if given and len(given) < len(MODELS):
         missing = [f"--{name.replace('_', '-')}" for name in MODELS if name not in given]
         parser.error(f"real models come all four or none; also give {', '.join(missing)}")
+    if given and not options.portrait:
+        parser.error("real models need photographs: give --portrait for each person")
     return options
 
 

@@ -16,9 +16,7 @@ from .progress import ProgressBar
 from .server import ServerError, comfyui_server
 
 WORKFLOWS = environment.REPOSITORY / "workflows"
-WORKFLOW = "group_photo"
-PORTRAITS = environment.REPOSITORY / "tests" / "data" / "photos"
-DEFAULT_PORTRAITS = ("collins.jpg", "obama.jpg")
+WORKFLOW, SELF_TEST = "group_photo", "self_test"
 # For each model option of the command: its folder below models/, and the inputs that name its file.
 MODELS = {
     "checkpoint": ("checkpoints", "CheckpointLoaderSimple", "ckpt_name"),
@@ -32,37 +30,33 @@ STANDINS = {
     "idpatch": standins.ID_PATCH,
     "face_model": standins.FACE_RECOGNITION,
 }
-REAL_SIDE, STANDIN_SIDE = 1024, 512
-STANDIN_STEPS = 10
+SIDE = 1024  # pixels, with real models
 
 
 def make_picture(options: argparse.Namespace, here: environment.Environment) -> int:
     """Do what the command's options say; return its exit code."""
     real = options.checkpoint is not None
-    portraits = options.portrait or default_portraits()
     files = {name: getattr(options, name) for name in MODELS} if real else {}
-    if not real:
-        environment.say("Using stand-in models with random weights: the picture will be noise")
+    cpu = options.cpu or not torch.cuda.is_available()
+    environment.say(f"Starting ComfyUI{' on the CPU' if cpu else ''}")
     try:
-        models = link_names(files) if real else environment.standin_models(here)
-        cpu = options.cpu or not torch.cuda.is_available()
-        environment.say(f"Starting ComfyUI{' on the CPU' if cpu else ''}")
         with (
-            comfyui_server(here.python, here.comfyui, models, cpu=cpu, standins=not real) as server,
+            comfyui_server(
+                here.python, here.comfyui, link_names(files), cpu=cpu, standins=False
+            ) as server,
             ComfyClient(server.url) as client,
         ):
-            prompt, workflow = load_workflow(WORKFLOW)
-            names = [
-                client.upload_image(path, f"{i}-{path.name}") for i, path in enumerate(portraits)
-            ]
-            set_people(prompt, names)
-            set_models(prompt, {name: file.name for name, file in files.items()} or standin_names())
-            set_size(
-                prompt,
-                options.width or (REAL_SIDE if real else STANDIN_SIDE),
-                options.height or (REAL_SIDE if real else STANDIN_SIDE),
-            )
-            set_sampling(prompt, options.seed, options.steps or (None if real else STANDIN_STEPS))
+            prompt, workflow = load_workflow(WORKFLOW if real else SELF_TEST)
+            if options.portrait:
+                names = [
+                    client.upload_image(path, f"{i}-{path.name}")
+                    for i, path in enumerate(options.portrait)
+                ]
+                set_people(prompt, names)
+            set_models(prompt, {name: file.name for name, file in files.items()})
+            width, height = (SIDE, SIDE) if real else size_of(prompt)
+            set_size(prompt, options.width or width, options.height or height)
+            set_sampling(prompt, options.seed, options.steps)
             if options.prompt is not None:
                 set_text(prompt, options.prompt)
             bar = ProgressBar(prompt)
@@ -80,13 +74,8 @@ def make_picture(options: argparse.Namespace, here: environment.Environment) -> 
         return 1
     environment.say(f"Wrote {options.out.resolve()}")
     if not real:
-        environment.say("It is noise: give real models for a photo (see --help)")
+        environment.say("It was drawn by the demo models; give real ones for a photo (see --help)")
     return 0
-
-
-def default_portraits() -> list[Path]:
-    """Return the two portraits that come with the pack."""
-    return [PORTRAITS / name for name in DEFAULT_PORTRAITS]
 
 
 def load_workflow(name: str) -> tuple[Prompt, Graph]:
@@ -110,12 +99,22 @@ def of_class(prompt: Prompt, kind: str) -> list[dict]:
 
 
 def set_models(prompt: Prompt, names: dict[str, str]) -> None:
-    for name, (_, kind, key) in MODELS.items():
+    for name, file in names.items():
+        _, kind, key = MODELS[name]
         for node in of_class(prompt, kind):
-            node["inputs"][key] = names[name]
+            node["inputs"][key] = file
+
+
+def size_of(prompt: Prompt) -> tuple[int, int]:
+    """Return the width and height that the workflow's Patch Placer has."""
+    (placer,) = of_class(prompt, "IDPatchPlacer")
+    return placer["inputs"]["width"], placer["inputs"]["height"]
 
 
 def set_size(prompt: Prompt, width: int, height: int) -> None:
+    """Set the size; where it changes, people go where the Patch Placer puts them."""
+    if (width, height) != size_of(prompt):
+        place_anew(prompt)
     for kind in ("IDPatchPlacer", "IDPatchLoadPose", "EmptyLatentImage"):
         for node in of_class(prompt, kind):
             node["inputs"] |= {"width": width, "height": height}
@@ -153,11 +152,18 @@ def set_people(prompt: Prompt, photos: Sequence[str]) -> None:
         encoder = prompt.pop(ids.pop())
         del prompt[encoder["inputs"]["image"][0]]
     for id, photo in zip(ids, photos, strict=True):
-        prompt[prompt[id]["inputs"]["image"][0]]["inputs"]["image"] = photo
+        source = prompt[prompt[id]["inputs"]["image"][0]]
+        source |= {"class_type": "LoadImage", "inputs": {"image": photo}}
+    place_anew(prompt)
     for kind in ("IDPatchBuilder", "IDPatchVerify"):
         for node in of_class(prompt, kind):
             node["inputs"]["identities"] = [ids[-1], 0]
     set_pose(prompt, f"{len(photos)} standing")
+
+
+def place_anew(prompt: Prompt) -> None:
+    for placer in of_class(prompt, "IDPatchPlacer"):
+        placer["inputs"] |= {"placements": "", "arrangement": "auto"}
 
 
 def set_pose(prompt: Prompt, preset: str) -> None:

@@ -149,6 +149,7 @@ def load_networks(config: Config, embedding: int) -> Networks:
         control: Any = ControlNetModel.from_pretrained(str(folder))
     else:
         control = ControlNetModel.from_unet(unet)
+        prepare_hint_layers(control.controlnet_cond_embedding)
     if config.models.id_patch:
         *states, _ = read_id_patch(config.models.id_patch)
         halves: list[Any] = [
@@ -162,6 +163,20 @@ def load_networks(config: Config, embedding: int) -> Networks:
     return Networks(unet.float(), control.float(), *halves)
 
 
+def prepare_hint_layers(layers: nn.Module) -> None:
+    """Let a new ControlNet see the condition image from the start.
+
+    With PyTorch's own weights each of the seven convolutions halves what it passes on, until the
+    biases are all that is left. He et al., arXiv 1502.01852, section 2.2. The last layer stays
+    zero, as ControlNet wants.
+    """
+    for name, layer in layers.named_modules():
+        if isinstance(layer, nn.Conv2d) and name != "conv_out":
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
 def new_projections(
     wanted: Projection, context: int, embedding: int
 ) -> tuple[nn.Module, nn.Module]:
@@ -171,6 +186,9 @@ def new_projections(
     second: Any
     if wanted.kind == "mlp":
         first, second = (MLPProjection(embedding, *size, hidden=wanted.width) for size in sizes)
+        for half in (first, second):  # face features have length 1: bring them to the layer's size
+            nn.init.normal_(half.proj[0].weight)
+            nn.init.zeros_(half.proj[0].bias)
     else:
         shape = {"width": wanted.width, "depth": wanted.depth, "heads": wanted.heads}
         first, second = (Resampler(embedding, *size, **shape) for size in sizes)

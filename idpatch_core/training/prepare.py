@@ -35,6 +35,7 @@ from .sources import About, Person, Source, find_sources, read_about
 from .text import load_text_encoders
 
 REPORT = "report.json"
+CAPTIONS = 1000  # whose embeddings are kept at hand
 
 
 class Wishes(NamedTuple):
@@ -226,11 +227,17 @@ class Encoders:
         self._face = load_arcface(face_model).to(device)
         self._device = device
         self.scaling_factor = float(self._vae.config.scaling_factor)
+        self._captions: dict[str, dict[str, Tensor]] = {}  # the last ones: many are alike
 
     @torch.no_grad()
     def caption(self, caption: str) -> dict[str, Tensor]:
-        text, pooled = self._text([caption])
-        return {"text": text[0].half().cpu(), "pooled": pooled[0].half().cpu()}
+        if caption not in self._captions:
+            if len(self._captions) >= CAPTIONS:
+                self._captions.clear()
+            text, pooled = self._text([caption])
+            both = {"text": text[0].half().cpu(), "pooled": pooled[0].half().cpu()}
+            self._captions[caption] = both
+        return dict(self._captions[caption])
 
     @torch.no_grad()
     def picture(self, found: Found) -> dict[str, Tensor]:

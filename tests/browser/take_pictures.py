@@ -32,6 +32,7 @@ BOXES = """
 
 
 def main() -> None:
+    """Take all pictures, or those of the nodes named on the command line."""
     from conftest import add_photos, newest_frontend
 
     comfyui = environment.given_comfyui() or environment.unpacked_comfyui()
@@ -48,8 +49,9 @@ def main() -> None:
         add_photos(server.base)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         editor = EditorPage(browser, server.url, vue=True, size=(1500, 1100), density=2)
-        take_placer(editor)
-        take_others(editor)
+        if len(sys.argv) == 1:
+            take_placer(editor)
+        take_others(editor, sys.argv[1:] or OTHERS)
         editor.close()
         browser.close()
 
@@ -136,11 +138,13 @@ OTHERS = [
     "IDPatchVerify",
     "IDPatchPickBest",
     "IDPatchSaveReport",
+    "IDPatchLoadDemoModels",
+    "IDPatchLoadDemoPortrait",
 ]
 
 
-def take_others(editor: EditorPage) -> None:
-    for kind in OTHERS:
+def take_others(editor: EditorPage, kinds: list[str]) -> None:
+    for kind in kinds:
         editor.clear()
         number = editor.add(kind, 400, 120)
         editor.page.mouse.move(5, 900)

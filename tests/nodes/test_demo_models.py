@@ -16,7 +16,7 @@ from idpatch_core.layout import Point
 from idpatch_core.projection import IDPatches, MLPProjection, project
 from idpatch_core.training.config import Sampling
 from idpatch_core.training.demo_world.base import new_text_encoders, new_unet, write_tokenizers
-from idpatch_core.training.demo_world.package import package
+from idpatch_core.training.demo_world.package import LARGEST, package
 from idpatch_core.training.demo_world.vae import new_vae
 from idpatch_core.training.networks import Condition, Networks, load_alphas
 from idpatch_core.training.sampling import sample
@@ -65,8 +65,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     write_id_patch(export / "id-patch.safetensors", *(half.state_dict() for half in halves))
     (folder / "faces").mkdir()
-    face = IRSE50([(8, 8), (8, 16), (16, 16), (16, 16)])
-    save_file(face.state_dict(), folder / "faces/conditioning.safetensors")
+    face = IRSE50([(8, 8), (8, 16), (16, 32), (32, 48)])
+    for name in ("conditioning", "scoring"):
+        save_file(face.state_dict(), folder / "faces" / f"{name}.safetensors")
     return folder
 
 
@@ -182,3 +183,16 @@ def test_a_missing_part_is_named(comfy: Any, tmp_path: Path, world: Path) -> Non
         load_demo_models(tmp_path)
     with pytest.raises(ValueError, match=r"stage2.* is missing"):
         package(world, tmp_path, "stage2")
+
+
+def test_the_packs_own_models_and_portraits_are_there(comfy: Any) -> None:
+    demo_models = import_module(MODULE)
+    files = [file for file in demo_models.FOLDER.rglob("*") if file.is_file()]
+    assert 1e6 < sum(file.stat().st_size for file in files) < LARGEST
+    model, *_ = demo_models.IDPatchLoadDemoModels.execute().args
+    assert model.model.latent_format.latent_channels == 12
+    portrait = demo_models.IDPatchLoadDemoPortrait
+    (person, *_) = portrait.define_schema().inputs[0].options
+    assert portrait.execute(person).args[0].shape == (1, 256, 256, 3)
+    with pytest.raises(ValueError, match="is missing"):
+        portrait.execute("Nobody")

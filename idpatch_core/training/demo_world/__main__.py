@@ -57,13 +57,13 @@ class Vae:
 class Base:
     steps: int
     batch: int
-    precision: Literal["no", "bf16"]
 
 
 @dataclass(frozen=True)
 class World:
     seed: int
     workers: int
+    precision: Literal["no", "bf16"]
     people: People
     pictures: Pictures
     faces: Faces
@@ -72,49 +72,72 @@ class World:
 
 
 def make(folder: Path, world: World, steps: tuple[str, ...], changes: list[str]) -> None:
-    """Make the world's parts that are not there yet, in order."""
-    if "scenes" in steps:
-        for name, count in vars(world.pictures).items():
-            who = world.people.scenes if name == "training" else world.people.evaluation
-            target = folder / "scenes" / name
-            write_scenes(target, count, *who, world.seed, world.workers)
-    if "faces" in steps:
-        make_face_encoders(folder, world)
-    if "vae" in steps:
-        pictures = read_pictures(folder, "training")
-        settings = world.vae
-        network = vae.train_vae(
-            folder / "base" / "vae",
-            pictures,
-            settings.channels,
-            settings.steps,
-            settings.batch,
-            world.seed,
-        )
-        quality = vae.restored(network, read_pictures(folder, "evaluation")[:64])
-        print(f"VAE: {quality:.1f} dB on other people")
-        note(folder, "vae", {"psnr": quality})
-    if "base" in steps:
-        latents, captions = read_latents(folder)
-        settings = world.base
-        base.train_base(
-            folder / "base",
-            latents,
-            captions,
-            settings.steps,
-            settings.batch,
-            world.seed,
-            settings.precision,
-        )
-    if "prepare" in steps:
-        wishes = Wishes(resolution=0, multiple=32, smallest=24)
-        models = str(folder / "base"), str(folder / "faces" / "conditioning.safetensors")
-        for name in ("training", "evaluation"):
-            target = folder / "prepared" / name
-            prepare(folder / "scenes" / name, target, *models, wishes, world.workers)
+    """Make the world's parts that are not there yet, in order.
+
+    The processes of `accelerate launch` share the training of the base and of the stages; the first
+    makes all the rest.
+    """
+    from accelerate import PartialState
+
+    processes = PartialState()
+    for part in STEPS[: STEPS.index("stage1")]:
+        if part in steps and part != "base" and processes.is_main_process:
+            PARTS[part](folder, world)
+        processes.wait_for_everyone()
+        if part in steps and part == "base":
+            make_base(folder, world)
     for stage in ("stage1", "stage2"):
         if stage in steps:
             train_stage(folder, HERE / f"{stage}.toml", changes)
+
+
+def make_scenes(folder: Path, world: World) -> None:
+    for name, count in vars(world.pictures).items():
+        who = world.people.scenes if name == "training" else world.people.evaluation
+        people = (0,) if name == "training" else (1, 2, 3, 4)
+        target = folder / "scenes" / name
+        write_scenes(target, count, *who, world.seed, world.workers, people)
+
+
+def make_vae(folder: Path, world: World) -> None:
+    pictures, settings = read_pictures(folder, "training"), world.vae
+    network = vae.train_vae(
+        folder / "base" / "vae",
+        pictures,
+        settings.channels,
+        settings.steps,
+        settings.batch,
+        world.seed,
+        world.precision,
+    )
+    quality = vae.restored(network, read_pictures(folder, "evaluation")[:64])
+    print(f"VAE: {quality:.1f} dB on other people")
+    note(folder, "vae", {"psnr": quality})
+
+
+def make_base(folder: Path, world: World) -> None:
+    from accelerate import PartialState
+
+    settings = world.base
+    with PartialState().main_process_first():
+        latents, captions = read_latents(folder, world.precision)
+    base.train_base(
+        folder / "base",
+        latents,
+        captions,
+        settings.steps,
+        settings.batch,
+        world.seed,
+        world.precision,
+    )
+
+
+def prepare_scenes(folder: Path, world: World) -> None:
+    wishes = Wishes(resolution=0, multiple=32, smallest=24)
+    models = str(folder / "base"), str(folder / "faces" / "conditioning.safetensors")
+    for name in ("training", "evaluation"):
+        target = folder / "prepared" / name
+        prepare(folder / "scenes" / name, target, *models, wishes, world.workers)
 
 
 def make_face_encoders(folder: Path, world: World) -> None:
@@ -131,6 +154,7 @@ def make_face_encoders(folder: Path, world: World) -> None:
             settings.steps,
             settings.batch,
             world.seed + seed,
+            world.precision,
         )
         right = top_one(network, unseen)
         print(f"{name} encoder: {right:.1%} of {len(unseen)} unseen people recognised")
@@ -158,7 +182,7 @@ def read_pictures(folder: Path, name: str) -> Tensor:
 
 
 @torch.no_grad()
-def read_latents(folder: Path) -> tuple[tuple[Tensor, Tensor], list[str]]:
+def read_latents(folder: Path, precision: str) -> tuple[tuple[Tensor, Tensor], list[str]]:
     """Return the training scenes' scaled latents (means and deviations), and their captions."""
     from tqdm import tqdm
 
@@ -167,8 +191,9 @@ def read_latents(folder: Path) -> tuple[tuple[Tensor, Tensor], list[str]]:
     network = load_vae(str(folder / "base"))
     file = folder / "latents.safetensors"
     if not file.is_file():
-        pictures = read_pictures(folder, "training")
-        parts = [vae.encode(network, part) for part in tqdm(pictures.split(8), desc="latents")]
+        parts = read_pictures(folder, "training").split(8)
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            parts = [vae.encode(network, part) for part in tqdm(parts, desc="latents")]
         means, deviations = (
             torch.cat(half).half().contiguous() for half in zip(*parts, strict=True)
         )
@@ -176,7 +201,8 @@ def read_latents(folder: Path) -> tuple[tuple[Tensor, Tensor], list[str]]:
         file.with_suffix(".writing").replace(file)
     stored = load_file(file)
     scale = network.config.scaling_factor
-    captions = [read_about(s.about).caption for s in find_sources(folder / "scenes" / "training")]
+    sources = find_sources(folder / "scenes" / "training")
+    captions = [read_about(source.about).caption for source in sources]
     return (stored["means"] * scale, stored["deviations"] * scale), captions
 
 
@@ -194,6 +220,12 @@ def train_stage(folder: Path, recipe: Path, changes: list[str]) -> None:
     train(load_config(recipe, [*inside, *changes]))
 
 
+PARTS = {
+    "scenes": make_scenes,
+    "faces": make_face_encoders,
+    "vae": make_vae,
+    "prepare": prepare_scenes,
+}
 PATHS = {
     "models": ("base", "controlnet", "id_patch", "face_model", "scorer"),
     "data": ("prepared", "evaluation"),
@@ -204,7 +236,8 @@ PATHS = {
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m idpatch_core.training.demo_world",
-        description="Makes the demo world and trains everything in it; goes on where it was.",
+        description="Makes the demo world and trains everything in it; goes on where it was. On "
+        "a CPU, `accelerate launch --cpu --num_processes N -m` in place of `python -m` is faster.",
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--world", type=Path, default=HERE / "world.toml", help="what to make")

@@ -17,7 +17,7 @@ from ..text import TextEncoders
 from .loop import Losses, fit
 from .scenes import COUNTS, SHIRTS, WALLS
 
-WIDTHS = (64, 128, 128)  # multiples of the first, which ComfyUI wants
+WIDTHS = (64, 128, 192)  # multiples of the first, which ComfyUI wants
 TEXT_WIDTHS = (64, 128)  # of both encoders; the UNet sees them side by side
 SCHEDULER = {
     "_class_name": "EulerDiscreteScheduler",
@@ -93,26 +93,38 @@ def new_text_encoders(base: Path) -> TextEncoders:
 
 
 def new_unet(channels: int) -> Any:
-    """Make a UNet of SDXL's structure that attends at every level."""
+    """Make a UNet of SDXL's structure: the first level does not attend."""
     from diffusers.models.unets import unet_2d_condition
 
     network: Any = unet_2d_condition.UNet2DConditionModel  # its hints know tuples of one only
     return network(
         in_channels=channels,
         out_channels=channels,
-        down_block_types=("CrossAttnDownBlock2D",) * 3,
-        up_block_types=("CrossAttnUpBlock2D",) * 3,
+        down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * 2),
+        up_block_types=(*("CrossAttnUpBlock2D",) * 2, "UpBlock2D"),
         block_out_channels=WIDTHS,
-        layers_per_block=2,
+        layers_per_block=1,
         transformer_layers_per_block=1,
         attention_head_dim=tuple(width // 32 for width in WIDTHS),  # diffusers means heads
         cross_attention_dim=sum(TEXT_WIDTHS),
         use_linear_projection=True,
+        norm_num_groups=8,
         addition_embed_type="text_time",
         addition_time_embed_dim=256,
         projection_class_embeddings_input_dim=TEXT_WIDTHS[1] + 6 * 256,
         sample_size=32,
     )
+
+
+def prepare_weights(unet: Any) -> None:
+    """Let every residual block, and the network, begin with nothing added.
+
+    Source: Dhariwal and Nichol, arXiv 2105.05233, `zero_module` of their code.
+    """
+    for name, layer in unet.named_modules():
+        if name.endswith(("conv2", "proj_out", "conv_out")):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
 
 
 class Base(nn.Module):
@@ -138,35 +150,51 @@ def train_base(
     seed: int,
     precision: str = "no",
 ) -> None:
-    """Train on scaled latents' means and deviations (N, C, h, w) and captions; write `base`."""
+    """Train on scaled latents' means and deviations (N, C, h, w) and captions; write `base`.
+
+    The processes of `accelerate launch` share each batch.
+    """
+    from accelerate import PartialState
+    from torch.nn.parallel import DistributedDataParallel
+
+    processes = PartialState()
     if (base / "unet" / "config.json").is_file():
         return
-    (base / "scheduler").mkdir(parents=True, exist_ok=True)
-    (base / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=1))
-    write_tokenizers(base)
+    if processes.is_main_process:
+        (base / "scheduler").mkdir(parents=True, exist_ok=True)
+        (base / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=1))
+        write_tokenizers(base)
+    processes.wait_for_everyone()
     torch.manual_seed(seed)
     means, deviations = latents
     network = Base(new_unet(means.shape[1]), new_text_encoders(base))
+    prepare_weights(network.unet)
+    called: nn.Module = network
+    if processes.num_processes > 1:  # the text encoders' last layers are not used
+        called = DistributedDataParallel(network, find_unused_parameters=True)
+    mine = slice(processes.process_index, None, processes.num_processes)
     alphas, kind = load_alphas(str(base))
     height, width = means.shape[2] * 8, means.shape[3] * 8
-    sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(batch, -1)
+    sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(batch, -1)[mine]
 
     def loss(step: int) -> Losses:
         random = np.random.default_rng([seed, step, 70])
         which = torch.from_numpy(random.integers(len(means), size=batch))
         shape = (2, batch, *means.shape[1:])
-        noise, sampled = torch.from_numpy(random.standard_normal(shape, np.float32))
+        noise, sampled = torch.from_numpy(random.standard_normal(shape, np.float32))[:, mine]
+        timesteps = torch.from_numpy(random.integers(1000, size=batch))[mine]
+        drop, which = (random.random(batch) < 0.1)[mine], which[mine]
         x0 = means[which].float() + deviations[which].float() * sampled
-        timesteps = torch.from_numpy(random.integers(1000, size=batch))
-        drop = random.random(batch) < 0.1
         texts = ["" if d else captions[i] for d, i in zip(drop, which.tolist(), strict=True)]
         level = alphas[timesteps]
         noisy = losses.add_noise(x0, noise, level)
-        predicted = network(noisy, timesteps, texts, sizes)
+        predicted = called(noisy, timesteps, texts, sizes)
         weights = losses.min_snr_weights(level, 5.0, kind)
         return {"denoising": losses.denoising(predicted, noise, weights)}
 
-    fit(network, loss, base.with_suffix(".safetensors"), steps, 5e-4, 0.9995, precision)
+    fit(network, loss, base.with_suffix(".safetensors"), steps, 8e-4, 0.998, precision)
+    if not processes.is_main_process:
+        return
     network.text.first.save_pretrained(str(base / "text_encoder"))
     network.text.second.save_pretrained(str(base / "text_encoder_2"))
     network.unet.save_pretrained(str(base / "unet"))  # last: its config says that all is there

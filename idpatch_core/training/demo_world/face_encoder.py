@@ -64,7 +64,8 @@ class Classifier(nn.Module):
     def __init__(self, network: IRSE50, people: int):
         super().__init__()
         self.network = network
-        self.people = nn.Parameter(torch.randn(people, network.output_layer[3].out_features))  # pyright: ignore[reportArgumentType]
+        width: int = network.output_layer[3].out_features  # pyright: ignore[reportAssignmentType]
+        self.people = nn.Parameter(0.02 * torch.randn(people, width))  # short: AdamW turns it fast
 
     def forward(self, faces: Tensor, who: Tensor) -> Tensor:
         cosines = embed(self.network, faces) @ F.normalize(self.people, dim=-1).T
@@ -73,7 +74,13 @@ class Classifier(nn.Module):
 
 
 def train_face_encoder(
-    file: Path, faces: Tensor, blocks: list[tuple[int, int]], steps: int, batch: int, seed: int
+    file: Path,
+    faces: Tensor,
+    blocks: list[tuple[int, int]],
+    steps: int,
+    batch: int,
+    seed: int,
+    precision: str = "no",
 ) -> IRSE50:
     """Train on crops (people, each, 112, 112, 3); write the network as `load_arcface` reads it."""
     if not file.is_file():
@@ -87,19 +94,22 @@ def train_face_encoder(
             which = torch.from_numpy(random.integers(faces.shape[1], size=batch))
             return {"margin": classifier(vary(faces[who, which].float(), random), who)}
 
-        fit(classifier, loss, file.with_name(f"{file.stem}-classifier.safetensors"), steps, 1e-3)
+        whole = file.with_name(f"{file.stem}-classifier.safetensors")
+        fit(classifier, loss, whole, steps, 1e-3, 0.0, precision)
         save_file(classifier.network.state_dict(), file)
     return load_arcface(file)
 
 
 def vary(faces: Tensor, random: np.random.Generator) -> Tensor:
-    """Shift, blur and lighten crops (N, 112, 112, 3), as generation will."""
+    """Move, blur and lighten crops (N, 112, 112, 3), as detectors and generation will."""
     x = faces.permute(0, 3, 1, 2)
     count = len(x)
-    shift = random.uniform(-0.06, 0.06, (count, 2))
-    zoom = random.uniform(0.92, 1.08, count)
+    shift = random.uniform(-0.1, 0.1, (count, 2))
+    zoom, turn = random.uniform(0.85, 1.25, count), random.uniform(-0.25, 0.25, count)
     matrix = np.zeros((count, 2, 3), np.float32)
-    matrix[:, 0, 0], matrix[:, 1, 1], matrix[:, :, 2] = zoom, zoom, shift
+    matrix[:, 0, 0] = matrix[:, 1, 1] = zoom * np.cos(turn)
+    matrix[:, 1, 0], matrix[:, 0, 1] = zoom * np.sin(turn), -zoom * np.sin(turn)
+    matrix[:, :, 2] = shift
     grid = F.affine_grid(torch.from_numpy(matrix), list(x.shape), align_corners=False)
     x = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
     if random.random() < 0.5:

@@ -23,8 +23,9 @@ def fit(
 
     `loss` must draw its random numbers from the step alone: then a run that was killed ends as an
     uninterrupted one. `averaged` is the decay of the moving average that the network ends with.
-    Does nothing if the file is there.
+    Does nothing if the file is there. Of several processes of `accelerate launch`, the first saves.
     """
+    from accelerate import PartialState
     from safetensors.torch import load_file, save_file
     from tqdm import tqdm
 
@@ -35,8 +36,10 @@ def fit(
         network.eval()
         return
     weights = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    optimiser = torch.optim.AdamW(weights.values(), lr=rate, weight_decay=0.01, betas=(0.9, 0.99))
+    how = {"lr": rate, "weight_decay": 0.01, "betas": (0.9, 0.99), "fused": True}
+    optimiser = torch.optim.AdamW(weights.values(), **how)
     ema = EMA(weights, averaged)
+    file.parent.mkdir(parents=True, exist_ok=True)
     state, step = file.with_suffix(".part"), 0
     if state.is_file():
         before = torch.load(state, weights_only=True)
@@ -44,7 +47,9 @@ def fit(
         optimiser.load_state_dict(before["optimiser"])
         ema.shadow, step = before["ema"], before["step"]
     network.train()
-    bar = tqdm(total=steps, initial=step, desc=file.stem)
+    processes = PartialState()
+    first = processes.is_main_process
+    bar = tqdm(total=steps, initial=step, desc=file.stem, disable=not first)
     means: dict[str, float] = {}
     warmup = min(200, steps // 10 + 1)
     while step < steps:
@@ -65,7 +70,7 @@ def fit(
             means[name] = 0.98 * means.get(name, now) + 0.02 * now
         if step % 20 == 0:
             bar.set_postfix({name: f"{value:.4f}" for name, value in means.items()})
-        if step % 500 == 0 and step < steps:
+        if step % 500 == 0 and step < steps and first:
             half = state.with_suffix(".writing")
             torch.save(
                 {
@@ -81,6 +86,7 @@ def fit(
     if averaged:
         network.load_state_dict(ema.shadow, strict=False)
     network.eval()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    save_file({name: t.contiguous() for name, t in network.state_dict().items()}, file)
-    state.unlink(missing_ok=True)
+    if first:
+        save_file({name: t.contiguous() for name, t in network.state_dict().items()}, file)
+        state.unlink(missing_ok=True)
+    processes.wait_for_everyone()

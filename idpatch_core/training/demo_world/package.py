@@ -1,9 +1,11 @@
 """Gathers a trained world into one folder of fp16 files, for the node Load Demo Models.
 
-    python -m idpatch_core.training.demo_world.package WORLD FOLDER [--stage stage2]
+    python -m idpatch_core.training.demo_world.package WORLD FOLDER [--stage stage2] \
+        [--portraits FOLDER]
 
 `unet`, `vae`, `text_encoder`, `text_encoder_2` and `controlnet` are diffusers' weights and configs,
-`tokenizer/` the words, `id-patch.safetensors` the projections, `face.safetensors` the face encoder.
+`tokenizer/` the words, `id-patch.safetensors` the projections, `face.safetensors` the face encoder
+that conditions and `scorer.safetensors` the one that scores.
 """
 
 import argparse
@@ -14,7 +16,20 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file, save_file
 
+from .scenes import portrait
+
 LARGEST = 60e6  # bytes, all files together
+# People of the evaluation in whose portrait YuNet finds the face well.
+PORTRAITS = {
+    "Ada": 30926,
+    "Ben": 30933,
+    "Cleo": 30956,
+    "Dan": 30913,
+    "Eve": 30925,
+    "Finn": 30935,
+    "Gus": 30959,
+    "Hana": 30968,
+}
 
 
 def package(world: Path, target: Path, stage: str = "stage2") -> int:
@@ -29,6 +44,7 @@ def package(world: Path, target: Path, stage: str = "stage2") -> int:
     files = {
         "id-patch.safetensors": export / "id-patch.safetensors",
         "face.safetensors": world / "faces" / "conditioning.safetensors",
+        "scorer.safetensors": world / "faces" / "scoring.safetensors",
     }
     for path in (*folders.values(), *files.values()):
         if not path.exists():
@@ -61,16 +77,28 @@ def _halve(source: Path, target: Path) -> None:
     )
 
 
+def write_portraits(target: Path) -> None:
+    """Draw the people that Load Demo Portrait offers."""
+    from PIL import Image
+
+    target.mkdir(parents=True, exist_ok=True)
+    for name, number in PORTRAITS.items():
+        Image.fromarray(portrait(number, 0)).save(target / f"{name}.png")
+
+
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m idpatch_core.training.demo_world.package")
     parser.add_argument("world", type=Path, help="the folder that was trained in")
     parser.add_argument("folder", type=Path, help="what to write")
     parser.add_argument("--stage", default="stage2", help="stage1, stage2 or another run in it")
+    parser.add_argument("--portraits", type=Path, help="where to draw the demo's portraits")
     options = parser.parse_args(arguments)
     try:
         size = package(options.world, options.folder, options.stage)
     except ValueError as error:
         parser.error(str(error))
+    if options.portraits:
+        write_portraits(options.portraits)
     print(f"{options.folder}: {size / 1e6:.1f} MB")
     if size > LARGEST:
         parser.exit(1, f"That is more than {LARGEST / 1e6:.0f} MB.\n")

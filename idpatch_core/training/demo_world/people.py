@@ -31,7 +31,8 @@ SHIRTS = {
     "grey": "#8b8f96",
     "black": "#26262b",
 }
-STYLES = ("dannyPhantom", "dougFunny", "fonze", "full", "mrClean", "mrT", "pixie", "turban")
+# Not dougFunny: his three hairs are too thin to be known by.
+STYLES = ("dannyPhantom", "fonze", "full", "mrClean", "mrT", "pixie", "turban")
 MOUTHS = ("frown", "laughing", "nervous", "pucker", "sad", "smile", "smirk", "surprised")
 
 

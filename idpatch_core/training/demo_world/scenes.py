@@ -15,7 +15,7 @@ import numpy as np
 
 from .people import CANVAS, SHIRTS, SHOULDERS, Look, draw, look
 
-WIDTH, HEIGHT = 256, 160
+WIDTH, HEIGHT = 192, 96
 COUNTS = ("nobody", "one person", "two people", "three people", "four people")
 SHARES = (0.15, 0.3, 0.3, 0.25)  # of pictures with 1, 2, 3 and 4 people
 WALLS = {
@@ -61,11 +61,11 @@ def scene(seed: int, index: int, first: int, last: int, people: int = 0) -> Scen
         today = look(random)
         if uniform:
             today = today._replace(shirt=uniform)
-        size = int(random.uniform(min(82, space * 1.22), min(118, space * 1.36)))
+        size = int(random.uniform(min(66, space * 1.26), min(94, space * 1.42)))
         slack = max(space - size * 0.62, 4.0)
         x = space * (place + 0.5) + random.uniform(-0.5, 0.5) * slack
         x = float(np.clip(x, size * 0.34, WIDTH - size * 0.34))
-        top = float(random.uniform(2, max(HEIGHT - size * 0.98, 4)))
+        top = float(random.uniform(-2, max(HEIGHT - size * 0.98, 2)))
         standing.append(Standing(number, today, size, x - size / 2, top))
     caption = f"{COUNTS[count]} in front of {'an' if wall[0] in 'aeiou' else 'a'} {wall} wall"
     if uniform:
@@ -150,12 +150,19 @@ def _write(task: tuple[Path, int, int, int, int, int]) -> None:
 
 
 def write_scenes(
-    folder: Path, pictures: int, first: int, last: int, seed: int, workers: int, people: int = 0
+    folder: Path,
+    pictures: int,
+    first: int,
+    last: int,
+    seed: int,
+    workers: int,
+    people: tuple[int, ...] = (0,),
 ) -> None:
-    """Write scenes that are not there yet; `people` 0 mixes 1 to 4."""
+    """Write scenes that are not there yet, with so many people in turn; 0 draws 1 to 4."""
     from tqdm import tqdm
 
-    tasks = [(folder, seed, index, first, last, people) for index in range(pictures)]
+    counts = [people[index % len(people)] for index in range(pictures)]
+    tasks = [(folder, seed, index, first, last, count) for index, count in enumerate(counts)]
     with get_context("spawn").Pool(max(workers, 1)) as pool:
         for _ in tqdm(pool.imap(_write, tasks, chunksize=32), total=pictures, desc="scenes"):
             pass
@@ -169,7 +176,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--pictures", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="number of the first person")
     parser.add_argument("--last", type=int, default=4000, help="one after the last person")
-    parser.add_argument("--people", type=int, default=0, help="in each picture; 0: 1 to 4")
+    parser.add_argument(
+        "--people", type=int, nargs="+", default=[0], help="in each picture, in turn; 0: 1 to 4"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--portraits", action="store_true", help="of all people, one each")
@@ -180,7 +189,7 @@ def main(arguments: list[str] | None = None) -> None:
             path = options.folder / f"drawn-{number}.png"
             Image.fromarray(portrait(number, options.seed)).save(path)
         return
-    rest = options.seed, options.workers, options.people
+    rest = options.seed, options.workers, tuple(options.people)
     write_scenes(options.folder, options.pictures, options.first, options.last, *rest)
 
 

@@ -5,7 +5,7 @@ import pytest
 from idpatch_core.demo.__main__ import parse_arguments
 
 
-def test_without_options_it_is_the_stand_ins():
+def test_without_options_it_is_the_demo_models():
     options = parse_arguments([])
     assert options.checkpoint is None and options.portrait is None
     assert (options.seed, options.out) == (0, Path("id-patch.png"))
@@ -17,6 +17,16 @@ def test_real_models_come_all_four_or_none(tmp_path, capsys):
     with pytest.raises(SystemExit):
         parse_arguments(["--checkpoint", str(file), "--idpatch", str(file)])
     assert "also give --controlnet, --face-model" in capsys.readouterr().err
+
+
+def test_real_models_need_photographs(tmp_path, capsys):
+    file = tmp_path / "model.safetensors"
+    file.touch()
+    models = [f"--{name}={file}" for name in ("checkpoint", "controlnet", "idpatch", "face-model")]
+    with pytest.raises(SystemExit):
+        parse_arguments(models)
+    assert "give --portrait" in capsys.readouterr().err
+    assert parse_arguments([*models, f"--portrait={file}"]).portrait == [file]
 
 
 @pytest.mark.parametrize(

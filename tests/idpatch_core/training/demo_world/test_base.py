@@ -12,6 +12,7 @@ from idpatch_core.training.demo_world.base import new_text_encoders, new_unet, w
 MINI = """
 seed = 0
 workers = 1
+precision = "no"
 [people]
 scenes = [0, 40]
 conditioning = [0, 24]
@@ -33,7 +34,6 @@ batch = 2
 [base]
 steps = 2
 batch = 4
-precision = "no"
 """
 CHANGES = ["run.steps=2", "data.batch_size=2", "sampling.every=2", "sampling.pictures=4"]
 
@@ -64,6 +64,6 @@ def test_the_whole_world_is_made_and_exported(tmp_path: Path) -> None:
     assert demo_world.main([*command, "sampling.steps=2"]) == 0
     for stage in ("stage1", "stage2"):
         patch, prompt, _ = read_id_patch(tmp_path / "world" / stage / "export/id-patch.safetensors")
-        assert patch["norm.weight"].shape == (32 * 32,)
+        assert patch["norm.weight"].shape == (24 * 24,)
         assert prompt["norm.weight"].shape == (192,)
     assert (tmp_path / "world/stage2/export/unet/config.json").is_file()

@@ -21,7 +21,8 @@ def test_people_stand_where_the_json_says() -> None:
         assert (pixels[y, x] != empty[y, x]).any()
         assert 0 <= x < WIDTH and 0 <= y < HEIGHT
     changed = (pixels != empty).any(-1)
-    assert not changed[: int(min(p["box"][1] for p in about["people"])) - 25].any()
+    top = int(min(person["box"][1] for person in about["people"])) - 25
+    assert not changed[: max(top, 0)].any()
 
 
 def test_a_scene_is_its_number() -> None:
