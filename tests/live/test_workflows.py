@@ -173,7 +173,7 @@ def test_a_missing_model_file_is_refused_at_its_loader(comfy_server):
 
 
 def test_loaders_offer_the_download_of_what_the_dialog_accepts():
-    for name in bundled("workflows", "json"):
+    for name in set(bundled("workflows", "json")) - {"self_test"}:  # which needs no download
         _, graph = load_workflow(name)
         for kind in ("CheckpointLoaderSimple", "ControlNetLoader"):
             (node,) = [node for node in graph["nodes"] if node["type"] == kind]
