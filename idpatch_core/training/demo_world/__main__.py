@@ -72,20 +72,10 @@ class World:
 
 
 def make(folder: Path, world: World, steps: tuple[str, ...], changes: list[str]) -> None:
-    """Make the world's parts that are not there yet, in order.
-
-    The processes of `accelerate launch` share the training of the base and of the stages; the first
-    makes all the rest.
-    """
-    from accelerate import PartialState
-
-    processes = PartialState()
-    for part in STEPS[: STEPS.index("stage1")]:
-        if part in steps and part != "base" and processes.is_main_process:
-            PARTS[part](folder, world)
-        processes.wait_for_everyone()
-        if part in steps and part == "base":
-            make_base(folder, world)
+    """Make the world's parts that are not there yet, in order."""
+    for part, make_part in PARTS.items():
+        if part in steps:
+            make_part(folder, world)
     for stage in ("stage1", "stage2"):
         if stage in steps:
             train_stage(folder, HERE / f"{stage}.toml", changes)
@@ -116,11 +106,8 @@ def make_vae(folder: Path, world: World) -> None:
 
 
 def make_base(folder: Path, world: World) -> None:
-    from accelerate import PartialState
-
     settings = world.base
-    with PartialState().main_process_first():
-        latents, captions = read_latents(folder, world.precision)
+    latents, captions = read_latents(folder, world.precision)
     base.train_base(
         folder / "base",
         latents,
@@ -224,6 +211,7 @@ PARTS = {
     "scenes": make_scenes,
     "faces": make_face_encoders,
     "vae": make_vae,
+    "base": make_base,
     "prepare": prepare_scenes,
 }
 PATHS = {
@@ -236,8 +224,7 @@ PATHS = {
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m idpatch_core.training.demo_world",
-        description="Makes the demo world and trains everything in it; goes on where it was. On "
-        "a CPU, `accelerate launch --cpu --num_processes N -m` in place of `python -m` is faster.",
+        description="Makes the demo world and trains everything in it; goes on where it was.",
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--world", type=Path, default=HERE / "world.toml", help="what to make")

@@ -150,51 +150,36 @@ def train_base(
     seed: int,
     precision: str = "no",
 ) -> None:
-    """Train on scaled latents' means and deviations (N, C, h, w) and captions; write `base`.
-
-    The processes of `accelerate launch` share each batch.
-    """
-    from accelerate import PartialState
-    from torch.nn.parallel import DistributedDataParallel
-
-    processes = PartialState()
+    """Train on scaled latents' means and deviations (N, C, h, w) and captions; write `base`."""
     if (base / "unet" / "config.json").is_file():
         return
-    if processes.is_main_process:
-        (base / "scheduler").mkdir(parents=True, exist_ok=True)
-        (base / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=1))
-        write_tokenizers(base)
-    processes.wait_for_everyone()
+    (base / "scheduler").mkdir(parents=True, exist_ok=True)
+    (base / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=1))
+    write_tokenizers(base)
     torch.manual_seed(seed)
     means, deviations = latents
     network = Base(new_unet(means.shape[1]), new_text_encoders(base))
     prepare_weights(network.unet)
-    called: nn.Module = network
-    if processes.num_processes > 1:  # the text encoders' last layers are not used
-        called = DistributedDataParallel(network, find_unused_parameters=True)
-    mine = slice(processes.process_index, None, processes.num_processes)
     alphas, kind = load_alphas(str(base))
     height, width = means.shape[2] * 8, means.shape[3] * 8
-    sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(batch, -1)[mine]
+    sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(batch, -1)
 
     def loss(step: int) -> Losses:
         random = np.random.default_rng([seed, step, 70])
         which = torch.from_numpy(random.integers(len(means), size=batch))
         shape = (2, batch, *means.shape[1:])
-        noise, sampled = torch.from_numpy(random.standard_normal(shape, np.float32))[:, mine]
-        timesteps = torch.from_numpy(random.integers(1000, size=batch))[mine]
-        drop, which = (random.random(batch) < 0.1)[mine], which[mine]
+        noise, sampled = torch.from_numpy(random.standard_normal(shape, np.float32))
+        timesteps = torch.from_numpy(random.integers(1000, size=batch))
+        drop = random.random(batch) < 0.1
         x0 = means[which].float() + deviations[which].float() * sampled
         texts = ["" if d else captions[i] for d, i in zip(drop, which.tolist(), strict=True)]
         level = alphas[timesteps]
         noisy = losses.add_noise(x0, noise, level)
-        predicted = called(noisy, timesteps, texts, sizes)
+        predicted = network(noisy, timesteps, texts, sizes)
         weights = losses.min_snr_weights(level, 5.0, kind)
         return {"denoising": losses.denoising(predicted, noise, weights)}
 
     fit(network, loss, base.with_suffix(".safetensors"), steps, 8e-4, 0.998, precision)
-    if not processes.is_main_process:
-        return
     network.text.first.save_pretrained(str(base / "text_encoder"))
     network.text.second.save_pretrained(str(base / "text_encoder_2"))
     network.unet.save_pretrained(str(base / "unet"))  # last: its config says that all is there

@@ -23,9 +23,8 @@ def fit(
 
     `loss` must draw its random numbers from the step alone: then a run that was killed ends as an
     uninterrupted one. `averaged` is the decay of the moving average that the network ends with.
-    Does nothing if the file is there. Of several processes of `accelerate launch`, the first saves.
+    Does nothing if the file is there.
     """
-    from accelerate import PartialState
     from safetensors.torch import load_file, save_file
     from tqdm import tqdm
 
@@ -47,9 +46,7 @@ def fit(
         optimiser.load_state_dict(before["optimiser"])
         ema.shadow, step = before["ema"], before["step"]
     network.train()
-    processes = PartialState()
-    first = processes.is_main_process
-    bar = tqdm(total=steps, initial=step, desc=file.stem, disable=not first)
+    bar = tqdm(total=steps, initial=step, desc=file.stem)
     means: dict[str, float] = {}
     warmup = min(200, steps // 10 + 1)
     while step < steps:
@@ -70,7 +67,7 @@ def fit(
             means[name] = 0.98 * means.get(name, now) + 0.02 * now
         if step % 20 == 0:
             bar.set_postfix({name: f"{value:.4f}" for name, value in means.items()})
-        if step % 500 == 0 and step < steps and first:
+        if step % 500 == 0 and step < steps:
             half = state.with_suffix(".writing")
             torch.save(
                 {
@@ -86,7 +83,5 @@ def fit(
     if averaged:
         network.load_state_dict(ema.shadow, strict=False)
     network.eval()
-    if first:
-        save_file({name: t.contiguous() for name, t in network.state_dict().items()}, file)
-        state.unlink(missing_ok=True)
-    processes.wait_for_everyone()
+    save_file({name: t.contiguous() for name, t in network.state_dict().items()}, file)
+    state.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .people import CANVAS, SHIRTS, SHOULDERS, Look, draw, look
+from .people import CANVAS, SHIRTS, SHOULDERS, Drawn, Look, draw, look
 
 WIDTH, HEIGHT = 192, 96
 COUNTS = ("nobody", "one person", "two people", "three people", "four people")
@@ -125,13 +125,17 @@ def _body(picture: Any, one: Standing, left: int, top: int) -> None:
         draw_on.line([x, y, x, HEIGHT], fill="black", width=max(round(4 * scale), 1))
 
 
+def sitter(number: int, seed: int, size: int) -> Drawn:
+    """Draw the person of a portrait."""
+    return draw(number, look(np.random.default_rng([seed, number, 30])), size)
+
+
 def portrait(number: int, seed: int, size: int = 256) -> np.ndarray:
     """Draw a person alone, (size, size, 3) uint8, as a user's photograph."""
     from PIL import Image
 
-    today = look(np.random.default_rng([seed, number, 30]))
     picture = Image.new("RGB", (size, size), WALLS["grey"])
-    tile = Image.fromarray(draw(number, today, size).pixels)
+    tile = Image.fromarray(sitter(number, seed, size).pixels)
     picture.paste(tile, (0, 0), tile)
     return np.array(picture)
 
