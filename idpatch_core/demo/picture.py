@@ -11,7 +11,7 @@ import torch
 from ..comfy_client import ComfyClient, ComfyError, Interrupted, Prompt
 from ..poses import PRESETS
 from ..workflow import Graph, to_ui
-from . import environment, standins
+from . import environment
 from .progress import ProgressBar
 from .server import ServerError, comfyui_server
 
@@ -24,12 +24,6 @@ MODELS = {
     "idpatch": ("idpatch", "IDPatchLoadModel", "model_name"),
     "face_model": ("facexlib", "IDPatchLoadFaceModel", "recognition"),
 }
-STANDINS = {
-    "checkpoint": standins.CHECKPOINT,
-    "controlnet": standins.CONTROL_NET,
-    "idpatch": standins.ID_PATCH,
-    "face_model": standins.FACE_RECOGNITION,
-}
 SIDE = 1024  # pixels, with real models
 
 
@@ -41,9 +35,7 @@ def make_picture(options: argparse.Namespace, here: environment.Environment) -> 
     environment.say(f"Starting ComfyUI{' on the CPU' if cpu else ''}")
     try:
         with (
-            comfyui_server(
-                here.python, here.comfyui, link_names(files), cpu=cpu, standins=False
-            ) as server,
+            comfyui_server(here.python, here.comfyui, link_names(files), cpu=cpu) as server,
             ComfyClient(server.url) as client,
         ):
             prompt, workflow = load_workflow(WORKFLOW if real else SELF_TEST)
@@ -88,10 +80,6 @@ def load_workflow(name: str) -> tuple[Prompt, Graph]:
 def link_names(files: dict[str, Path]) -> dict[str, Path]:
     """Return where below models/ each of the user's files is to be linked."""
     return {f"{MODELS[name][0]}/{file.name}": file for name, file in files.items()}
-
-
-def standin_names() -> dict[str, str]:
-    return {name: file.split("/", 1)[1] for name, file in STANDINS.items()}
 
 
 def of_class(prompt: Prompt, kind: str) -> list[dict]:

@@ -12,12 +12,11 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 REPOSITORY = Path(__file__).parents[2]
-STANDIN_PACK = Path(__file__).parent / "standin_pack"
 START_SECONDS = 300.0
 STOP_SECONDS = 10.0
 LOG_LINES = 40
@@ -34,17 +33,16 @@ class ServerError(RuntimeError):
     """The server did not start; the message ends with the last lines of its log."""
 
 
-def make_base(directory: Path, models: dict[str, Path], standins: bool = True) -> Path:
-    """Make a folder for `--base-directory`: this pack linked, and the given model files.
+def make_base(directory: Path, models: dict[str, Path], packs: Sequence[Path] = ()) -> Path:
+    """Make a folder for `--base-directory`: this pack and other `packs` linked, and model files.
 
-    `models` maps a path below `models/` to the real file; `standins` also links the pack that lets
-    ComfyUI load the stand-in models.
+    `models` maps a path below `models/` to the real file.
     """
     nodes = directory / "custom_nodes"
     nodes.mkdir(parents=True)
     (nodes / "ComfyUI-ID-Patch").symlink_to(REPOSITORY, target_is_directory=True)
-    if standins:
-        (nodes / "idpatch_standins").symlink_to(STANDIN_PACK, target_is_directory=True)
+    for pack in packs:
+        (nodes / pack.name).symlink_to(pack, target_is_directory=True)
     for name, file in models.items():
         link = directory / "models" / name
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +57,7 @@ def comfyui_server(
     models: dict[str, Path],
     *,
     cpu: bool = True,
-    standins: bool = True,
+    packs: Sequence[Path] = (),
     arguments: tuple[str, ...] = (),
 ) -> Iterator[Server]:
     """Run a ComfyUI with this pack while the block runs, and yield it.
@@ -72,7 +70,7 @@ def comfyui_server(
         tempfile.TemporaryDirectory(prefix="idpatch-", ignore_cleanup_errors=True) as temporary,
         terminating_signals_raise(),
     ):
-        base = make_base(Path(temporary), models, standins)
+        base = make_base(Path(temporary), models, packs)
         port = free_port()
         command = [str(python), "-s", str(comfyui / "main.py")]
         command += ["--listen", "127.0.0.1", "--port", str(port)]

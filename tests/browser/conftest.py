@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import standins
 from editor_page import CHROMIUM, FLAGS, EditorPage
 from playwright.sync_api import Browser, sync_playwright
 
@@ -66,7 +67,10 @@ def newest_url(comfy_server) -> Iterator[str]:
     assert comfyui
     arguments = ("--front-end-root", str(newest_frontend()))
     models = comfy_server.models
-    with comfyui_server(sys.executable, comfyui, models, arguments=arguments) as server:
+    packs = [standins.PACK]
+    with comfyui_server(
+        sys.executable, comfyui, models, packs=packs, arguments=arguments
+    ) as server:
         add_photos(server.base)
         yield server.url
 

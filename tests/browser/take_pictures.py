@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "support")]
 
+import standins  # noqa: E402
 from editor_page import CHROMIUM, FLAGS, EditorPage  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
@@ -40,10 +41,12 @@ def main() -> None:
         sys.exit("No ComfyUI. Set COMFYUI_PATH, or run `python3 -m tests`.")
     IMAGES.mkdir(parents=True, exist_ok=True)
     here = environment.Environment(Path(sys.executable), comfyui)
-    models = environment.standin_models(here)
+    models = standins.standin_models(here)
     arguments = ("--front-end-root", str(newest_frontend()))
     with (
-        comfyui_server(sys.executable, comfyui, models, arguments=arguments) as server,
+        comfyui_server(
+            sys.executable, comfyui, models, packs=[standins.PACK], arguments=arguments
+        ) as server,
         sync_playwright() as playwright,
     ):
         add_photos(server.base)

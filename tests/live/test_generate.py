@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from standins import standin_names
 
 from idpatch_core import journal
-from idpatch_core.demo.picture import load_workflow, set_models, set_sampling, standin_names
+from idpatch_core.demo.picture import load_workflow, set_models, set_sampling
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT / "tests" / "data" / "photos"

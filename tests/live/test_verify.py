@@ -9,6 +9,7 @@ import pytest
 from groups import compose, read_photographs
 from PIL import Image
 from scorers import fetch_recogniser
+from standins import standin_names
 
 from idpatch_core.comfy_client import File
 from idpatch_core.demo.picture import (
@@ -17,7 +18,6 @@ from idpatch_core.demo.picture import (
     set_people,
     set_sampling,
     set_size,
-    standin_names,
 )
 
 PHOTOS = read_photographs()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from standins import standin_names
 
 from idpatch_core.comfy_client import ComfyClient, NodeError, Prompt
 from idpatch_core.demo.picture import (
@@ -16,7 +17,6 @@ from idpatch_core.demo.picture import (
     set_people,
     set_sampling,
     set_size,
-    standin_names,
 )
 from idpatch_core.workflow import to_ui
 

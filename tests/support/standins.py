@@ -1,12 +1,13 @@
 """Makes the stand-in models: random weights in the released layouts, the same on every machine.
 
-    python -m idpatch_core.demo.standins DIRECTORY
-
-Run in ComfyUI's folder with the repository on PYTHONPATH; the demo does that once.
+They are kept in the cache folder of `idpatch_core.demo.environment`. Making them needs a process
+of its own, in ComfyUI's folder: `python -m standins DIRECTORY`.
 """
 
 import math
+import os
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,57 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..arcface import IRSE50
-from ..projection import Resampler
+from idpatch_core import arcface, projection
+from idpatch_core.arcface import IRSE50
+from idpatch_core.demo import environment
+from idpatch_core.demo.environment import Environment
+from idpatch_core.projection import Resampler
+
+HERE = Path(__file__).parent
+PACK = HERE / "standin_pack"  # lets ComfyUI load them
+SOURCES = (__file__, PACK / "tiny_sdxl.py", arcface.__file__, projection.__file__)
+KEPT_DAYS = 3
 
 CHECKPOINT = "checkpoints/standin-sdxl.safetensors"
 CONTROL_NET = "controlnet/standin-id-patch-controlnet.safetensors"
 ID_PATCH = "idpatch/standin-id-patch.bin"
 FACE_RECOGNITION = "facexlib/standin-arcface-ir-se50.pth"
+FILES = {
+    "checkpoint": CHECKPOINT,
+    "controlnet": CONTROL_NET,
+    "idpatch": ID_PATCH,
+    "face_model": FACE_RECOGNITION,
+}
+
+
+def standin_names() -> dict[str, str]:
+    """Return the files' names for `idpatch_core.demo.picture.set_models`."""
+    return {name: file.split("/", 1)[1] for name, file in FILES.items()}
+
+
+def standin_models(here: Environment) -> dict[str, Path]:
+    """Return the stand-in models by their path below `models/`; make them if they are not there."""
+    key = environment.fingerprint(*(Path(source).read_text() for source in SOURCES))
+    cache = environment.cache_directory()
+    directory = cache / f"standins-{key}"
+    with environment.locked(cache):
+        if not environment.is_complete(directory, key):
+            environment.say("Making stand-in models")
+            for old in cache.glob("standins-*"):
+                if time.time() - old.stat().st_mtime > KEPT_DAYS * 86400:
+                    environment.remove(old)  # a server may still be using a younger one
+            with environment.replacing(directory, key) as made:
+                # Not from the repository: its package `nodes` would hide ComfyUI's.
+                path = os.pathsep.join([str(environment.REPOSITORY), str(HERE)])
+                variables = {**os.environ, "PYTHONPATH": path}
+                command = [here.python, "-m", "standins", made]
+                environment.run(*command, cwd=here.comfyui, env=variables)
+    files = [file for file in directory.rglob("*") if file.is_file()]
+    return {
+        file.relative_to(directory).as_posix(): file
+        for file in files
+        if file.name != environment.COMPLETE
+    }
 
 
 def fill(network: nn.Module, seed: int, gain: float = 1.0) -> dict[str, Tensor]:
@@ -52,8 +97,7 @@ def checkpoint() -> dict[str, Tensor]:
     import comfy.ops
     from comfy.ldm.modules.diffusionmodules.openaimodel import UNetModel
     from comfy.taesd.taesd import TAESD
-
-    from .standin_pack.tiny_sdxl import EXTRA, UNET, TinySDXLClip
+    from standin_pack.tiny_sdxl import EXTRA, UNET, TinySDXLClip
 
     unet = UNetModel(
         **UNET,
@@ -81,8 +125,7 @@ def checkpoint() -> dict[str, Tensor]:
 def control_net() -> dict[str, Tensor]:
     import comfy.cldm.cldm
     import comfy.ops
-
-    from .standin_pack.tiny_sdxl import EXTRA, UNET
+    from standin_pack.tiny_sdxl import EXTRA, UNET
 
     config = {key: value for key, value in UNET.items() if key != "transformer_depth_output"}
     network = comfy.cldm.cldm.ControlNet(
