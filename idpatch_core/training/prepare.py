@@ -31,6 +31,7 @@ from ..journal import Journal, read, write_whole
 from ..skeleton import KEYPOINTS
 from .data import EMPTY, FACES, FORMAT_VERSION, INDEX, INFO
 from .networks import load_vae
+from .pose_estimator import SIZES, PoseEstimator, of_faces
 from .sources import About, Person, Source, find_sources, read_about
 from .text import load_text_encoders
 
@@ -46,6 +47,7 @@ class Wishes(NamedTuple):
     smallest: float = 32.0  # width of a face's box
     most_people: int = 8
     detector: str = YUNET
+    poses: str = ""  # rtmlib's models, see `PoseEstimator`; empty: the poses that the JSON gives
 
 
 DEFAULTS = Wishes()
@@ -72,6 +74,7 @@ class Rejected(NamedTuple):
 
 
 _detectors: dict[str, Any] = {}  # of this process
+_estimators: dict[str, PoseEstimator] = {}  # likewise
 
 
 def look(source: Source, wishes: Wishes) -> Found | Rejected:
@@ -97,6 +100,8 @@ def look(source: Source, wishes: Wishes) -> Found | Rejected:
         return no("no face")
     if len(people) > wishes.most_people:
         return no("too many people", f"{len(people)}, at most {wishes.most_people}")
+    if wishes.poses:
+        people = with_poses(pixels, people, wishes.poses)
     pixels, scale, corner = resize(pixels, wishes)
     if pixels is None:
         return no("size", f"{image.width}x{image.height} is no multiple of {wishes.multiple}")
@@ -153,6 +158,21 @@ def locate(pixels: np.ndarray, about: About, key: str, detector: str) -> list[Pe
             box = around(keypoints)
         people.append(Person(group, box, keypoints, person.pose))
     return people
+
+
+def with_poses(pixels: np.ndarray, people: list[Person], models: str) -> list[Person]:
+    """Find the poses of people who have none; who is not found stays without."""
+    if all(person.pose is not None for person in people):
+        return people
+    if models not in _estimators:
+        _estimators[models] = PoseEstimator(models)
+    found = of_faces(
+        _estimators[models].find(pixels), [np.asarray(person.box) for person in people]
+    )
+    return [
+        person if person.pose is not None else person._replace(pose=pose)
+        for person, pose in zip(people, found, strict=True)
+    ]
 
 
 def _face_of(person: Person, faces: list[Face]) -> Face | None:
@@ -275,12 +295,14 @@ def prepare(
 
     settings = {"base": base, "face_model": face_model, **wishes._asdict()}
     info = target / INFO
-    if info.is_file() and (before := json.loads(info.read_text("utf-8"))["settings"]) != settings:
-        name = next(key for key in settings if settings[key] != before.get(key))
-        raise ValueError(
-            f"target: {target} was begun with {name} {before.get(name)!r}, now it is "
-            f"{settings[name]!r}. Take another folder, or the old value to go on."
-        )
+    if info.is_file():
+        before = {**DEFAULTS._asdict(), **json.loads(info.read_text("utf-8"))["settings"]}
+        name = next((key for key in settings if settings[key] != before[key]), None)
+        if name is not None:
+            raise ValueError(
+                f"target: {target} was begun with {name} {before[name]!r}, now it is "
+                f"{settings[name]!r}. Take another folder, or the old value to go on."
+            )
     encoders = Encoders(base, face_model, device)
     write_whole(target / EMPTY, save(encoders.caption("")))
     about = {
@@ -356,6 +378,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--smallest", type=float, default=default.smallest, help="face, pixels")
     parser.add_argument("--most-people", type=int, default=default.most_people)
     parser.add_argument("--detector", default=default.detector, help="YuNet, or a directory")
+    parser.add_argument(
+        "--poses",
+        default=default.poses,
+        help=f"find poses with rtmlib's models: {', '.join(SIZES)}, or a folder of your own",
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes that look for faces")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
@@ -365,6 +392,7 @@ def main(arguments: list[str] | None = None) -> int:
         options.smallest,
         options.most_people,
         options.detector,
+        options.poses,
     )
     try:
         report = prepare(
@@ -376,7 +404,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.workers,
             options.device,
         )
-    except ValueError as error:
+    except (ValueError, ImportError) as error:
         print(error, file=sys.stderr)
         return 1
     print("\n".join(lines(report)))
