@@ -1,10 +1,14 @@
-"""Composes the condition image: the base picture plus everybody's ID patch at their place."""
+"""Composes the condition image: the base picture plus everybody's ID patch at their place.
+
+In models that were trained so, a patch is as large as the face; in the release all are of one size.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .layout import Point
@@ -14,11 +18,13 @@ class Hint(NamedTuple):
     """What the ControlNet sees, and who was put where.
 
     `image` is the float condition image (1, 3, H, W); it leaves [0, 1] and must not be clamped,
-    quantised or resized. `points` holds one entry for each person, None for a person who was
-    taken off the canvas; `names` are the people's names in the same order.
+    quantised or resized. `base` (1, 3, H, W) in [0, 1] is the same without patches. `points` holds
+    one entry for each person, None for a person who was taken off the canvas; `names` are the
+    people's names in the same order.
     """
 
     image: Tensor
+    base: Tensor
     points: tuple[Point | None, ...]
     names: tuple[str, ...]
 
@@ -31,21 +37,53 @@ class Hint(NamedTuple):
         return self.image.shape[2]
 
 
-def compose(base: Tensor, patches: Tensor, points: Sequence[Point | None]) -> Tensor:
+# A face is about this much wider than its eyes are apart: 0.66 of ArcFace's aligned crop of 112
+# pixels, where they are 35 pixels apart (insightface's `arcface_dst`).
+FACE_TO_EYES = 2.1
+LEAST, MOST = 0.5, 4.0  # times the size that a patch was made in
+
+
+def face_side(eyes: float | None, size: int) -> int:
+    """Return the side in pixels of a patch that is as large as the face.
+
+    `eyes` is the distance of the eyes in pixels, None if it is not known; `size` is what the patch
+    was made in.
+    """
+    if eyes is None:
+        return size
+    return round(min(max(FACE_TO_EYES * eyes, LEAST * size), MOST * size))
+
+
+def resize_patch(patch: Tensor, side: int) -> Tensor:
+    """Return a patch (3, P, P) in another size (3, side, side), bilinear."""
+    if patch.shape[-1] == side:
+        return patch
+    size = (side, side)
+    return F.interpolate(
+        patch[None], size, mode="bilinear", align_corners=False, antialias=True
+    ).squeeze(0)
+
+
+def compose(
+    base: Tensor, patches: Sequence[Tensor] | Tensor, points: Sequence[Point | None]
+) -> Tensor:
     """Add everybody's ID patch to the base picture, centred on their point.
 
-    `base` (1, 3, H, W) float in [0, 1]; `patches` (F, 3, P, P); one point in pixels for each
-    person, None for no patch. Overlapping patches add up, a patch is cut at the edge, and a person
-    whose point lies outside the picture gets none. Returns (1, 3, H, W) float32 without clamping.
+    `base` (1, 3, H, W) float in [0, 1]; `patches` (F, 3, P, P) or one (3, P, P) each; one
+    point in pixels for each person, None for no patch. Overlapping patches add up, a patch is cut
+    at the edge, and a person whose point lies outside the picture gets none. Returns (1, 3, H, W)
+    float32 without clamping.
     Source: `modules/inferencer.py` of the reference, with positions kept in float32.
     """
     if len(points) != len(patches):
         raise ValueError(f"{len(points)} points for {len(patches)} people; give one point each.")
     height, width = base.shape[2:]
     canvas = torch.zeros_like(base, dtype=torch.float32)
-    for patch, point in zip(patches.to(canvas), points, strict=True):
+    for patch, point in zip(patches, points, strict=True):
         if point is not None:
-            _add_patch(canvas[0], patch, *_top_left(point, patch.shape[-1]), width, height)
+            _add_patch(
+                canvas[0], patch.to(canvas), *_top_left(point, patch.shape[-1]), width, height
+            )
     return base.float() + canvas
 
 

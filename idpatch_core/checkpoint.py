@@ -18,6 +18,7 @@ from .weights import looks_like, read_weights
 
 FORMAT = "id-patch"
 VERSION = 1
+PATCH_SIZE, FACE = "patch_size", "face"  # metadata of models whose patches are as large as faces
 HALVES = ("patch_proj", "prompt_proj")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -43,6 +44,11 @@ def read_id_patch(path: str | Path) -> tuple[State, State, dict[str, str]]:
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
     return patch_state, prompt_state, metadata
+
+
+def is_face_sized(metadata: Mapping[str, str]) -> bool:
+    """Return whether the model was trained with patches that are as large as the faces."""
+    return metadata.get(PATCH_SIZE) == FACE
 
 
 def write_id_patch(

@@ -56,13 +56,13 @@ class Detector(Protocol):
 class YuNet:
     """The face detector of the OpenCV Zoo, in-tree (Wu et al., "YuNet", MIR 2023).
 
-    Raises ImportError if OpenCV is not installed.
+    `file` may hold other weights of it. Raises ImportError if OpenCV is not installed.
     """
 
-    def __init__(self, threshold: float = YUNET_THRESHOLD):
+    def __init__(self, threshold: float = YUNET_THRESHOLD, file: Path = YUNET_FILE):
         cv2 = import_cv2()
         with _errors_only(cv2):
-            self._network = _create_yunet(cv2, threshold)
+            self._network = _create_yunet(cv2, threshold, file)
 
     def detect(self, image: np.ndarray) -> list[Face]:
         """Return the faces in a picture (H, W, 3) uint8 RGB, the largest first."""
@@ -112,15 +112,15 @@ def _errors_only(cv2: Any) -> Iterator[None]:
         log.setLogLevel(level)
 
 
-def _create_yunet(cv2: Any, threshold: float) -> Any:
+def _create_yunet(cv2: Any, threshold: float, file: Path) -> Any:
     settings = ("", (320, 320), threshold, SAME_FACE, 5000)
     try:
         # From memory, because on Windows OpenCV cannot open every path.
-        weights = np.frombuffer(YUNET_FILE.read_bytes(), np.uint8)
+        weights = np.frombuffer(file.read_bytes(), np.uint8)
         empty = np.empty(0, np.uint8)
         return cv2.FaceDetectorYN.create("onnx", weights, empty, *settings[1:])
     except (cv2.error, TypeError):  # before OpenCV 4.9
-        return cv2.FaceDetectorYN.create(str(YUNET_FILE), *settings)
+        return cv2.FaceDetectorYN.create(str(file), *settings)
 
 
 class InsightFace:
@@ -184,8 +184,18 @@ class InsightFace:
 
 
 def load_detector(name: str | Path) -> Detector:
-    """Return YuNet by its name, otherwise the insightface detector of this directory."""
-    return YuNet() if name == YUNET else InsightFace(name)
+    """Return YuNet by its name or with the weights of an ONNX file, or a directory's insightface.
+
+    Raises ValueError if there is no such file.
+    """
+    if name == YUNET:
+        return YuNet()
+    path = Path(name)
+    if path.suffix != ".onnx":
+        return InsightFace(path)
+    if not path.is_file():
+        raise ValueError(f"detector: there is no file {path}.")
+    return YuNet(file=path)
 
 
 def largest_first(faces: Sequence[Face]) -> list[Face]:

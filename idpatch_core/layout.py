@@ -174,9 +174,13 @@ def outside(points: Sequence[Point | None], width: int, height: int) -> list[int
 
 
 def overlapping(
-    points: Sequence[Point | None], width: int, height: int, patch_size: int = 64
+    points: Sequence[Point | None],
+    width: int,
+    height: int,
+    patch_size: int | Sequence[int] = 64,
 ) -> list[tuple[int, int]]:
-    """Return the pairs of people, as indices, whose patches share pixels."""
+    """Return the pairs of people, as indices, whose patches, of one size or each own, overlap."""
+    sides = [patch_size] * len(points) if isinstance(patch_size, int) else patch_size
     corners = [
         (index, np.rint(np.array(point, dtype=np.float32)))
         for index, point in enumerate(points)
@@ -185,15 +189,19 @@ def overlapping(
     return [
         (first, second)
         for (first, a), (second, b) in combinations(corners, 2)
-        if np.abs(a - b).max() < patch_size
+        if np.abs(a - b).max() < (sides[first] + sides[second]) / 2
     ]
 
 
 class Found(NamedTuple):
-    """A head found in a pose or a picture: where its nose is and how prominent the person is."""
+    """A head found in a pose or a picture: where its nose is and how prominent the person is.
+
+    `eyes` is their distance in pixels, None where they were not seen.
+    """
 
     point: Point
     prominence: float
+    eyes: float | None = None
 
 
 def assign_left_to_right(
@@ -218,6 +226,14 @@ def assign_left_to_right(
 
     used, unused = from_left(ranked[: len(names)]), from_left(ranked[len(names) :])
     return [one.point for one in used], unused
+
+
+def head_at(point: Point | None, heads: Sequence[Found], reach: float) -> Found | None:
+    """Return the head nearest to a point, if one is within `reach` pixels."""
+    if point is None or not heads:
+        return None
+    nearest = min(heads, key=lambda head: math.dist(head.point, point))
+    return nearest if math.dist(nearest.point, point) <= reach else None
 
 
 def row(count: int, width: int, height: int, patch_size: int = 64) -> list[Point]:

@@ -19,16 +19,17 @@ OPACITY = 0.85  # of a patch over the base picture
 SMOOTHNESS = 4  # badges are drawn this much larger, then shrunk
 
 
-def draw_preview(base: Tensor, patches: Tensor, points: Sequence[Point | None]) -> Tensor:
+def draw_preview(
+    base: Tensor, patches: Sequence[Tensor] | Tensor, points: Sequence[Point | None]
+) -> Tensor:
     """Draw the patches, stretched to visible colours, and everybody's number onto the base.
 
-    `base` (1, 3, H, W) float in [0, 1]; `patches` (F, 3, P, P); one point in pixels for each
-    person. A person outside the picture has a hollow number at the edge, one without a point
-    none. Returns (1, H, W, 3) float32 in [0, 1].
+    `base` (1, 3, H, W) float in [0, 1]; `patches` (F, 3, P, P) or one (3, P, P) each; one point in
+    pixels for each person. A person outside the picture has a hollow number at the edge, one
+    without a point none. Returns (1, H, W, 3) float32 in [0, 1].
     """
     canvas = (base[0].permute(1, 2, 0).float().clamp(0, 1) * 255).round().byte().numpy().copy()
     height, width = canvas.shape[:2]
-    size = patches.shape[-1]
     placed = [(index, point) for index, point in enumerate(points) if point is not None]
     for index, point in placed:
         if is_inside(point, width, height):
@@ -37,8 +38,9 @@ def draw_preview(base: Tensor, patches: Tensor, points: Sequence[Point | None]) 
     for index, point in placed:
         colour = COLOURS[index % len(COLOURS)]
         if is_inside(point, width, height):
-            _frame(picture, point, size, colour)
+            _frame(picture, point, patches[index].shape[-1], colour)
     for index, point in placed:
+        size = patches[index].shape[-1]
         _badge(picture, point, size, index + 1, COLOURS[index % len(COLOURS)])
     return torch.from_numpy(np.array(picture, dtype=np.float32) / 255)[None]
 

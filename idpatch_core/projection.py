@@ -22,7 +22,8 @@ class IDPatches(NamedTuple):
     `patches` (F, 3, 64, 64); `tokens` (F, T, 2048) with T tokens a person (16 in the release);
     `zero_tokens` (F, T, 2048): the projection of a zero vector, for the negative branch; `names`
     and `crops` are the people's, for previews and messages; a crop is (112, 112, 3) uint8 RGB.
-    `location` gives the tags (F, 1, 2048) of the tokens for points (F, 2), in models that have it.
+    `location` gives the tags (F, 1, 2048) of the tokens for points (F, 2), in models that have it;
+    `face_sized` models want each patch as large as the face, see `canvas.face_side`.
     """
 
     patches: Tensor
@@ -31,6 +32,7 @@ class IDPatches(NamedTuple):
     names: tuple[str, ...]
     crops: tuple[Tensor | None, ...]
     location: Callable[[Tensor], Tensor] | None = None
+    face_sized: bool = False
 
 
 class ProjectionSize(NamedTuple):

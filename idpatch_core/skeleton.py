@@ -145,7 +145,9 @@ def find_head(person: np.ndarray) -> Found | None:
         return None
     seen = person[person[:, 2] > 0]
     extent = float(np.ptp(seen[:, :2], axis=0).max())
-    return Found(Point(*map(float, point)), float(person[:, 2].mean()) * extent)
+    right, left = person[14], person[15]
+    eyes = float(np.linalg.norm(right[:2] - left[:2])) if right[2] > 0 and left[2] > 0 else None
+    return Found(Point(*map(float, point)), float(person[:, 2].mean()) * extent, eyes)
 
 
 def _nose(person: np.ndarray) -> np.ndarray | None:

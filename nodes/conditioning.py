@@ -27,6 +27,10 @@ INJECTION_RATIO_TIP = (
     "The share of the noise schedule, counted from its end, in which the ID tokens are seen: 0.8 "
     "shows text alone for the first fifth. 1 shows the tokens always, 0 never."
 )
+GUIDE_PATCHES_TIP = (
+    "Hide the patches from the negative branch, so that cfg also strengthens who stands where. The "
+    "reference shows them to both branches."
+)
 STRENGTHS_TIP = (
     "How strongly the ID tokens act: one number for everybody, or one for each person in their "
     "order, separated by commas. 1 is as trained, 0 shows nobody."
@@ -132,38 +136,39 @@ def apply_control_net(
     strength: float,
     start_percent: float,
     end_percent: float,
+    guide_patches: bool = False,
 ) -> tuple[Conditioning, Conditioning]:
     """Chain the ControlNet to every entry of both branches.
 
-    Entries with the same ControlNets before it share one copy, so that ComfyUI runs both branches
-    as one batch.
+    Entries with the same ControlNets before it and the same picture share one copy, so that
+    ComfyUI runs both branches as one batch. With `guide_patches` the negative branch sees the
+    picture without patches.
     """
-    copies: dict[object, comfy.controlnet.ControlNet] = {}
+    copies: dict[tuple[object, bool], comfy.controlnet.ControlNet] = {}
 
-    def chained(previous: object) -> comfy.controlnet.ControlNet:
-        if previous not in copies:
-            copy = control_net.copy().set_cond_hint(
-                id_hint.image, strength, (start_percent, end_percent)
-            )
+    def chained(previous: object, with_patches: bool) -> comfy.controlnet.ControlNet:
+        if (previous, with_patches) not in copies:
+            picture = id_hint.image if with_patches else id_hint.base
+            copy = control_net.copy().set_cond_hint(picture, strength, (start_percent, end_percent))
             copy.preprocess_image = _refuse_resized(id_hint, copy.preprocess_image)
             copy.set_previous_controlnet(previous)
-            copies[previous] = copy
-        return copies[previous]
+            copies[previous, with_patches] = copy
+        return copies[previous, with_patches]
 
-    def apply(conditioning: Conditioning) -> Conditioning:
+    def apply(conditioning: Conditioning, with_patches: bool) -> Conditioning:
         return [
             [
                 text,
                 {
                     **options,
-                    "control": chained(options.get("control")),
+                    "control": chained(options.get("control"), with_patches),
                     "control_apply_to_uncond": False,
                 },
             ]
             for text, options in conditioning
         ]
 
-    return apply(positive), apply(negative)
+    return apply(positive, True), apply(negative, not guide_patches)
 
 
 def _refuse_resized(id_hint: Hint, preprocess: Preprocess) -> Preprocess:
@@ -286,6 +291,9 @@ class IDPatchApplyControlNet(io.ComfyNode):
                     step=0.001,
                     tooltip="Up to which share of the noise schedule the ControlNet acts.",
                 ),
+                io.Boolean.Input(
+                    "guide_patches", default=False, optional=True, tooltip=GUIDE_PATCHES_TIP
+                ),
             ],
             outputs=[
                 io.Conditioning.Output(
@@ -307,12 +315,20 @@ class IDPatchApplyControlNet(io.ComfyNode):
         strength: float,
         start_percent: float,
         end_percent: float,
+        guide_patches: bool = False,
     ) -> io.NodeOutput:
         for conditioning in (positive, negative):
             for text, _ in conditioning:
                 check_control_net(control_net, text.shape[-1])
         return io.NodeOutput(
             *apply_control_net(
-                positive, negative, control_net, id_hint, strength, start_percent, end_percent
+                positive,
+                negative,
+                control_net,
+                id_hint,
+                strength,
+                start_percent,
+                end_percent,
+                guide_patches,
             )
         )

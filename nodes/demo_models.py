@@ -24,12 +24,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ..idpatch_core.face_detector import YUNET
+from ..idpatch_core.face_detector import load_detector
 from . import sockets
 from .faces import load_face_model
 from .model import load_id_patch
 
 DEMO = Path(__file__).parents[1] / "idpatch_core" / "demo"  # comes with the pack
+DETECTOR = "YuNet for drawn faces"
 FOLDER, PORTRAITS = DEMO / "models", DEMO / "portraits"
 
 
@@ -262,7 +263,7 @@ class IDPatchLoadDemoModels(io.ComfyNode):
                 ),
                 sockets.FaceModel.Output(
                     display_name="face_model",
-                    tooltip="Recognises drawn people, and finds faces; it knows no photographs.",
+                    tooltip="Finds and recognises drawn people; it knows no photographs.",
                 ),
             ],
         )
@@ -270,7 +271,8 @@ class IDPatchLoadDemoModels(io.ComfyNode):
     @classmethod
     def execute(cls) -> io.NodeOutput:
         projections = load_id_patch(FOLDER / "id-patch.safetensors")
-        face_model = load_face_model(FOLDER / "face.safetensors", YUNET)
+        detector = load_detector(FOLDER / "detector.onnx")
+        face_model = load_face_model(FOLDER / "face.safetensors", detector, DETECTOR)
         return io.NodeOutput(*load_demo_models(FOLDER), projections, face_model)
 
 

@@ -74,17 +74,20 @@ def insightface_directories() -> dict[str, Path]:
     }
 
 
-def load_face_model(path: Path, detector: str) -> FaceModel:
-    """Load face recognition from a file, and a detector by its name in the list."""
+def find_detector(name: str) -> Detector:
+    """Load a detector by its name in the list."""
+    directory = YUNET if name == YUNET else insightface_directories().get(name)
+    if directory is None:
+        raise ValueError(f"detector: {name} is not there any more. Press R to read the list again.")
+    return load_detector(directory)
+
+
+def load_face_model(path: Path, detector: Detector, detector_name: str) -> FaceModel:
+    """Load face recognition from a file, to use it with a detector."""
     # Ordinary tensors, because ComfyUI moves weights outside inference mode as well.
     with torch.inference_mode(False):
         patcher = manage(load_arcface(path, operations))
-    directory = YUNET if detector == YUNET else insightface_directories().get(detector)
-    if directory is None:
-        raise ValueError(
-            f"detector: {detector} is not there any more. Press R to read the list again."
-        )
-    return FaceModel(patcher, load_detector(directory), path.name, detector)
+    return FaceModel(patcher, detector, path.name, detector_name)
 
 
 def read_pictures(image: Tensor) -> list[np.ndarray]:
@@ -275,7 +278,7 @@ class IDPatchLoadFaceModel(io.ComfyNode):
     @classmethod
     def execute(cls, recognition: str, detector: str = YUNET) -> io.NodeOutput:
         path = find_file(FACE_RECOGNITION, "recognition", recognition)
-        return io.NodeOutput(load_face_model(path, detector))
+        return io.NodeOutput(load_face_model(path, find_detector(detector), detector))
 
 
 def list_recognition() -> list[str]:

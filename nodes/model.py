@@ -10,7 +10,7 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
-from ..idpatch_core.checkpoint import HALVES, State, check_values, read_id_patch
+from ..idpatch_core.checkpoint import HALVES, State, check_values, is_face_sized, read_id_patch
 from ..idpatch_core.identity import Identity
 from ..idpatch_core.projection import IDPatches, Projection, build_projection, project
 from . import sockets
@@ -27,22 +27,27 @@ UNIT_LENGTH_TOLERANCE = 1e-3
 
 
 class IDPatchModel(NamedTuple):
-    """The two projections under ComfyUI's management; `embedding` is a face feature's width."""
+    """The two projections under ComfyUI's management; `embedding` is a face feature's width.
+
+    `face_sized` models want patches as large as the faces.
+    """
 
     file: str
     patch_proj: comfy.model_patcher.ModelPatcher
     prompt_proj: comfy.model_patcher.ModelPatcher
     embedding: int
+    face_sized: bool
 
 
 def load_id_patch(path: Path, dtype: torch.dtype | None = None) -> IDPatchModel:
     """Load both projections; `dtype` is that of the weights in memory, by default the file's."""
-    patch_state, prompt_state, _ = read_id_patch(path)
+    patch_state, prompt_state, metadata = read_id_patch(path)
     patch, prompt = (
         _build(half, state, dtype)
         for half, state in zip(HALVES, (patch_state, prompt_state), strict=True)
     )
-    return IDPatchModel(path.name, manage(patch), manage(prompt), patch.size.embedding)
+    parts = manage(patch), manage(prompt)
+    return IDPatchModel(path.name, *parts, patch.size.embedding, is_face_sized(metadata))
 
 
 def _build(half: str, state: State, dtype: torch.dtype | None) -> Projection:
@@ -179,4 +184,5 @@ class IDPatchBuilder(io.ComfyNode):
         names = tuple(identity.name for identity in identities)
         crops = tuple(identity.crop for identity in identities)
         location = locator(idpatch_model.prompt_proj)
-        return io.NodeOutput(IDPatches(patches, tokens, zero_tokens, names, crops, location))
+        projected = patches, tokens, zero_tokens, names, crops, location
+        return io.NodeOutput(IDPatches(*projected, idpatch_model.face_sized))

@@ -9,7 +9,7 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
-from ..idpatch_core.canvas import Hint, compose
+from ..idpatch_core.canvas import Hint, compose, face_side, resize_patch
 from ..idpatch_core.face_detector import YuNet
 from ..idpatch_core.layout import (
     ARRANGEMENTS,
@@ -17,6 +17,7 @@ from ..idpatch_core.layout import (
     Placement,
     Point,
     assign_left_to_right,
+    head_at,
     outside,
     overlapping,
     parse_placements,
@@ -106,7 +107,8 @@ def find_faces(base_image: Tensor, width: int, height: int) -> list[Found]:
     found = []
     for face in YuNet().detect(np.ascontiguousarray(picture)):
         x, y = face.keypoints[2] * scale
-        found.append(Found(Point(float(x), float(y)), face.score * face.area))
+        eyes = float(np.linalg.norm((face.keypoints[1] - face.keypoints[0]) * scale))
+        found.append(Found(Point(float(x), float(y)), face.score * face.area, eyes))
     return found
 
 
@@ -158,7 +160,7 @@ def warn_of_places(
     names: Sequence[str],
     width: int,
     height: int,
-    patch_size: int,
+    patch_sizes: Sequence[int],
 ) -> list[str]:
     """Say who stands outside the picture and whose patches overlap."""
     shown = [f"person {number} ({name})" for number, name in enumerate(names, start=1)]
@@ -168,10 +170,21 @@ def warn_of_places(
     ]
     warnings += [
         f"The patches of {shown[first]} and {shown[second]} overlap and add up; "
-        f"stand them {patch_size} pixels apart."
-        for first, second in overlapping(points, width, height, patch_size)
+        f"stand them {(patch_sizes[first] + patch_sizes[second]) // 2} pixels apart."
+        for first, second in overlapping(points, width, height, patch_sizes)
     ]
     return warnings
+
+
+def patch_sides(
+    points: Sequence[Point | None], heads: Sequence[Found], size: int, face_sized: bool
+) -> list[int]:
+    """Return the side of everybody's patch: `size`, or that of the face that is at their point."""
+    sides = []
+    for point in points:
+        head = head_at(point, heads, size / 2) if face_sized else None
+        sides.append(size if head is None else face_side(head.eyes, size))
+    return sides
 
 
 def save_base(base: Tensor) -> dict[str, str]:
@@ -307,13 +320,15 @@ class IDPatchPlacer(io.ComfyNode):
         given = parse_placements(placements, names) if arrangement in (AUTO, PLACEMENTS) else []
         people_placed, more = place(arrangement, given, poses, faces, names, width, height, size)
         points = [placement.point for placement in people_placed]
-        warnings += more + warn_of_places(points, names, width, height, size)
+        sides = patch_sides(points, [*(poses or []), *(faces or [])], size, id_patches.face_sized)
+        warnings += more + warn_of_places(points, names, width, height, sides)
         for warning in warnings:
             logging.warning("[ID-Patch] %s", warning)
 
         strengths = torch.tensor([placement.strength for placement in people_placed])
-        patches = id_patches.patches * strengths[:, None, None, None]
-        hint = Hint(compose(base, patches, points), tuple(points), tuple(names))
+        whole = id_patches.patches * strengths[:, None, None, None]
+        patches = [resize_patch(patch, side) for patch, side in zip(whole, sides, strict=True)]
+        hint = Hint(compose(base, patches, points), base, tuple(points), tuple(names))
         preview = draw_preview(base, patches, points)
 
         drawn_base = base if base_image is not None or pose_keypoint is not None else None

@@ -26,6 +26,7 @@ from ..idpatch_core.projection import IDPatches, at_places
 from ..idpatch_core.schedule import reference_sigmas, start_noise_scale
 from . import sockets
 from .conditioning import (
+    GUIDE_PATCHES_TIP,
     INJECTION_RATIO_TIP,
     STRENGTHS_TIP,
     apply_control_net,
@@ -167,6 +168,9 @@ class IDPatchSampler(io.ComfyNode):
                     tooltip="How much of the latent to replace; 1 starts from noise alone.",
                 ),
                 io.String.Input("strengths", default="1.0", optional=True, tooltip=STRENGTHS_TIP),
+                io.Boolean.Input(
+                    "guide_patches", default=False, optional=True, tooltip=GUIDE_PATCHES_TIP
+                ),
             ],
             outputs=[io.Latent.Output("latent", tooltip="The finished latent, for a VAE Decode.")],
         )
@@ -190,6 +194,7 @@ class IDPatchSampler(io.ComfyNode):
         latent_image: dict | None = None,
         denoise: float = 1.0,
         strengths: str = "1.0",
+        guide_patches: bool = False,
     ) -> io.NodeOutput:
         check_model(model)
         check_control_net(control_net, id_patches.tokens.shape[-1])
@@ -207,7 +212,7 @@ class IDPatchSampler(io.ComfyNode):
         split = split_by_sigma(boundary, sampling.percent_to_sigma)
         positive, negative = inject_both(positive, negative, id_patches, strengths, split)
         positive, negative = apply_control_net(
-            positive, negative, control_net, id_hint, control_strength, 0.0, 1.0
+            positive, negative, control_net, id_hint, control_strength, 0.0, 1.0, guide_patches
         )
 
         samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])

@@ -6,6 +6,9 @@ Install the extra `train`, then prepare the pictures once and train by a recipe:
         --face-model models/recognition_arcface_ir_se50.pth
     accelerate launch -m idpatch_core.training idpatch_core/training/recipes/stage1.toml
 
+`prepare --poses balanced` also finds the poses, with rtmlib (extra `poses`); otherwise they are
+those of the pictures' JSON.
+
 `recipes/` has the released recipe (Resampler and ControlNet, UNet frozen) and the paper's two
 stages; `config.py` lists every setting. A setting can be changed behind the recipe:
 `run.steps=1000`. The same command goes on where a killed run was. A run's folder holds
@@ -27,6 +30,7 @@ trains the whole method, from the VAE on, with drawn people on a CPU.
 
 The tokens of the zero vector, which the negative branch sees, are learnt by dropping the token
 path's feature with the probability `drop.tokens`; `drop.pose` trains one model to work with and
-without skeletons. Distribution is accelerate's: `accelerate config` chooses DDP, FSDP or DeepSpeed;
-DDP is what the tests run.
+without skeletons; `projection.face_sized` makes each patch as large as the face that it is put on.
+Distribution is accelerate's: `accelerate config` chooses DDP, FSDP or DeepSpeed; DDP is what the
+tests run.
 """

@@ -17,9 +17,11 @@ class Models:
     """What training starts from."""
 
     base: str  # SDXL as a diffusers folder: unet, scheduler, and vae if pictures are looked at
+    unet: str = ""  # a diffusers folder, to go on with a UNet that learnt; empty: the base's
     controlnet: str = ""  # a diffusers folder; empty: a copy of the UNet's first half
     id_patch: str = ""  # id-patch.bin or .safetensors; empty: new projections
     face_model: str = ""  # IR-SE50 or a smaller one; for the losses that look at faces
+    detector: str = ""  # YuNet's ONNX file with other weights; for the detection loss
     scorer: str = ""  # another face model for the metrics; empty: face_model, which flatters
 
 
@@ -33,6 +35,7 @@ class Projection:
     width: int = 1280
     depth: int = 4  # of the Resampler
     heads: int = 20  # of the Resampler, 64 wide
+    face_sized: bool = False  # patches as large as the faces, not all of `patch` pixels
     location: bool = False  # tag the tokens with index and point, as the paper does
     people: int = 16  # the most that a location embedding counts
 
@@ -107,6 +110,7 @@ class Sampling:
     cfg: float = 5.5
     injection_ratio: float = 0.8
     control_strength: float = 1.0
+    guide_patches: bool = False  # the negative branch sees no patches, as in the nodes
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ Millisecond-level Face Detector", Machine Intelligence Research 2023; the decodi
 of OpenCV's `FaceDetectorYN` (modules/objdetect/src/face_detect.cpp).
 """
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -40,13 +41,16 @@ class TorchYuNet(nn.Module):
         import onnx
         from onnx import numpy_helper
 
-        graph = onnx.load(str(path)).graph
+        self._file = onnx.load(str(path))
+        graph = self._file.graph
         constants = {c.name: numpy_helper.to_array(c) for c in graph.initializer}
         self._nodes = []
+        self._stored = {name: name for name in constants}  # a weight's name in the file
         for node in graph.node:
             if node.op_type == "Reshape" and node.input[0] in constants:  # a weight's own shape
                 weight, shape = (constants[name] for name in node.input)
                 constants[node.output[0]] = weight.reshape(shape)
+                self._stored[node.output[0]] = node.input[0]
             else:
                 self._nodes.append(_read_node(node, constants))
         for name in {name for _, inputs, *_ in self._nodes for name in inputs[1:]}:
@@ -72,6 +76,22 @@ class TorchYuNet(nn.Module):
         return Candidates(
             torch.cat(scores, 1), torch.cat(boxes, 1), torch.cat(keypoints, 1), torch.cat(centres)
         )
+
+    def write(self, path: Path) -> None:
+        """Write the ONNX file again, with the weights as they are now."""
+        import onnx
+        from onnx import numpy_helper
+
+        model = type(self._file)()
+        model.CopyFrom(self._file)
+        constants = {c.name: c for c in model.graph.initializer}
+        for name, stored in self._stored.items():
+            weight = getattr(self, _key(name), None)
+            if isinstance(weight, Tensor):
+                old = constants[stored]
+                array = weight.detach().cpu().numpy().reshape(tuple(old.dims))
+                old.CopyFrom(numpy_helper.from_array(array, stored))
+        onnx.save(model, str(path))
 
     def _run(self, operator: str, inputs: list[str], settings: dict, values: dict) -> Tensor:
         x, *others = (values[n] if n in values else getattr(self, _key(n), None) for n in inputs)

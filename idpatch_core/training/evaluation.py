@@ -1,6 +1,7 @@
 """Samples pictures of people who were not trained on and scores who stands where.
 
     python -m idpatch_core.training.evaluation RUN [--pictures N] [--without tokens patches pose]
+        [--guide-patches | --no-guide-patches]
 
 Faces are looked at where they belong, at the keypoints of the picture the pose is from: a face in
 another place counts as wrong.
@@ -9,6 +10,7 @@ another place counts as wrong.
 import argparse
 import json
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -139,6 +141,11 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("run", type=Path, help="the run's output folder")
     parser.add_argument("--pictures", type=int, help="how many, over all numbers of people")
     parser.add_argument("--without", nargs="*", choices=("tokens", "patches", "pose"), default=[])
+    parser.add_argument(
+        "--guide-patches",
+        action=argparse.BooleanOptionalAction,
+        help="hide the patches from the negative branch; by default as the run's config says",
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--step", type=int, help="of the checkpoint; the last by default")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -148,7 +155,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         parser.error("the run's config names no data.evaluation or no face model")
     settings = config.sampling
     if options.pictures:
-        settings = type(settings)(**{**settings.__dict__, "pictures": options.pictures})
+        settings = replace(settings, pictures=options.pictures)
+    if options.guide_patches is not None:
+        settings = replace(settings, guide_patches=options.guide_patches)
     alphas, kind = load_alphas(config.models.base)
     device = torch.device(options.device)
     scorer = load_scorer_network(config).to(device)
@@ -163,7 +172,8 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
         Drop(**{**EVERYTHING.__dict__, **{name: 1.0 for name in options.without}}),
         options.seed,
     )
-    name = "-".join(["evaluation", *(f"without-{n}" for n in options.without), str(options.seed)])
+    kinds = [f"without-{n}" for n in options.without] + ["guided"] * settings.guide_patches
+    name = "-".join(["evaluation", *kinds, str(options.seed)])
     (options.run / f"{name}.json").write_text(json.dumps(result.metrics, indent=1), "utf-8")
     save_picture(grid(result.pictures[:16]), options.run / f"{name}.png")
     for key, value in result.metrics.items():

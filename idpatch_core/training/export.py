@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..checkpoint import write_id_patch
+from ..checkpoint import FACE, PATCH_SIZE, write_id_patch
 from . import checkpoints
 from .config import Config, build
 from .networks import Networks, load_networks
@@ -77,6 +77,8 @@ def export(
     target.mkdir(parents=True, exist_ok=True)
     states = networks.patch_proj.state_dict(), networks.prompt_proj.state_dict()
     about = {"trained_steps": str(checkpoints.step_of(checkpoints.of_step(output, step)))}
+    if networks.face_sized:  # the released layout cannot say so
+        about[PATCH_SIZE] = FACE
     write_id_patch(target / "id-patch.safetensors", *states, about)
     write_id_patch(target / "id-patch.bin", *states)
     networks.controlnet.save_pretrained(str(target / "ControlNetModel"))

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from ..arcface import embed, load_arcface
-from ..canvas import compose
-from ..checkpoint import read_id_patch
+from ..canvas import compose, face_side, resize_patch
+from ..checkpoint import is_face_sized, read_id_patch
+from ..face_detector import YUNET_FILE
 from ..layout import Point
 from ..projection import Location, MLPProjection, Resampler, build_projection
 from .alignment import align_faces
@@ -26,7 +27,8 @@ class Condition(NamedTuple):
     """What the networks are shown of B pictures beside the latents.
 
     `text` (B, N, D), `pooled`, `time_ids`, `base` (B, 3, H, W), `points` (B, F, 2) in pixels,
-    `token_embeddings` and `patch_embeddings` (B, F, 512), `patch_keep` (B) 1 or 0.
+    `token_embeddings` and `patch_embeddings` (B, F, 512), `patch_keep` (B) 1 or 0; `eyes` (B, F),
+    their distance in pixels, is for face-sized patches.
     """
 
     text: Tensor
@@ -37,13 +39,22 @@ class Condition(NamedTuple):
     token_embeddings: Tensor
     patch_embeddings: Tensor
     patch_keep: Tensor
+    eyes: Tensor | None = None
 
 
 class Networks(nn.Module):
     """UNet, ControlNet and both projections; their parameters' names begin with these names."""
 
-    def __init__(self, unet: Any, controlnet: Any, patch_proj: Any, prompt_proj: Any):
+    def __init__(
+        self,
+        unet: Any,
+        controlnet: Any,
+        patch_proj: Any,
+        prompt_proj: Any,
+        face_sized: bool = False,
+    ):
         super().__init__()
+        self.face_sized = face_sized
         self.unet, self.controlnet = unet, controlnet
         self.patch_proj, self.prompt_proj = patch_proj, prompt_proj
 
@@ -71,7 +82,17 @@ class Networks(nn.Module):
         patches = patches.unflatten(0, shown.patch_embeddings.shape[:2])
         patches = patches * shown.patch_keep.view(-1, 1, 1, 1, 1)
         points = [[Point(*point) for point in row] for row in shown.points.tolist()]
-        rows = zip(shown.base.split(1), patches, points, strict=True)
+        shown_patches: Sequence[Any] = patches
+        if self.face_sized:
+            assert shown.eyes is not None
+            shown_patches = [
+                [
+                    resize_patch(patch, face_side(eyes, side))
+                    for patch, eyes in zip(*row, strict=True)
+                ]
+                for row in zip(patches, shown.eyes.tolist(), strict=True)
+            ]
+        rows = zip(shown.base.split(1), shown_patches, points, strict=True)
         return torch.cat([compose(*row) for row in rows])
 
     def denoise(
@@ -141,9 +162,9 @@ def load_networks(config: Config, embedding: int) -> Networks:
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
     torch.manual_seed(config.run.seed)
-    unet: Any = UNet2DConditionModel.from_pretrained(
-        str(_folder(config.models.base, "models.base")), subfolder="unet"
-    )
+    base = _folder(config.models.base, "models.base")
+    learnt = _folder(config.models.unet, "models.unet") if config.models.unet else base / "unet"
+    unet: Any = UNet2DConditionModel.from_pretrained(str(learnt))
     if config.models.controlnet:
         folder = _folder(config.models.controlnet, "models.controlnet")
         control: Any = ControlNetModel.from_pretrained(str(folder))
@@ -151,16 +172,18 @@ def load_networks(config: Config, embedding: int) -> Networks:
         control = ControlNetModel.from_unet(unet)
         prepare_hint_layers(control.controlnet_cond_embedding)
     if config.models.id_patch:
-        *states, _ = read_id_patch(config.models.id_patch)
+        *states, metadata = read_id_patch(config.models.id_patch)
+        face_sized = is_face_sized(metadata)
         halves: list[Any] = [
             build_projection({name: t.float().clone() for name, t in state.items()})
             for state in states
         ]
     else:
+        face_sized = config.projection.face_sized
         halves = list(
             new_projections(config.projection, unet.config.cross_attention_dim, embedding)
         )
-    return Networks(unet.float(), control.float(), *halves)
+    return Networks(unet.float(), control.float(), *halves, face_sized=face_sized)
 
 
 def prepare_hint_layers(layers: nn.Module) -> None:
@@ -205,7 +228,12 @@ def load_judges(config: Config) -> Judges | None:
     if not (looks or config.sampling.every):
         return None
     face = load_arcface(config.models.face_model) if config.models.face_model else None
-    detector = TorchYuNet() if config.losses.detection else None
+    detector = None
+    if config.losses.detection:
+        file = Path(config.models.detector or YUNET_FILE)
+        if not file.is_file():
+            raise ValueError(f"models.detector: there is no file {file}.")
+        detector = TorchYuNet(file)
     return Judges(load_vae(config.models.base), face, detector)
 
 

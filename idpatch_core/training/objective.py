@@ -111,6 +111,7 @@ def condition(batch: Batch) -> Condition:
         shown,
         batch.references,
         batch.patch_keep,
+        (batch.keypoints[:, :, 1] - batch.keypoints[:, :, 0]).norm(dim=-1),
     )
 
 

@@ -40,9 +40,10 @@ def sample(
     """Return latents (B, C, h, w) in the UNet's space.
 
     `noise` (B, C, h, w) of unit variance; `negative_text` (N, D) and `negative_pooled` (D') of the
-    empty caption. Both branches are one batch with the same condition image; the negative one has
-    the tokens of the zero vector. Until the injection step both see text alone. Source:
-    `modules/pipeline_idpatch_sd_xl.py` of the reference.
+    empty caption. Both branches are one batch with the same condition image, but for
+    `settings.guide_patches`; the negative one has the tokens of the zero vector. Until the
+    injection step both see text alone. Source: `modules/pipeline_idpatch_sd_xl.py` of the
+    reference, which has no `guide_patches`.
     """
     schedule = reference_schedule(alphas.cpu(), settings.steps)
     count = len(noise)
@@ -57,7 +58,9 @@ def sample(
         pooled=torch.cat([negative_pooled.expand(count, -1), shown.pooled]),
         time_ids=shown.time_ids.repeat(2, 1),
     )
-    hint = networks.hint(shown).repeat(2, 1, 1, 1)
+    hint = networks.hint(shown)
+    keep = shown.patch_keep * 0 if settings.guide_patches else shown.patch_keep
+    hint = torch.cat([networks.hint(shown._replace(patch_keep=keep)), hint])
     first = first_injection_step(settings.steps, settings.injection_ratio)
     sigmas = schedule.sigmas.tolist()
     x = noise * (sigmas[0] * start_noise_scale(sigmas[0]))

@@ -122,7 +122,8 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
     scorer = scorer._replace(embed=clock.wrap("encoder", scorer.embed))
     detect = clock.wrap("detector", detector.detect)
     picture = torch.from_numpy(image).float()[None] / 255
-    hint = core.canvas.Hint(torch.zeros(1, 3, 1024, 1024), points, tuple(names))
+    black = torch.zeros(1, 3, 1024, 1024)
+    hint = core.canvas.Hint(black, black, points, tuple(names))
     judge = nodes.verify.FaceScorer(scorer, SimpleNamespace(detect=detect), "YuNet")
     execute = nodes.verify.IDPatchVerify.execute
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from diffusers_reference import condition_image, random_case
 
-from idpatch_core.canvas import compose
+from idpatch_core.canvas import compose, face_side, resize_patch
 from idpatch_core.layout import Point
 
 
@@ -84,3 +84,28 @@ def test_equals_the_reference(people: int):
 def test_one_point_for_each_person():
     with pytest.raises(ValueError, match="1 points for 2 people"):
         compose(torch.zeros(1, 3, 64, 64), torch.zeros(2, 3, 64, 64), [Point(1, 1)])
+
+
+@pytest.mark.parametrize(
+    ("eyes", "side"), [(None, 64), (35.0, 74), (5.0, 32), (100.0, 210), (500.0, 256)]
+)
+def test_a_patch_is_as_large_as_the_face_within_limits(eyes: float | None, side: int):
+    assert face_side(eyes, 64) == side
+
+
+def test_a_resized_patch_keeps_its_values():
+    patch = torch.randn(3, 64, 64)
+    assert resize_patch(patch, 64) is patch
+    smooth = torch.linspace(-3, 3, 64).expand(3, 64, 64)
+    for side in (32, 100):
+        resized = resize_patch(smooth, side)
+        assert resized.shape == (3, side, side)
+        assert resized.mean() == pytest.approx(0, abs=1e-5)
+        assert resized.max() == pytest.approx(3, abs=0.15)
+
+
+def test_patches_may_have_sizes_of_their_own():
+    patches = [torch.ones(3, 32, 32), torch.ones(3, 100, 100)]
+    image = compose(torch.zeros(1, 3, 128, 256), patches, [Point(40, 64), Point(180, 64)])
+    assert image[0, 0, :, :100].sum() == 32**2
+    assert image[0, 0, :, 100:].sum() == 100**2

@@ -9,6 +9,7 @@ from idpatch_core.layout import (
     Placement,
     Point,
     assign_left_to_right,
+    head_at,
     is_inside,
     outside,
     overlapping,
@@ -94,6 +95,20 @@ def test_people_outside_are_found():
 def test_patches_overlap_within_their_size_in_both_directions():
     points = [Point(100, 100), Point(163, 37), Point(164, 100), Point(100, 36), None]
     assert overlapping(points, 512, 512, 64) == [(0, 1), (1, 2), (1, 3)]
+
+
+def test_patches_of_different_sizes_overlap_by_their_own():
+    points = [Point(100, 100), Point(150, 100), Point(300, 100)]
+    assert overlapping(points, 512, 512, [64, 30, 64]) == []
+    assert overlapping(points, 512, 512, [64, 40, 300]) == [(0, 1), (1, 2)]
+
+
+def test_the_nearest_head_within_reach_is_found():
+    heads = [Found(Point(10, 10), 1.0), Found(Point(30, 10), 2.0)]
+    assert head_at(Point(26, 10), heads, 5) is heads[1]
+    assert head_at(Point(20, 40), heads, 5) is None
+    assert head_at(None, heads, 5) is None
+    assert head_at(Point(20, 40), [], 5) is None
 
 
 def test_people_without_a_patch_overlap_nobody():

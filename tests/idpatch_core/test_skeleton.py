@@ -171,3 +171,10 @@ def test_large_and_certain_people_are_more_prominent():
         return head.prominence
 
     assert prominence(100, 0.9) > prominence(100, 0.5) > prominence(20, 0.5)
+
+
+def test_the_distance_of_the_eyes_is_known_where_both_were_seen():
+    both = find_head(person(nose=(9, 9, 1), r_eye=(3, 4, 1), l_eye=(9, 12, 1)))
+    one = find_head(person(nose=(9, 9, 1), r_eye=(3, 4, 1)))
+    assert both is not None and both.eyes == pytest.approx(10)
+    assert one is not None and one.eyes is None

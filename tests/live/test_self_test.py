@@ -14,7 +14,7 @@ from idpatch_core.alignment import align_face
 from idpatch_core.arcface import embed, load_arcface
 from idpatch_core.comfy_client import ComfyClient
 from idpatch_core.demo.picture import load_workflow, of_class, set_people
-from idpatch_core.face_detector import YUNET, load_detector
+from idpatch_core.face_detector import load_detector
 from idpatch_core.skeleton import draw_openpose
 from idpatch_core.training.demo_world.people import Look, draw
 
@@ -78,10 +78,10 @@ def similarity(
     scorer: torch.nn.Module, made: np.ndarray, people: Sequence[str], places: Sequence[float]
 ) -> np.ndarray:
     """Return the cosines (people, places) of the portraits with the faces at the places."""
-    detector, crops = load_detector(YUNET), []
+    detector, crops = load_detector(DEMO / "models" / "detector.onnx"), []
     for name in people:
         portrait = np.array(Image.open(DEMO / "portraits" / f"{name}.png").convert("RGB"))
-        face = max(detector.detect(portrait), key=lambda face: min(face.size))
+        (face,) = detector.detect(portrait)
         crops.append(align_face(portrait, face.keypoints))
     crops += [align_face(made, body(x)[0].astype(np.float32)) for x in places]
     features = embed(scorer, torch.from_numpy(np.stack(crops)))

@@ -12,6 +12,7 @@ from training_world import SCHEDULER
 from idpatch_core.arcface import IRSE50
 from idpatch_core.canvas import Hint
 from idpatch_core.checkpoint import write_id_patch
+from idpatch_core.face_detector import YUNET_FILE
 from idpatch_core.layout import Point
 from idpatch_core.projection import IDPatches, MLPProjection, project
 from idpatch_core.training.config import Sampling
@@ -68,6 +69,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     face = IRSE50([(8, 8), (8, 16), (16, 32), (32, 48)])
     for name in ("conditioning", "scoring"):
         save_file(face.state_dict(), folder / "faces" / f"{name}.safetensors")
+    (folder / "faces/detector.onnx").write_bytes(YUNET_FILE.read_bytes())
     return folder
 
 
@@ -108,9 +110,10 @@ def test_pictures_are_those_of_training(loaded: Any, world: Path) -> None:
     torch.testing.assert_close(picture.permute(0, 3, 1, 2), expected.clamp(0, 1), atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("guide_patches", [False, True])
 @torch.inference_mode()
 def test_the_latent_is_that_of_training(
-    comfy: Any, loaded: Any, world: Path, monkeypatch: pytest.MonkeyPatch
+    comfy: Any, loaded: Any, world: Path, monkeypatch: pytest.MonkeyPatch, guide_patches: bool
 ) -> None:
     import comfy.sample as comfy_sample
     from diffusers import ControlNetModel, UNet2DConditionModel
@@ -135,7 +138,9 @@ def test_the_latent_is_that_of_training(
     sizes = torch.tensor([[HEIGHT, WIDTH, 0, 0, HEIGHT, WIDTH]], dtype=torch.float32)
     people = embeddings[None]
     shown = Condition(text, pooled, sizes, base, points, people, people, torch.ones(1))
-    how = Sampling(steps=4, cfg=2.5, injection_ratio=1.0, control_strength=1.0)
+    how = Sampling(
+        steps=4, cfg=2.5, injection_ratio=1.0, control_strength=1.0, guide_patches=guide_patches
+    )
     alphas, kind = load_alphas(str(world / "base"))
     own = sample(networks, shown, negative, negative_pooled, noise, alphas, kind, how)
 
@@ -148,7 +153,9 @@ def test_the_latent_is_that_of_training(
         negative=[[negative, {"pooled_output": negative_pooled}]],
         control_net=loaded.control_net,
         id_patches=IDPatches(*found, names, crops),
-        id_hint=Hint(networks.hint(shown), tuple(Point(*p) for p in points[0].tolist()), names),
+        id_hint=Hint(
+            networks.hint(shown), base, tuple(Point(*p) for p in points[0].tolist()), names
+        ),
         seed=0,
         steps=4,
         cfg=2.5,
@@ -156,6 +163,7 @@ def test_the_latent_is_that_of_training(
         scheduler="reference",
         injection_ratio=1.0,
         control_strength=1.0,
+        guide_patches=guide_patches,
     ).args[0]["samples"]
     latent = loaded.model.model.process_latent_in(result)
     assert (latent - own).abs().max() < 1e-4 * own.abs().max()
@@ -193,6 +201,6 @@ def test_the_packs_own_models_and_portraits_are_there(comfy: Any) -> None:
     assert model.model.latent_format.latent_channels == 12
     portrait = demo_models.IDPatchLoadDemoPortrait
     (person, *_) = portrait.define_schema().inputs[0].options
-    assert portrait.execute(person).args[0].shape == (1, 256, 256, 3)
+    assert portrait.execute(person).args[0].shape == (1, 128, 128, 3)
     with pytest.raises(ValueError, match="is missing"):
         portrait.execute("Nobody")

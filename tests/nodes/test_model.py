@@ -9,7 +9,7 @@ from projection_states import EMBEDDING, small_halves, small_mlp
 from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
-from idpatch_core.checkpoint import write_id_patch
+from idpatch_core.checkpoint import FACE, PATCH_SIZE, write_id_patch
 from idpatch_core.identity import Identity
 from idpatch_core.projection import build_projection, project
 
@@ -183,3 +183,13 @@ def test_a_wrong_face_feature_names_the_person(comfy, small, embedding, message)
 def test_a_face_feature_in_half_precision_is_long_enough(comfy, small):
     identities = [person._replace(embedding=person.embedding.half()) for person in people(3)]
     assert len(build(comfy, load(comfy, "small.safetensors"), identities).patches) == 3
+
+
+@torch.inference_mode()
+def test_a_model_says_whether_its_patches_are_as_large_as_faces(comfy, models):
+    person = Identity("Ann", normalize(torch.randn(EMBEDDING), dim=0))
+    for name, metadata in (("one-size", {}), ("faces", {PATCH_SIZE: FACE})):
+        write_id_patch(models / f"{name}.safetensors", *small_halves(), metadata)
+        model = load(comfy, f"{name}.safetensors")
+        built = comfy.nodes.model.IDPatchBuilder.execute(model, [person]).args[0]
+        assert built.face_sized == bool(metadata)

@@ -262,3 +262,30 @@ def test_bad_input_says_what_is_wrong(comfy: Run, size: tuple, inputs: dict, mes
 def test_nobody_to_place(comfy: Run):
     with pytest.raises(ValueError, match="id_patches: there is nobody in it"):
         place(comfy, people(comfy, torch.zeros(0, 3, 64, 64)), 512, 512)
+
+
+def test_face_sized_patches_follow_the_eyes_of_the_pose(comfy: Run):
+    """The first person's eyes are 50 pixels apart, the second's were not seen."""
+    posed = pose((120.0, 200.0), (380.0, 200.0))
+    keypoints = np.reshape(posed[0]["people"][0]["pose_keypoints_2d"], (18, 3))
+    keypoints[[14, 15]] = [[95, 180, 1], [145, 180, 1]]
+    posed[0]["people"][0]["pose_keypoints_2d"] = keypoints.reshape(-1).tolist()
+    two = people(comfy, torch.ones(2, 3, 64, 64))
+    for face_sized, sides in ((False, (64, 64)), (True, (105, 64))):
+        output = place(comfy, two._replace(face_sized=face_sized), 512, 512, pose_keypoint=posed)
+        hint = output.args[0]
+        added = (hint.image - hint.base)[0, 0]
+        assert [int(half.sum()) for half in (added[:, :256], added[:, 256:])] == [
+            side**2 for side in sides
+        ]
+
+
+def test_face_sized_patches_follow_a_face_that_they_are_put_on(comfy: Run):
+    posed = pose((120.0, 200.0))
+    keypoints = np.reshape(posed[0]["people"][0]["pose_keypoints_2d"], (18, 3))
+    keypoints[[14, 15]] = [[95, 180, 1], [145, 180, 1]]
+    posed[0]["people"][0]["pose_keypoints_2d"] = keypoints.reshape(-1).tolist()
+    one = people(comfy, torch.ones(1, 3, 64, 64))._replace(face_sized=True)
+    for point, side in (((118.0, 203.0), 105), ((300.0, 300.0), 64)):
+        hint = place(comfy, one, 512, 512, points=[point], pose_keypoint=posed).args[0]
+        assert int((hint.image - hint.base)[0, 0].sum()) == side**2

@@ -31,7 +31,7 @@ def picture(*shown):
     group = compose([None if name is None else PHOTOS[f"{name}_2"] for name in shown])
     image = torch.from_numpy(group.image).float()[None] / 255
     hint = torch.zeros(1, 3, *group.image.shape[:2])
-    return image, Hint(hint, tuple(group.points), tuple(THREE))
+    return image, Hint(hint, hint, tuple(group.points), tuple(THREE))
 
 
 RIGHT, HINT = picture(*THREE)

@@ -17,7 +17,7 @@ def node_inputs(pack: Any, case: Case) -> dict[str, Any]:
         "positive": [[case.text[1:], {"pooled_output": case.pooled[1:]}]],
         "negative": [[case.text[:1], {"pooled_output": case.pooled[:1]}]],
         "id_patches": pack.idpatch_core.projection.IDPatches(*patches),
-        "id_hint": pack.idpatch_core.canvas.Hint(image, points, names),
+        "id_hint": pack.idpatch_core.canvas.Hint(image, case.base, points, names),
     }
 
 

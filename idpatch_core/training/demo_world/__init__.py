@@ -6,7 +6,7 @@ dicebear-core, dicebear-styles and resvg-py.
 
     python -m idpatch_core.training.demo_world FOLDER
 
-makes pictures, trains two face encoders, a VAE, text encoders with a UNet, and the projections with
-a ControlNet in two stages, and exports them; killed and started again it goes on. All networks have
-SDXL's structure, with smaller numbers.
+makes pictures, trains a face detector, two face encoders, a VAE, text encoders with a UNet, and the
+projections with a ControlNet in three stages, and exports them; killed and started again it goes
+on. All networks have SDXL's structure, with smaller numbers.
 """

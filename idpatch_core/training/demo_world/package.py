@@ -1,11 +1,11 @@
 """Gathers a trained world into one folder of fp16 files, for the node Load Demo Models.
 
-    python -m idpatch_core.training.demo_world.package WORLD FOLDER [--stage stage2] \
+    python -m idpatch_core.training.demo_world.package WORLD FOLDER [--stage stage3] \
         [--portraits FOLDER]
 
 `unet`, `vae`, `text_encoder`, `text_encoder_2` and `controlnet` are diffusers' weights and configs,
-`tokenizer/` the words, `id-patch.safetensors` the projections, `face.safetensors` the face encoder
-that conditions and `scorer.safetensors` the one that scores.
+`tokenizer/` the words, `id-patch.safetensors` the projections, `detector.onnx` what finds faces,
+`face.safetensors` the face encoder that conditions and `scorer.safetensors` the one that scores.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from .scenes import portrait
 
 LARGEST = 60e6  # bytes, all files together
-# People of the evaluation in whose portrait YuNet finds the face well.
+# People of the evaluation, who look different from each other.
 PORTRAITS = {
     "Ada": 30926,
     "Ben": 30933,
@@ -32,7 +32,7 @@ PORTRAITS = {
 }
 
 
-def package(world: Path, target: Path, stage: str = "stage2") -> int:
+def package(world: Path, target: Path, stage: str = "stage3") -> int:
     """Write the folder; return its size in bytes. Raises ValueError if a part is missing."""
     export = world / stage / "export"
     unet = export / "unet" if (export / "unet").is_dir() else world / "base" / "unet"
@@ -46,7 +46,8 @@ def package(world: Path, target: Path, stage: str = "stage2") -> int:
         "face.safetensors": world / "faces" / "conditioning.safetensors",
         "scorer.safetensors": world / "faces" / "scoring.safetensors",
     }
-    for path in (*folders.values(), *files.values()):
+    detector = world / "faces" / "detector.onnx"
+    for path in (*folders.values(), *files.values(), detector):
         if not path.exists():
             raise ValueError(f"world: {path} is missing. Let the demo world's command finish.")
     target.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,7 @@ def package(world: Path, target: Path, stage: str = "stage2") -> int:
         (target / f"{name}.json").write_text(json.dumps(config, indent=1), "utf-8")
     for name, file in files.items():
         _halve(file, target / name)
+    shutil.copy(detector, target / "detector.onnx")
     shutil.copytree(world / "base" / "tokenizer", target / "tokenizer", dirs_exist_ok=True)
     if (world / "figures.json").is_file():
         shutil.copy(world / "figures.json", target / "figures.json")
@@ -90,7 +92,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m idpatch_core.training.demo_world.package")
     parser.add_argument("world", type=Path, help="the folder that was trained in")
     parser.add_argument("folder", type=Path, help="what to write")
-    parser.add_argument("--stage", default="stage2", help="stage1, stage2 or another run in it")
+    parser.add_argument(
+        "--stage", default="stage3", help="stage1, stage2, stage3 or another run in it"
+    )
     parser.add_argument("--portraits", type=Path, help="where to draw the demo's portraits")
     options = parser.parse_args(arguments)
     try:

@@ -16,6 +16,7 @@ import numpy as np
 from .people import CANVAS, SHIRTS, SHOULDERS, Drawn, Look, draw, look
 
 WIDTH, HEIGHT = 192, 96
+PORTRAIT = 128  # pixels: the face is not much larger than in a scene
 COUNTS = ("nobody", "one person", "two people", "three people", "four people")
 SHARES = (0.15, 0.3, 0.3, 0.25)  # of pictures with 1, 2, 3 and 4 people
 WALLS = {
@@ -125,12 +126,12 @@ def _body(picture: Any, one: Standing, left: int, top: int) -> None:
         draw_on.line([x, y, x, HEIGHT], fill="black", width=max(round(4 * scale), 1))
 
 
-def sitter(number: int, seed: int, size: int) -> Drawn:
+def sitter(number: int, seed: int, size: int = PORTRAIT) -> Drawn:
     """Draw the person of a portrait."""
     return draw(number, look(np.random.default_rng([seed, number, 30])), size)
 
 
-def portrait(number: int, seed: int, size: int = 256) -> np.ndarray:
+def portrait(number: int, seed: int, size: int = PORTRAIT) -> np.ndarray:
     """Draw a person alone, (size, size, 3) uint8, as a user's photograph."""
     from PIL import Image
 

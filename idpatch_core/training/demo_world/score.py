@@ -1,13 +1,13 @@
 """Makes pictures of unseen people with the demo models in ComfyUI and scores who stands where.
 
     python -m idpatch_core.training.demo_world.score FOLDER --server URL \\
-        [--people 2 3 4] [--pictures 500] [--seeds 0 1 2] [--pose-free]
+        [--people 2 3 4] [--pictures 500] [--seeds 0 1 2] [--pose-free] [--unguided]
 
 ComfyUI must run with the pack. Every picture goes through the nodes: drawn portraits, Face Encoder,
 ID Patch Builder, Patch Placer and ID-Patch Sampler. The encoder that scores was trained on other
 people than the one that conditions. Faces are looked at at the keypoints of the pose that the
-picture was made with; one in another place counts as wrong. The people are those in whose portrait
-YuNet finds a face. Killed and started again, it goes on.
+picture was made with; one in another place counts as wrong. The people are those whose face the
+demo models' detector finds in their portrait. Killed and started again, it goes on.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from torch import nn
 
 from ...alignment import align_face
 from ...arcface import embed, load_arcface
-from ...face_detector import YUNET, load_detector
+from ...face_detector import load_detector
 from ...generate.__main__ import main as generate
 from ...journal import read, write_whole
 from ...metrics import Tally, association_accuracy, bootstrap_interval, face_similarity, make_scene
@@ -30,21 +30,21 @@ from ..config import build, read_settings
 from .scenes import HEIGHT, WIDTH, Scene, portrait, render, scene, sitter
 
 WORKFLOW = Path(__file__).parents[3] / "workflows" / "api" / "self_test.json"
-SCORER = Path(__file__).parents[2] / "demo" / "models" / "scorer.safetensors"
-PORTRAIT = 256  # pixels
+MODELS = Path(__file__).parents[2] / "demo" / "models"
+DETECTOR, SCORER = MODELS / "detector.onnx", MODELS / "scorer.safetensors"
 SEED = 100  # of the first scenes, which training has not drawn
 
 
 def known_people(folder: Path, first: int, last: int) -> list[int]:
-    """Draw everybody's portrait into the folder; return those in which YuNet finds the face."""
+    """Draw everybody's portrait into the folder; return those whose face is found."""
     from PIL import Image
 
     file = folder / "people.json"
     if not file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        detector, known = load_detector(YUNET), []
+        detector, known = load_detector(DETECTOR), []
         for number in range(first, last):
-            picture = portrait(number, 0, PORTRAIT)
+            picture = portrait(number, 0)
             if detector.detect(picture):
                 known.append(number)
                 Image.fromarray(picture).save(folder / f"{number}.png")
@@ -85,14 +85,19 @@ def case(planned: Scene, id: str, seed: int, portraits: Path, pose_free: bool) -
     return row
 
 
-def template(workflow: Path, pose_free: bool) -> dict[str, Any]:
-    """Return the workflow, with a pose to draw unless `pose_free`."""
+def template(workflow: Path, pose_free: bool, unguided: bool = False) -> dict[str, Any]:
+    """Return the workflow, with a pose to draw unless `pose_free`.
+
+    `unguided` lets both branches see the patches, as the reference does.
+    """
     graph = json.loads(workflow.read_text("utf-8"))
     for node in graph.values():
         if node["class_type"] == "SaveImage":  # as it was decoded, not enlarged
             node["inputs"]["images"] = next(
                 [id, 0] for id, node in graph.items() if node["class_type"] == "VAEDecode"
             )
+        if node["class_type"] == "IDPatchSampler":
+            node["inputs"]["guide_patches"] = not unguided
     if not pose_free:
         (placer,) = (n for n in graph.values() if n["class_type"] == "IDPatchPlacer")
         size = {"width": WIDTH, "height": HEIGHT}
@@ -120,8 +125,8 @@ def score(results: Path, scorer: nn.Module) -> tuple[list[Tally], list[Tally]]:
         for person in row["people"]:
             number = int(person["name"].removeprefix("drawn-"))
             if number not in own:
-                places = sitter(number, 0, PORTRAIT).keypoints.astype(np.float32)
-                own[number] = features([align_face(portrait(number, 0, PORTRAIT), places)])[0]
+                places = sitter(number, 0).keypoints.astype(np.float32)
+                own[number] = features([align_face(portrait(number, 0), places)])[0]
         wanted = [own[int(p["name"].removeprefix("drawn-"))] for p in row["people"]]
         similarity = (torch.stack(wanted) @ found.T).double().numpy()
         judged = make_scene(similarity, range(len(wanted)))
@@ -142,19 +147,22 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--pictures", type=int, default=500, help="for each number of people, seed")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--pose-free", action="store_true", help="points alone, without skeletons")
+    parser.add_argument("--unguided", action="store_true", help="patches in both branches")
     options = parser.parse_args(arguments)
     world = build(World, read_settings(HERE / "world.toml"), "")
     portraits = (options.folder / "portraits").absolute()
     people = known_people(portraits, *world.people.evaluation)
     scorer = load_arcface(options.scorer).float()
     options.folder.mkdir(parents=True, exist_ok=True)
-    workflow = options.folder / f"workflow{'-pose-free' * options.pose_free}.json"
-    workflow.write_text(json.dumps(template(options.workflow, options.pose_free)), "utf-8")
+    kind = "-pose-free" * options.pose_free + "-unguided" * options.unguided
+    workflow = options.folder / f"workflow{kind}.json"
+    graph = template(options.workflow, options.pose_free, options.unguided)
+    workflow.write_text(json.dumps(graph), "utf-8")
     figures: dict[str, Any] = {"known_people": len(people)}
     for count in options.people:
         everything: tuple[list[Any], list[Any]] = ([], [])
         for seed in options.seeds:
-            name = f"{count}-people-seed-{seed}{'-pose-free' * options.pose_free}"
+            name = f"{count}-people-seed-{seed}{kind}"
             cases = options.folder / f"{name}.jsonl"
             rows = [
                 case(
@@ -178,7 +186,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
                 all_seeds += part
         figures[f"{count} people"] = summary(*everything)
         print(f"{count} people: {figures[f'{count} people']}")
-    file = options.folder / f"figures{'-pose-free' * options.pose_free}.json"
+    file = options.folder / f"figures{kind}.json"
     file.write_text(json.dumps(figures, indent=1), "utf-8")
     return figures
 

@@ -7,10 +7,11 @@ import torch
 from safetensors.torch import load_file
 from training_world import settings
 
-from idpatch_core.checkpoint import read_id_patch
+from idpatch_core.checkpoint import is_face_sized, read_id_patch
 from idpatch_core.training.config import Config, build, check
 from idpatch_core.training.export import export, load_run
 from idpatch_core.training.export import main as export_command
+from idpatch_core.training.networks import load_networks
 from idpatch_core.training.trainer import train
 
 
@@ -80,3 +81,20 @@ def test_no_checkpoint_is_said(run: Path, tmp_path: Path) -> None:
         load_run(run, 7)
     with pytest.raises(ValueError, match="no folder of a run"):
         load_run(tmp_path)
+
+
+def test_face_sized_patches_are_written_into_the_file(
+    world: dict[str, str], tmp_path: Path
+) -> None:
+    sized = {"kind": "mlp", "face_sized": True}
+    sections = settings(world, tmp_path, run={"steps": 1}, projection=sized)
+    output = train(check(build(Config, sections, "")))
+    file = output / "export/id-patch.safetensors"
+    assert is_face_sized(read_id_patch(file)[2])
+    sections["models"]["id_patch"] = str(file)
+    again = check(build(Config, {**sections, "projection": {}}, ""))
+    assert load_networks(again, 0).face_sized
+
+
+def test_other_files_have_patches_of_one_size(run: Path) -> None:
+    assert not is_face_sized(read_id_patch(run / "export/id-patch.safetensors")[2])

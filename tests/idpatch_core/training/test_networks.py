@@ -8,7 +8,7 @@ import torch
 from training_world import EMBEDDING, settings, tiny_face_model
 
 from idpatch_core.arcface import embed
-from idpatch_core.canvas import compose
+from idpatch_core.canvas import compose, face_side, resize_patch
 from idpatch_core.layout import Point
 from idpatch_core.projection import project
 from idpatch_core.training.config import Config, Drop, build, check
@@ -43,6 +43,21 @@ def test_hint_and_tokens_are_those_of_inference(world: dict[str, str], kind: str
     torch.testing.assert_close(tokens[1], expected.flatten(0, 1))
     none = networks.tokens(torch.zeros_like(batch.references), shown)
     torch.testing.assert_close(none[1], zero.flatten(0, 1))
+
+
+def test_face_sized_patches_are_those_of_inference_and_learn(world: dict[str, str]) -> None:
+    networks = load(world, projection={"kind": "mlp", "face_sized": True})
+    batch = next(evaluation_batches(Prepared(world["prepared"]), 2, 2, Drop(0, 0, 0, 0)))
+    eyes = batch.keypoints[:, :, 1] - batch.keypoints[:, :, 0]
+    hints = networks.hint(condition(batch))
+    patches, *_ = project(networks.patch_proj, networks.prompt_proj, batch.references[1])
+    sides = [face_side(float(distance.norm()), patches.shape[-1]) for distance in eyes[1]]
+    assert any(side != patches.shape[-1] for side in sides)
+    resized = [resize_patch(patch, side) for patch, side in zip(patches, sides, strict=True)]
+    points = [Point(*p) for p in batch.points[1].tolist()]
+    torch.testing.assert_close(hints[1:], compose(batch.base[1:], resized, points))
+    hints.square().sum().backward()
+    assert all(weight.grad is not None for weight in networks.patch_proj.parameters())
 
 
 def test_dropped_parts_are_not_shown(world: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ from idpatch_core.training.demo_world.ablations import STAGE2, table, variants
 
 
 def test_every_row_that_is_trained_differs_from_stage_2_by_known_settings() -> None:
-    rows = variants(5)
+    rows = variants(5, 7)
     assert len({row.name for row in rows}) == len(rows)
     before = load_config(STAGE2).as_dict()
     for row in rows:
@@ -15,9 +15,12 @@ def test_every_row_that_is_trained_differs_from_stage_2_by_known_settings() -> N
 
 
 def test_rows_of_new_projections_start_without_the_old_ones() -> None:
-    fresh = [row for row in variants(5) if row.run.startswith(("ablations/mlp", "ablations/res"))]
+    fresh = [
+        row for row in variants(5, 7) if row.run.startswith(("ablations/mlp", "ablations/res"))
+    ]
     assert len(fresh) == 2
     for row in fresh:
+        assert row.steps == 7
         config = load_config(STAGE2, row.changes or ())
         assert not config.models.id_patch and not config.models.controlnet
         assert (config.projection.tokens, config.projection.patch) == (4, 24)

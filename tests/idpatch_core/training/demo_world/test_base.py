@@ -15,12 +15,17 @@ workers = 1
 precision = "no"
 [people]
 scenes = [0, 40]
+more = [40, 80]
 conditioning = [0, 24]
 scoring = [100, 124]
 evaluation = [200, 220]
 [pictures]
 training = 24
+more = 24
 evaluation = 8
+[detector]
+steps = 2
+batch = 2
 [faces]
 each = 3
 steps = 3
@@ -62,8 +67,8 @@ def test_the_whole_world_is_made_and_exported(tmp_path: Path) -> None:
     (tmp_path / "mini.toml").write_text(MINI)
     command = [str(tmp_path / "world"), "--world", str(tmp_path / "mini.toml"), "--set", *CHANGES]
     assert demo_world.main([*command, "sampling.steps=2"]) == 0
-    for stage in ("stage1", "stage2"):
+    for stage in ("stage1", "stage2", "stage3"):
         patch, prompt, _ = read_id_patch(tmp_path / "world" / stage / "export/id-patch.safetensors")
         assert patch["norm.weight"].shape == (24 * 24,)
         assert prompt["norm.weight"].shape == (192,)
-    assert (tmp_path / "world/stage2/export/unet/config.json").is_file()
+    assert (tmp_path / "world/stage3/export/unet/config.json").is_file()

@@ -39,7 +39,7 @@ def test_nobody_is_twice_in_a_scene() -> None:
 
 def test_the_world_keeps_evaluation_people_apart() -> None:
     people = read_settings(demo_world.HERE / "world.toml")["people"]
-    for name in ("scenes", "conditioning", "scoring"):
+    for name in ("scenes", "more", "conditioning", "scoring"):
         (a, b), (c, d) = people[name], people["evaluation"]
         assert b <= c or d <= a
     (a, b), (c, d) = people["conditioning"], people["scoring"]

@@ -65,6 +65,13 @@ def test_the_workflow_shows_a_pose_unless_pose_free() -> None:
         assert graph[saver["inputs"]["images"][0]]["class_type"] == "VAEDecode"
 
 
+@pytest.mark.parametrize("unguided", [False, True])
+def test_the_workflow_guides_patches_unless_unguided(unguided: bool) -> None:
+    graph = template(WORKFLOW, pose_free=False, unguided=unguided)
+    (sampler,) = (n for n in graph.values() if n["class_type"] == "IDPatchSampler")
+    assert sampler["inputs"]["guide_patches"] != unguided
+
+
 def test_only_people_with_a_found_face_are_known(tmp_path: Path) -> None:
     known = known_people(tmp_path, 30000, 30010)
     assert 0 < len(known) <= 10
