@@ -121,6 +121,9 @@ class Run:
     mixed_precision: Literal["no", "fp16", "bf16"] = "no"
     gradient_accumulation: int = 1
     gradient_checkpointing: bool = False
+    # A UNet whose first half is frozen is gone back through for the tokens alone. Doing so for
+    # every n-th batch, counted n times, costs less and is right on average; 0: never.
+    token_gradient_every: int = 1
     ema: float = 0.0  # decay; 0: none
     save_every: int = 1000
     keep: int = 2  # checkpoints
@@ -249,6 +252,7 @@ def check(config: Config) -> Config:
     least = {
         "run.steps": (config.run.steps, 1),
         "run.gradient_accumulation": (config.run.gradient_accumulation, 1),
+        "run.token_gradient_every": (config.run.token_gradient_every, 0),
         "run.save_every": (config.run.save_every, 1),
         "run.log_every": (config.run.log_every, 1),
         "run.keep": (config.run.keep, 1),

@@ -1,7 +1,8 @@
 """The networks of a training run: what learns in one module, what only judges beside it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,12 +60,21 @@ class Networks(nn.Module):
         self.patch_proj, self.prompt_proj = patch_proj, prompt_proj
 
     def forward(
-        self, noisy: Tensor, timesteps: Tensor, shown: Condition, strength: float = 1.0
+        self,
+        noisy: Tensor,
+        timesteps: Tensor,
+        shown: Condition,
+        strength: float = 1.0,
+        token_gradient: float = 1.0,
     ) -> Tensor:
-        """Return the UNet's prediction (B, C, H/8, W/8) with tokens and patches shown."""
+        """Return the UNet's prediction (B, C, H/8, W/8) with tokens and patches shown.
+
+        `token_gradient` is for training: see `scaled_token_gradient`.
+        """
         hint = self.hint(shown)
         text = torch.cat([shown.text, self.tokens(shown.token_embeddings, shown)], dim=1)
-        return self.denoise(noisy, timesteps, text, shown, hint, strength)
+        with scaled_token_gradient(self.unet, token_gradient):
+            return self.denoise(noisy, timesteps, text, shown, hint, strength)
 
     def tokens(self, embeddings: Tensor, shown: Condition) -> Tensor:
         """Return the ID tokens (B, F * T, D) of face features (B, F, 512)."""
@@ -117,6 +127,38 @@ class Networks(nn.Module):
             mid_block_additional_residual=mid,
             return_dict=False,
         )[0]
+
+
+@contextmanager
+def scaled_token_gradient(unet: Any, factor: float) -> Iterator[None]:
+    """Multiply the gradient that the tokens get through the first half of a UNet.
+
+    The prediction stays the same. A ControlNet acts on the second half of a UNet alone, so that
+    the tokens are all that asks for a backward pass of a frozen first half. With 0 that pass is
+    left out; with n in every n-th step and 0 between, the gradient is right on average.
+    """
+
+    def scale(_: nn.Module, inputs: tuple, named: dict) -> tuple[tuple, dict]:
+        text = named.get("encoder_hidden_states")
+        if text is not None and text.requires_grad:
+            text = text.detach() if factor == 0 else text.view_as(text)
+            if factor:
+                text.register_hook(lambda gradient: gradient * factor)
+            named = {**named, "encoder_hidden_states": text}
+        return inputs, named
+
+    blocks = () if factor == 1 else first_half(unet)
+    hooks = [block.register_forward_pre_hook(scale, with_kwargs=True) for block in blocks]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def first_half(unet: Any) -> list[nn.Module]:
+    """Return the blocks of a UNet before those that a ControlNet acts on."""
+    return [*unet.down_blocks, unet.mid_block]
 
 
 class Judges(nn.Module):

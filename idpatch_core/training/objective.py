@@ -26,15 +26,19 @@ class Objective(NamedTuple):
         networks: nn.Module,
         batch: Batch,
         gather: Callable[[Tensor], Tensor] = lambda x: x,
+        token_gradient: float = 1.0,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each loss by name, unweighted.
 
-        `gather` joins constants of all processes, for the matching loss.
+        `gather` joins constants of all processes, for the matching loss; `token_gradient` is that
+        of `Networks.forward`.
         """
         weights = self.weights
         alphas = self.alphas[batch.timesteps]  # (B)
         noisy = losses.add_noise(batch.latents, batch.noise, alphas)
-        prediction = networks(noisy, batch.timesteps, condition(batch))
+        prediction = networks(
+            noisy, batch.timesteps, condition(batch), token_gradient=token_gradient
+        )
         parts: dict[str, Tensor] = {}
         if weights.denoising:
             wanted = losses.target(batch.latents, batch.noise, alphas, self.kind)

@@ -17,7 +17,14 @@ from .config import Config, Optimiser
 from .data import Prepared, load_batches
 from .ema import EMA
 from .evaluation import evaluate, grid, load_scorer_network
-from .networks import Judges, Networks, load_alphas, load_judges, load_networks
+from .networks import (
+    Judges,
+    Networks,
+    first_half,
+    load_alphas,
+    load_judges,
+    load_networks,
+)
 from .objective import Objective
 from .stages import is_projection, select
 
@@ -93,13 +100,18 @@ def train(config: Config) -> Path:
 
     progress = Progress(accelerator, output, config, step)
     batches: Iterator = iter(loader)
+    frozen = not any(
+        p.requires_grad for block in first_half(networks.unet) for p in block.parameters()
+    )
+    every = config.run.token_gradient_every if frozen else 1
     while step < config.run.steps:
         rate = learning_rate(step, config.run.steps, config.optimiser)
         for group in optimiser.param_groups:
             group["lr"] = rate * group["base_rate"]
-        for _ in range(config.run.gradient_accumulation):
+        for part in range(config.run.gradient_accumulation):
+            share = token_gradient(step * config.run.gradient_accumulation + part, every)
             with accelerator.accumulate(wrapped):
-                loss, parts = objective(wrapped, next(batches), accelerator.gather)
+                loss, parts = objective(wrapped, next(batches), accelerator.gather, share)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients and config.optimiser.clip:
                     learning = (p for p in wrapped.parameters() if p.requires_grad)
@@ -125,6 +137,11 @@ def train(config: Config) -> Path:
         export(output, output / "export")
     accelerator.end_training()
     return output
+
+
+def token_gradient(batch: int, every: int) -> float:
+    """Return how much the tokens' gradient through the UNet's first half counts in a batch."""
+    return float(every) if every and batch % every == 0 else 0.0
 
 
 def begin(output: Path, config: Config) -> None:

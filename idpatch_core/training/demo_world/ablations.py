@@ -5,8 +5,9 @@
 
 What is left out when sampling needs no training. The variants of the losses go on from stage 1 with
 `--steps` steps of stage 2, and are compared with a stage 2 of as many steps. Those of the
-projections are other networks, so they begin anew, with `--fresh-steps` steps of stage 2. Killed
-and started again, it goes on. Both branches see the patches, as in the paper, but in one row; the
+projections are other networks, so they begin anew, with `--fresh-steps` steps of stage 2. Those of
+the tokens' gradient (`run.token_gradient_every`) are stage 1 once more. Killed and started again,
+it goes on. Both branches see the patches, as in the paper, but in one row; the
 figures come from `idpatch_core.training.evaluation`, on unseen people.
 """
 
@@ -18,21 +19,22 @@ from typing import NamedTuple
 from ..evaluation import main as evaluate
 from .__main__ import HERE, train_stage
 
-STAGE2 = HERE / "stage2.toml"
+STAGE1, STAGE2 = HERE / "stage1.toml", HERE / "stage2.toml"
 RESULTS = "ablations.md"
 FRESH = ("models.controlnet=", "models.id_patch=")
 PROJECTION = ("projection.tokens=4", "projection.patch=24")
 
 
 class Variant(NamedTuple):
-    """A row: how it is sampled, or which settings of stage 2 it is trained with."""
+    """A row: how it is sampled, or which settings of a stage it is trained with."""
 
     name: str
     run: str  # its folder in the world
     without: tuple[str, ...] = ()
     changes: tuple[str, ...] | None = None  # None: trained before
-    steps: int = 0
+    steps: int = 0  # 0: as many as the recipe says
     guided: bool = False
+    recipe: Path = STAGE2
 
 
 def variants(steps: int, fresh: int) -> list[Variant]:
@@ -45,6 +47,10 @@ def variants(steps: int, fresh: int) -> list[Variant]:
         changes = *FRESH, *PROJECTION, *changes
         return Variant(name, f"ablations/{run}-{fresh}", (), changes, fresh)
 
+    def stage1(name: str, every: int) -> Variant:
+        changes = (f"run.token_gradient_every={every}",)
+        return Variant(name, f"ablations/stage1-tokens-{every}", (), changes, recipe=STAGE1)
+
     resampler = ("projection.width=256", "projection.depth=2", "projection.heads=4")
     mlp = ("projection.kind=mlp", "projection.width=512")
     return [
@@ -54,6 +60,8 @@ def variants(steps: int, fresh: int) -> list[Variant]:
         Variant("full, pose-free", "stage3", ("pose",)),
         Variant("full, guided patches", "stage3", guided=True),
         Variant("stage 1 only", "stage1"),
+        stage1("stage 1, tokens through the first half in every second step", 2),
+        stage1("stage 1, tokens never through the first half", 0),
         Variant("stages 1 and 2", "stage2"),
         trained(f"stage 2 of {steps} steps", "all-losses"),
         trained("… without the matching loss", "no-matching", "losses.matching=0"),
@@ -64,6 +72,7 @@ def variants(steps: int, fresh: int) -> list[Variant]:
         anew(f"no stage 1, {fresh} steps, MLP", "mlp", *mlp),
         anew("… Resampler", "resampler", "projection.kind=resampler", *resampler),
         anew("… MLP, location embedding", "location", *mlp, "projection.location=true"),
+        anew("… MLP, face-sized patches", "face-sized", *mlp, "projection.face_sized=true"),
     ]
 
 
@@ -71,8 +80,9 @@ def figures(world: Path, variant: Variant, pictures: int) -> dict[str, float]:
     """Train a variant if it is to be trained and is not yet, and evaluate it once."""
     run = world / variant.run
     if variant.changes is not None and not (run / "export").is_dir():
-        own = (f"run.output={run}", f"run.steps={variant.steps}", "sampling.every=0")
-        train_stage(world, STAGE2, [*variant.changes, *own])
+        own = [f"run.output={run}", "sampling.every=0"]
+        own += [f"run.steps={variant.steps}"] if variant.steps else []
+        train_stage(world, variant.recipe, [*variant.changes, *own])
     kinds = [f"without-{n}" for n in variant.without] + ["guided"] * variant.guided
     name = "-".join(["evaluation", *kinds, "0"])
     kept = run / f"ablation-{pictures}-{name}.json"

@@ -11,10 +11,11 @@ from idpatch_core.arcface import embed
 from idpatch_core.canvas import compose, face_side, resize_patch
 from idpatch_core.layout import Point
 from idpatch_core.projection import project
-from idpatch_core.training.config import Config, Drop, build, check
+from idpatch_core.training.config import Config, Drop, Trained, build, check
 from idpatch_core.training.data import Prepared, evaluation_batches
 from idpatch_core.training.networks import Networks, face_features, load_networks
 from idpatch_core.training.objective import condition
+from idpatch_core.training.stages import select
 
 
 def load(world: dict[str, str], **sections: dict) -> Networks:
@@ -74,3 +75,33 @@ def test_new_parts_depend_on_the_seed_alone(world: dict[str, str]) -> None:
     name = "prompt_proj.proj_in.weight"
     assert torch.equal(first.state_dict()[name], again.state_dict()[name])
     assert not torch.equal(first.state_dict()[name], other.state_dict()[name])
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_token_gradient_is_scaled_in_the_first_half_alone(
+    world: dict[str, str], checkpointing: bool
+) -> None:
+    networks = load(world)
+    select(networks, Trained())
+    if checkpointing:
+        networks.unet.enable_gradient_checkpointing()
+    batch = next(evaluation_batches(Prepared(world["prepared"]), 2, 2, Drop(0, 0, 0, 0)))
+
+    def step(factor: float) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        networks.zero_grad()
+        shown = condition(batch)
+        made = networks(batch.noise, batch.timesteps, shown, token_gradient=factor)
+        made.square().mean().backward()
+        found = {n: p.grad for n, p in networks.named_parameters() if p.grad is not None}
+        return made.detach(), found
+
+    (plain, whole), (without, none), (with_it, twice) = (step(factor) for factor in (1, 0, 2))
+    assert torch.equal(plain, without) and torch.equal(plain, with_it)
+    assert whole.keys() == none.keys() == twice.keys()
+    half = "prompt_proj.proj_in.weight"
+    assert (whole[half] - none[half]).norm() > 1e-3 * whole[half].norm()
+    for name, gradient in whole.items():
+        close = {"rtol": 1e-3, "atol": 1e-4 * float(gradient.abs().max()), "msg": name}
+        torch.testing.assert_close((none[name] + twice[name]) / 2, gradient, **close)
+        if not name.startswith("prompt_proj."):  # the patches act on the second half
+            torch.testing.assert_close(none[name], gradient, **close)

@@ -16,7 +16,7 @@ from torch import Tensor
 from training_world import settings
 
 from idpatch_core.training.config import Config, Optimiser, build, check
-from idpatch_core.training.trainer import learning_rate, train
+from idpatch_core.training.trainer import learning_rate, token_gradient, train
 
 ROOT = Path(__file__).parents[3]
 LOSSES = {"identity": 0.1, "detection": 0.1, "matching": 0.1, "highest_timestep": 999}
@@ -115,14 +115,16 @@ def test_samples_and_metrics_reach_tensorboard(world: dict[str, str], tmp_path: 
         {"run": {"steps": 1, "gradient_checkpointing": True}},
         {"run": {"steps": 1}, "trained": {"lora_rank": 2}},
         {"run": {"steps": 1}, "projection": {"kind": "mlp"}},
+        {"run": {"steps": 2, "token_gradient_every": 2}},
     ],
-    ids=["bf16", "checkpointing", "lora", "mlp"],
+    ids=["bf16", "checkpointing", "lora", "mlp", "token gradient"],
 )
 def test_variants_run_and_move_the_weights(
     world: dict[str, str], tmp_path: Path, sections: dict
 ) -> None:
     output = quick(world, tmp_path, **sections)
-    weights = load_file(output / "checkpoints/step-00000001/weights.safetensors")
+    (folder,) = (output / "checkpoints").glob(f"step-*{sections['run']['steps']}")
+    weights = load_file(folder / "weights.safetensors")
     assert all(w.isfinite().all() for w in weights.values())
     start = load_file(Path(world["controlnet"]) / "diffusion_pytorch_model.safetensors")
     moved = [not torch.equal(w, start[k[11:]]) for k, w in weights.items() if k.startswith("c")]
@@ -161,6 +163,12 @@ def test_eight_bit_without_bitsandbytes_is_refused(
     monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)  # as if it were not installed
     with pytest.raises(ValueError, match=r"eight_bit needs bitsandbytes"):
         quick(world, tmp_path, optimiser={"eight_bit": True})
+
+
+def test_tokens_learn_through_the_first_half_as_often_as_wanted() -> None:
+    assert [token_gradient(batch, 1) for batch in range(3)] == [1, 1, 1]
+    assert [token_gradient(batch, 3) for batch in range(5)] == [3, 0, 0, 3, 0]
+    assert [token_gradient(batch, 0) for batch in range(3)] == [0, 0, 0]
 
 
 def test_learning_rate_rises_and_falls() -> None:
