@@ -31,6 +31,14 @@ trains the whole method, from the VAE on, with drawn people on a CPU.
 The tokens of the zero vector, which the negative branch sees, are learnt by dropping the token
 path's feature with the probability `drop.tokens`; `drop.pose` trains one model to work with and
 without skeletons; `projection.face_sized` makes each patch as large as the face that it is put on.
-Distribution is accelerate's: `accelerate config` chooses DDP, FSDP or DeepSpeed; DDP is what the
-tests run.
+
+Distribution is accelerate's: `accelerate config` chooses DDP, FSDP (version 2) or DeepSpeed (ZeRO
+stages 0 to 2). Whichever carries it, `checkpoints/` has what learns
+whole, and `export/` is the same. The tests run all three with two processes on the CPU; DeepSpeed
+only where it is installed, with `python3 -m tests --slow`.
+
+With the UNet frozen, the ID tokens are the only reason to go back through its first half, on which
+a ControlNet does not act; that is most of what a step costs more than a plain ControlNet step.
+`run.token_gradient_every = 2` does so for every second batch and counts it twice, which is right on
+average.
 """

@@ -29,7 +29,7 @@ def load_run(output: Path, step: int | None = None, raw: bool = False) -> tuple[
     """Load a run's networks at a step, the last by default, and its config.
 
     The moving averages are taken if there are any, unless `raw`. Raises ValueError if there is no
-    such checkpoint, or if it was sharded by FSDP or DeepSpeed and not yet merged.
+    such checkpoint.
     """
     path = output / "config.json"
     if not path.is_file():
@@ -40,17 +40,21 @@ def load_run(output: Path, step: int | None = None, raw: bool = False) -> tuple[
     if raw or not file.is_file():
         file = checkpoint / checkpoints.WEIGHTS
     if not file.is_file():
-        raise ValueError(
-            f"run: {checkpoint} has no {checkpoints.WEIGHTS}. If FSDP wrote it in shards, merge "
-            "them first with `accelerate merge-weights`."
-        )
-    weights = load_file(file)
+        raise ValueError(f"run: {checkpoint} has no {checkpoints.WEIGHTS}.")
+    return rebuild(load_file(file), config).eval(), config
+
+
+def rebuild(weights: dict[str, Tensor], config: Config) -> Networks:
+    """Load what a config's training began with, and give it the weights that learnt.
+
+    Raises ValueError for a weight that the config's networks do not have.
+    """
     networks = load_networks(config, weights_embedding(weights, config))
     select(networks, config.trained)
     unknown = networks.load_state_dict(weights, strict=False).unexpected_keys
     if unknown:
-        raise ValueError(f"run: {file} has {unknown[0]}, which the config's networks have not.")
-    return networks.eval(), config
+        raise ValueError(f"run: there is a weight {unknown[0]}, which the networks have not.")
+    return networks
 
 
 def weights_embedding(weights: dict[str, Tensor], config: Config) -> int:

@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,8 +25,12 @@ PROJECTIONS = ("patch_proj", "prompt_proj")
 CELL = 8  # pixels of a latent cell
 
 
-class Condition(NamedTuple):
+@dataclass(frozen=True)
+class Condition:
     """What the networks are shown of B pictures beside the latents.
+
+    It is no tuple: FSDP rounds every tensor it finds among a network's inputs to half precision,
+    and points in pixels must stay exact.
 
     `text` (B, N, D), `pooled`, `time_ids`, `base` (B, 3, H, W), `points` (B, F, 2) in pixels,
     `token_embeddings` and `patch_embeddings` (B, F, 512), `patch_keep` (B) 1 or 0; `eyes` (B, F),

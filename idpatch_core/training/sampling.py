@@ -1,5 +1,6 @@
 """Samples from the networks being trained, as the released pipeline and the nodes do."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -54,13 +55,14 @@ def sample(
             networks.tokens(shown.token_embeddings, shown),
         ]
     )
-    both = shown._replace(
+    both = replace(
+        shown,
         pooled=torch.cat([negative_pooled.expand(count, -1), shown.pooled]),
         time_ids=shown.time_ids.repeat(2, 1),
     )
     hint = networks.hint(shown)
     keep = shown.patch_keep * 0 if settings.guide_patches else shown.patch_keep
-    hint = torch.cat([networks.hint(shown._replace(patch_keep=keep)), hint])
+    hint = torch.cat([networks.hint(replace(shown, patch_keep=keep)), hint])
     first = first_injection_step(settings.steps, settings.injection_ratio)
     sigmas = schedule.sigmas.tolist()
     x = noise * (sigmas[0] * start_noise_scale(sigmas[0]))

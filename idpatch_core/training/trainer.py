@@ -17,6 +17,7 @@ from .config import Config, Optimiser
 from .data import Prepared, load_batches
 from .ema import EMA
 from .evaluation import evaluate, grid, load_scorer_network
+from .export import export, rebuild
 from .networks import (
     Judges,
     Networks,
@@ -26,9 +27,11 @@ from .networks import (
     load_networks,
 )
 from .objective import Objective
+from .sharding import gathered, is_sharded, kept_as, whole
 from .stages import is_projection, select
 
 CONFIG = "config.json"
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # A resumed run may differ in these; in anything else it would not be the same run.
 FREE = (
     "sampling",
@@ -78,9 +81,6 @@ def train(config: Config) -> Path:
         judges.to(accelerator.device)
     objective = Objective(config.losses, alphas.to(accelerator.device), kind, judges)
     optimiser = make_optimiser(networks, config.optimiser)
-    ema = EMA(weights_of(networks, trained), config.run.ema) if config.run.ema else None
-    if ema is not None:
-        ema.shadow = {name: w.to(accelerator.device) for name, w in ema.shadow.items()}
 
     there = checkpoints.all_of(output)
     step = checkpoints.step_of(there[-1]) if there else 0
@@ -93,7 +93,12 @@ def train(config: Config) -> Path:
         start=step * config.run.gradient_accumulation,
         shuffle_people=config.data.shuffle_people,
     )
+    fit_plugins(accelerator, config)
     wrapped, optimiser, loader = accelerator.prepare(networks, optimiser, loader)
+    networks = accelerator.unwrap_model(wrapped)
+    if accelerator.distributed_type in ("FSDP", "DEEPSPEED"):  # accelerate does so for all others
+        networks.forward = autocast(accelerator)(networks.forward)
+    ema = EMA(weights_of(networks, trained), config.run.ema) if config.run.ema else None
     keep_only_trained(accelerator, trained, ema)
     if there:
         accelerator.load_state(str(there[-1]))
@@ -115,25 +120,24 @@ def train(config: Config) -> Path:
                 accelerator.backward(loss)
                 if accelerator.sync_gradients and config.optimiser.clip:
                     learning = (p for p in wrapped.parameters() if p.requires_grad)
-                    parts["gradient_norm"] = accelerator.clip_grad_norm_(
-                        learning, config.optimiser.clip
-                    )
+                    norm = accelerator.clip_grad_norm_(learning, config.optimiser.clip)
+                    if norm is not None:  # DeepSpeed has none before its first step
+                        norm = torch.as_tensor(norm, device=accelerator.device)
+                        parts["gradient_norm"] = whole(norm)
                 optimiser.step()
                 optimiser.zero_grad()
             progress.add({"loss": loss.detach(), **parts})
         step += 1
         if ema is not None:
-            ema.update(weights_of(accelerator.unwrap_model(wrapped), trained), step)
+            ema.update(weights_of(networks, trained), step)
         progress.log(step, rate)
         if config.sampling.every and step % config.sampling.every == 0:
-            progress.sample(step, accelerator.unwrap_model(wrapped), ema, alphas, kind)
+            progress.sample(step, networks, trained, ema, alphas, kind)
         if step % config.run.save_every == 0 or step == config.run.steps:
             save(accelerator, output, step, config.run.keep)
     progress.close()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        from .export import export
-
         export(output, output / "export")
     accelerator.end_training()
     return output
@@ -167,13 +171,42 @@ def begin(output: Path, config: Config) -> None:
     path.write_text(json.dumps(settings, indent=1), "utf-8")
 
 
+def fit_plugins(accelerator: Any, config: Config) -> None:
+    """Give DeepSpeed the settings that it keeps itself; refuse what would go wrong.
+
+    Raises ValueError for FSDP 1 and for DeepSpeed's ZeRO stage 3, whose parts of the weights have
+    no shape.
+    """
+    fsdp = getattr(accelerator.state, "fsdp_plugin", None)
+    if fsdp is not None and getattr(fsdp, "fsdp_version", 1) != 2:
+        raise ValueError("FSDP: expected version 2, got 1. Set fsdp_version: 2 for accelerate.")
+    deepspeed = accelerator.state.deepspeed_plugin
+    if deepspeed is None:
+        return
+    if deepspeed.zero_stage == 3:
+        raise ValueError(
+            "DeepSpeed: expected ZeRO stage 0, 1 or 2, got 3. FSDP with fsdp_version: 2 keeps the "
+            "weights in parts as well."
+        )
+    deepspeed.deepspeed_config |= {
+        "train_micro_batch_size_per_gpu": config.data.batch_size // accelerator.num_processes,
+        "gradient_accumulation_steps": config.run.gradient_accumulation,
+        "gradient_clipping": config.optimiser.clip,
+    }
+
+
+def autocast(accelerator: Any) -> torch.autocast:
+    """Return the context in which networks are run in the run's precision."""
+    kind = HALVES.get(accelerator.mixed_precision)
+    return torch.autocast(accelerator.device.type, kind, enabled=kind is not None)
+
+
 def halve_frozen(networks: Networks, precision: str) -> None:
     """Keep networks that do not learn in the half precision they are run in."""
-    kinds = {"bf16": torch.bfloat16, "fp16": torch.float16}
-    if precision in kinds:
+    if precision in HALVES:
         for network in (networks.unet, networks.controlnet):
             if not any(p.requires_grad for p in network.parameters()):
-                network.to(kinds[precision])
+                network.to(HALVES[precision])
 
 
 def make_optimiser(networks: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
@@ -216,34 +249,31 @@ def weights_of(networks: nn.Module, names: list[str]) -> dict[str, Tensor]:
 
 
 def keep_only_trained(accelerator: Any, trained: list[str], ema: EMA | None) -> None:
-    """Let checkpoints hold what learns, not the frozen networks; and the averages.
+    """Let checkpoints hold what learns, whole, not the frozen networks; and the averages.
 
-    FSDP and DeepSpeed write the networks in their own shards: there `weights` comes empty.
+    FSDP writes and reads all networks in parts of its own beside them: there `weights` comes empty.
     """
 
     def write(models: list[nn.Module], weights: list[dict[str, Tensor]], folder: str) -> None:
-        if weights and accelerator.is_main_process:
-            own = weights_of(accelerator.unwrap_model(models[0]), trained)
-            save_file(_plain(own), Path(folder, checkpoints.WEIGHTS))
         weights.clear()
-        if ema is not None and accelerator.is_main_process:
-            save_file(_plain(ema.shadow), Path(folder, checkpoints.AVERAGES))
+        kept = {checkpoints.WEIGHTS: weights_of(accelerator.unwrap_model(models[0]), trained)}
+        if ema is not None:
+            kept[checkpoints.AVERAGES] = ema.shadow
+        for name, tensors in kept.items():
+            tensors = gathered(tensors)
+            if accelerator.is_main_process:
+                save_file(tensors, Path(folder, name))
 
     def read(models: list[nn.Module], folder: str) -> None:
-        path = Path(folder, checkpoints.WEIGHTS)
-        if path.is_file():
+        if models:
             networks = accelerator.unwrap_model(models.pop())
-            networks.load_state_dict(load_file(path), strict=False)
+            networks.load_state_dict(load_file(Path(folder, checkpoints.WEIGHTS)), strict=False)
         if ema is not None:
             averages = load_file(Path(folder, checkpoints.AVERAGES))
-            ema.shadow = {name: w.to(accelerator.device) for name, w in averages.items()}
+            ema.shadow = {name: kept_as(w, ema.shadow[name]) for name, w in averages.items()}
 
     accelerator.register_save_state_pre_hook(write)
     accelerator.register_load_state_pre_hook(read)
-
-
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
 
 
 def save(accelerator: Any, output: Path, step: int, keep: int) -> None:
@@ -295,17 +325,33 @@ class Progress:
             self._bar.set_postfix({n: f"{v:.4f}" for n, v in zip(names, values, strict=True)})
 
     def sample(
-        self, step: int, networks: Networks, ema: EMA | None, alphas: Tensor, kind: str
+        self,
+        step: int,
+        networks: Networks,
+        trained: list[str],
+        ema: EMA | None,
+        alphas: Tensor,
+        kind: str,
     ) -> None:
-        """Sample pictures of the evaluation people; write the grid and the metrics."""
+        """Sample pictures of the evaluation people; write the grid and the metrics.
+
+        One process does so. Networks in parts are put together for it, in a copy.
+        """
+        config, device = self._config, self._accelerator.device
+        if is_sharded(networks):
+            learnt = gathered(ema.shadow if ema else weights_of(networks, trained))
+            ema = None
+            if self._writer is not None:
+                networks = rebuild(learnt, config)
+                halve_frozen(networks, self._accelerator.mixed_precision)
+                networks.to(device)
         if self._writer is not None:
             from contextlib import nullcontext
 
             from .networks import load_vae
 
-            config, device = self._config, self._accelerator.device
             networks.eval()
-            with ema.applied(networks) if ema else nullcontext(), self._accelerator.autocast():
+            with ema.applied(networks) if ema else nullcontext(), autocast(self._accelerator):
                 result = evaluate(
                     networks,
                     Judges(load_vae(config.models.base), None, None).to(device),

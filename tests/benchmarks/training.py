@@ -5,11 +5,12 @@
 The plain step is that of diffusers' `train_controlnet_sdxl.py`: noise, ControlNet, frozen UNet,
 mean squared error, AdamW, with a picture as condition and the text alone. The ID-Patch step also
 projects the people's features, composes their patches and appends their tokens; its identity losses
-are off. Steps take turns in one process, and the time is the median of the rounds; memory is the
-peak of a process of its own for each kind.
+are off. Two steps of each take turns in one process, and the time is the median of the rounds;
+memory is the peak of a process of its own for each kind.
 
 The tokens cost more than they look: the plain step needs no gradient in the first half of the
-frozen UNet, because a ControlNet acts on the second; tokens act on both.
+frozen UNet, because a ControlNet acts on the second; tokens act on both. `run.token_gradient_every`
+spares that: the second row has it in every step, the third in every second one.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support")]
 BOUND = 1.10
+KINDS = {"plain": 0, "id-patch": 1, "id-patch, every 2nd": 2}  # run.token_gradient_every
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -37,7 +39,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--full-size", action="store_true", help="SDXL's shapes, in bf16, on CUDA")
-    parser.add_argument("--memory-of", choices=("plain", "id-patch"), help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", choices=KINDS, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -117,14 +119,14 @@ def make_batch(options: argparse.Namespace, networks: Any) -> Any:
 
 
 def make_step(kind: str, options: argparse.Namespace, networks: Any, batch: Any) -> Callable:
-    """Return one whole step of a kind: forward, backward, clipping, AdamW."""
+    """Return two whole steps of a kind: forward, backward, clipping, AdamW."""
     import torch
     import torch.nn.functional as F
 
     from idpatch_core.training.config import Losses, Optimiser
     from idpatch_core.training.losses import EPSILON, add_noise
     from idpatch_core.training.objective import Objective
-    from idpatch_core.training.trainer import make_optimiser
+    from idpatch_core.training.trainer import make_optimiser, token_gradient
 
     alphas = torch.linspace(0.999, 0.005, 1000, device=options.device)
     objective = Objective(Losses(), alphas, EPSILON)
@@ -157,22 +159,27 @@ def make_step(kind: str, options: argparse.Namespace, networks: Any, batch: Any)
         )[0]
         return F.mse_loss(prediction.float(), batch.noise)
 
-    def step() -> None:
+    def of_people(number: int) -> Any:
+        share = token_gradient(number, KINDS[kind])
+        return objective(networks, batch, token_gradient=share)[0]
+
+    def steps() -> None:
         device = options.device.split(":")[0]
-        with torch.autocast(device, torch.bfloat16, enabled=options.full_size):
-            loss = plain() if kind == "plain" else objective(networks, batch)[0]
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learning, 1.0)
-        optimiser.step()
-        networks.zero_grad()
+        for number in range(2):
+            with torch.autocast(device, torch.bfloat16, enabled=options.full_size):
+                loss = plain() if kind == "plain" else of_people(number)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(learning, 1.0)
+            optimiser.step()
+            networks.zero_grad()
         if device == "cuda":
             torch.cuda.synchronize()
 
-    return step
+    return steps
 
 
 def memory_of(kind: str, options: argparse.Namespace) -> float:
-    """Return the peak of two steps in GB: of the device, or of this process."""
+    """Return the peak of four steps in GB: of the device, or of this process."""
     import torch
 
     networks = make_networks(options)
@@ -198,26 +205,26 @@ def main() -> None:
     if options.memory_of:
         print(memory_of(options.memory_of, options))
         return
-    kinds = ("plain", "id-patch")
-    memory = {kind: measured_apart(kind) for kind in kinds}
+    memory = {kind: measured_apart(kind) for kind in KINDS}
     networks = make_networks(options)
     batch = make_batch(options, networks)
-    steps = {kind: make_step(kind, options, networks, batch) for kind in kinds}
-    times: dict[str, list[float]] = {kind: [] for kind in kinds}
+    steps = {kind: make_step(kind, options, networks, batch) for kind in KINDS}
+    times: dict[str, list[float]] = {kind: [] for kind in KINDS}
     for turn in range(options.rounds + 1):
-        for kind in kinds:
+        for kind in KINDS:
             start = time.perf_counter()
             steps[kind]()
             if turn:  # the first warms up
-                times[kind].append(time.perf_counter() - start)
-    medians = {kind: statistics.median(values) for kind, values in times.items()}
-    ratios = [b / a for a, b in zip(times["plain"], times["id-patch"], strict=True)]
+                times[kind].append((time.perf_counter() - start) / 2)
     print(f"{options.people} people, batch {options.batch}, {options.rounds} rounds")
-    print(f"{'':10} {'s a step':>10} {'GB':>8}")
-    for kind in kinds:
-        print(f"{kind:10} {medians[kind]:10.3f} {memory[kind]:8.2f}")
-    time_ratio, memory_ratio = statistics.median(ratios), memory["id-patch"] / memory["plain"]
-    print(f"{'ratio':10} {time_ratio:10.3f} {memory_ratio:8.3f}    bound {BOUND:.2f}")
+    print(f"{'':20} {'s a step':>10} {'GB':>8} {'time':>8} {'memory':>8}    bound {BOUND:.2f}")
+    for kind in KINDS:
+        pairs = zip(times["plain"], times[kind], strict=True)
+        ratio = statistics.median(b / a for a, b in pairs)
+        print(
+            f"{kind:20} {statistics.median(times[kind]):10.3f} {memory[kind]:8.2f} "
+            f"{ratio:8.3f} {memory[kind] / memory['plain']:8.3f}"
+        )
 
 
 if __name__ == "__main__":
