@@ -10,7 +10,7 @@ memory is the peak of a process of its own for each kind.
 
 The tokens cost more than they look: the plain step needs no gradient in the first half of the
 frozen UNet, because a ControlNet acts on the second; tokens act on both. `run.token_gradient_every`
-spares that: the second row has it in every step, the third in every second one.
+spares that: the second row has it for every picture, the third for every second one.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support")]
 BOUND = 1.10
-KINDS = {"plain": 0, "id-patch": 1, "id-patch, every 2nd": 2}  # run.token_gradient_every
+KINDS = {"plain": 0, "id-patch": 1, "every second picture": 2}  # run.token_gradient_every
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -160,8 +160,8 @@ def make_step(kind: str, options: argparse.Namespace, networks: Any, batch: Any)
         return F.mse_loss(prediction.float(), batch.noise)
 
     def of_people(number: int) -> Any:
-        share = token_gradient(number, KINDS[kind])
-        return objective(networks, batch, token_gradient=share)[0]
+        shares = token_gradient(number, options.batch, KINDS[kind])
+        return objective(networks, batch, token_gradient=shares)[0]
 
     def steps() -> None:
         device = options.device.split(":")[0]
