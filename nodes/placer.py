@@ -176,15 +176,10 @@ def warn_of_places(
     return warnings
 
 
-def patch_sides(
-    points: Sequence[Point | None], heads: Sequence[Found], size: int, face_sized: bool
-) -> list[int]:
+def patch_sides(points: Sequence[Point | None], heads: Sequence[Found], size: int) -> list[int]:
     """Return the side of everybody's patch: `size`, or that of the face that is at their point."""
-    sides = []
-    for point in points:
-        head = head_at(point, heads, size / 2) if face_sized else None
-        sides.append(size if head is None else face_side(head.eyes, size))
-    return sides
+    found = [head_at(point, heads, size / 2) for point in points]
+    return [size if head is None else face_side(head.eyes, size) for head in found]
 
 
 def save_base(base: Tensor) -> dict[str, str]:
@@ -320,7 +315,8 @@ class IDPatchPlacer(io.ComfyNode):
         given = parse_placements(placements, names) if arrangement in (AUTO, PLACEMENTS) else []
         people_placed, more = place(arrangement, given, poses, faces, names, width, height, size)
         points = [placement.point for placement in people_placed]
-        sides = patch_sides(points, [*(poses or []), *(faces or [])], size, id_patches.face_sized)
+        heads = [*(poses or []), *(faces or [])] if id_patches.face_sized else []
+        sides = patch_sides(points, heads, size)
         warnings += more + warn_of_places(points, names, width, height, sides)
         for warning in warnings:
             logging.warning("[ID-Patch] %s", warning)
@@ -341,6 +337,7 @@ class IDPatchPlacer(io.ComfyNode):
             "poses": [head.point for head in poses or []],
             "faces": [head.point for head in faces or []],
             "patch_size": size,
+            "head_patches": [[*head.point, face_side(head.eyes, size)] for head in heads],
             "warnings": warnings,
         }
         pictures = ui.PreviewImage(preview, cls=cls).as_dict()

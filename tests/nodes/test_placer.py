@@ -215,6 +215,7 @@ def test_report_for_the_editor(comfy: Run):
         "poses": [],
         "faces": [],
         "patch_size": 64,
+        "head_patches": [],
         "warnings": [],
     }
     assert (person["name"], person["x"], person["y"]) == ("p1", 60.5, 70)
@@ -278,6 +279,8 @@ def test_face_sized_patches_follow_the_eyes_of_the_pose(comfy: Run):
         assert [int(half.sum()) for half in (added[:, :256], added[:, 256:])] == [
             side**2 for side in sides
         ]
+        heads = [[120, 200, 105], [380, 200, 64]] if face_sized else []
+        assert report(output)["head_patches"] == heads
 
 
 def test_face_sized_patches_follow_a_face_that_they_are_put_on(comfy: Run):

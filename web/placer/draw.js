@@ -1,6 +1,6 @@
 // Draws the stage on a 2D canvas. Reads a scene, changes nothing but the canvas.
 
-import { isInside, patchSquare, toView } from './geometry.js'
+import { isInside, patchSquare, sideAt, toView } from './geometry.js'
 
 // Ten colours that stay apart on dark and light grounds, also for most colour-blind eyes.
 export const COLOURS = [
@@ -141,8 +141,8 @@ function ring(context, x, y, radius, dash) {
 }
 
 /** The patch as it is cut at the picture's edge, in view pixels. */
-function patchRect({ view, width, height, patchSize }, point) {
-  const { x, y, size } = patchSquare(point, patchSize)
+function patchRect({ view, width, height, patchSize, heads }, point) {
+  const { x, y, size } = patchSquare(point, sideAt(point, patchSize, heads))
   const [x0, y0] = [Math.max(x, 0), Math.max(y, 0)]
   const [x1, y1] = [Math.min(x + size, width), Math.min(y + size, height)]
   const start = toView(view, { x: x0, y: y0 })

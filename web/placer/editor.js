@@ -349,8 +349,9 @@ export class PlacerEditor {
     if (this.selected >= this.entries.length) this.selected = -1
     if (this.hovered >= this.entries.length) this.hovered = -1
     this.findings = findings(this.state, this.entries, this.scene, this.pictureSize())
-    const { width, height, patchSize } = this.scene
-    this.overlaps = new Set(overlapping(pointsOf(this.entries), width, height, patchSize).flat())
+    const { width, height, patchSize, heads } = this.scene
+    const points = pointsOf(this.entries)
+    this.overlaps = new Set(overlapping(points, width, height, patchSize, heads).flat())
     this.loadPictures()
     this.updateToolbar()
     this.updatePeople()
@@ -544,6 +545,7 @@ export class PlacerEditor {
       width: scene.width,
       height: scene.height,
       patchSize: scene.patchSize,
+      heads: scene.heads,
       background: this.background(wide, high),
       targets: targetsOf(scene),
       reached: this.dragged?.moved ? toView(view, this.dragged.point) : null,

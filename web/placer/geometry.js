@@ -23,15 +23,28 @@ export function patchSquare(point, size) {
   return { ...rintPoint({ x: point.x - half, y: point.y - half }), size }
 }
 
+/**
+ * The side of the patch that a person gets at a point. `heads` `{x, y, size}` are there where the
+ * model's patches are as large as the faces; a head counts within half a patch.
+ */
+export function sideAt(point, patchSize, heads) {
+  const [nearest] = heads
+    .map((head) => ({ ...head, away: Math.hypot(head.x - point.x, head.y - point.y) }))
+    .sort((a, b) => a.away - b.away)
+  return nearest && nearest.away <= patchSize / 2 ? nearest.size : patchSize
+}
+
 /** The pairs of indices whose patches share pixels; null stands for a person without a patch. */
-export function overlapping(points, width, height, patchSize = 64) {
+export function overlapping(points, width, height, patchSize = 64, heads = []) {
   const pairs = []
+  const sides = points.map((point) => point && sideAt(point, patchSize, heads))
   points.forEach((first, i) => {
     points.forEach((second, j) => {
       if (j <= i || !first || !second) return
       if (!isInside(first, width, height) || !isInside(second, width, height)) return
       const [a, b] = [rintPoint(first), rintPoint(second)]
-      if (Math.max(Math.abs(a.x - b.x), Math.abs(a.y - b.y)) < patchSize) pairs.push([i, j])
+      const near = (sides[i] + sides[j]) / 2
+      if (Math.max(Math.abs(a.x - b.x), Math.abs(a.y - b.y)) < near) pairs.push([i, j])
     })
   })
   return pairs

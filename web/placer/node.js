@@ -250,6 +250,7 @@ class Binding {
       width,
       height,
       patchSize: ran?.patch_size ?? EMPTY_SCENE.patchSize,
+      heads: same ? (ran.head_patches ?? []).map(([x, y, size]) => ({ x, y, size })) : [],
       count: people?.length ?? null,
       names,
       crops,

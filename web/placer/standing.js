@@ -3,8 +3,8 @@
 //
 // A state is `{places, extra, madeFor, problem}`: places as `{share, placed, strength, name,
 // extra}` with share a point in shares of the picture (so that it scales with it) or null.
-// A scene is what the graph says: `{width, height, patchSize, count, names, crops, background,
-// poses, faces, arrangement, connected, locked, notes}`; count is null where nobody knows yet.
+// A scene is what the graph says: `{width, height, patchSize, heads, count, names, crops,
+// background, poses, faces, arrangement, connected, locked, notes}`; count is null where nobody knows yet.
 
 import { parse, serialise } from './state.js'
 import {
@@ -22,6 +22,7 @@ export const EMPTY_SCENE = {
   width: 1024,
   height: 1024,
   patchSize: 64,
+  heads: [],
   count: null,
   names: [],
   crops: [],
@@ -237,7 +238,8 @@ export function findings(state, entries, scene, picture = null) {
       { id: 'inside', label: 'Bring in' }
     )
   }
-  for (const [a, b] of overlapping(points, scene.width, scene.height, scene.patchSize)) {
+  const { width, height, patchSize, heads } = scene
+  for (const [a, b] of overlapping(points, width, height, patchSize, heads)) {
     say('warning', `The patches of ${nameOf(entries[a])} and ${nameOf(entries[b])} overlap.`)
   }
   const { madeFor } = state

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   clampInside, contain, drag, fromView, hitTest, isInside, leftToRight, outside, overlapping,
-  patchSquare, rint, snap, toView
+  patchSquare, rint, sideAt, snap, toView
 } from '../../../web/placer/geometry.js'
 
 test('halves go to the even neighbour', () => {
@@ -24,6 +24,14 @@ test('patches overlap when they share pixels', () => {
   const points = [{ x: 100, y: 100 }, { x: 163, y: 100 }, { x: 164, y: 100 }, null]
   assert.deepEqual(overlapping(points, 512, 512), [[0, 1], [1, 2]])
   assert.deepEqual(overlapping([{ x: 0, y: -9 }, { x: 0, y: -9 }], 512, 512), [])
+})
+
+test('patches on heads are as large as the faces where the model wants it', () => {
+  const heads = [{ x: 100, y: 100, size: 100 }, { x: 220, y: 100, size: 40 }]
+  assert.deepEqual([100, 132, 133, 210].map((x) => sideAt({ x, y: 100 }, 64, heads)), [100, 100, 64, 40])
+  const points = [{ x: 100, y: 100 }, { x: 181, y: 100 }, { x: 220, y: 100 }]
+  assert.deepEqual(overlapping(points, 512, 512, 64, heads), [[0, 1], [1, 2]])
+  assert.deepEqual(overlapping([points[0], { x: 170, y: 100 }], 512, 512, 64), [])
 })
 
 test('a drag moves as far as the pointer, snaps within reach and stays inside', () => {

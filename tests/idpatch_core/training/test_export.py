@@ -96,5 +96,12 @@ def test_face_sized_patches_are_written_into_the_file(
     assert load_networks(again, 0).face_sized
 
 
-def test_other_files_have_patches_of_one_size(run: Path) -> None:
+def test_other_files_have_patches_of_one_size_until_trained_otherwise(
+    run: Path, world: dict[str, str], tmp_path: Path
+) -> None:
     assert not is_face_sized(read_id_patch(run / "export/id-patch.safetensors")[2])
+    sections = settings(world, tmp_path)
+    sections["models"]["id_patch"] = str(run / "export/id-patch.bin")
+    assert not load_networks(check(build(Config, sections, "")), 0).face_sized
+    sections["projection"]["face_sized"] = True
+    assert load_networks(check(build(Config, sections, "")), 0).face_sized
