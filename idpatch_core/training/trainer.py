@@ -69,7 +69,7 @@ def train(config: Config) -> Path:
     accelerator.wait_for_everyone()
 
     prepared = Prepared(config.data.prepared)
-    networks = load_networks(config, prepared.embeddings.shape[1])
+    networks = load_networks(config, prepared.embeddings.shape[1]).train()
     trained = select(networks, config.trained)
     if config.run.gradient_checkpointing:
         networks.unet.enable_gradient_checkpointing()
@@ -148,7 +148,8 @@ def train(config: Config) -> Path:
 def token_gradient(batch: int, pictures: int, every: int) -> list[float]:
     """Return how much each picture counts in the tokens' gradient through the UNet's first half.
 
-    Every `every`-th one counts as often, the others not; counted from the first batch, number 0.
+    Every `every`-th one counts as often, the others not; counted from batch number 0, in each
+    process for itself: FSDP needs all of them to call the UNet equally often.
     """
     first = batch * pictures
     return [

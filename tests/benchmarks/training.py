@@ -5,12 +5,12 @@
 The plain step is that of diffusers' `train_controlnet_sdxl.py`: noise, ControlNet, frozen UNet,
 mean squared error, AdamW, with a picture as condition and the text alone. The ID-Patch step also
 projects the people's features, composes their patches and appends their tokens; its identity losses
-are off. Two steps of each take turns in one process, and the time is the median of the rounds;
+are off. Some steps of each take turns in one process, and the time is the median of the rounds;
 memory is the peak of a process of its own for each kind.
 
 The tokens cost more than they look: the plain step needs no gradient in the first half of the
 frozen UNet, because a ControlNet acts on the second; tokens act on both. `run.token_gradient_every`
-spares that: the second row has it for every picture, the third for every second one.
+spares that: the second row has it for every picture, the third for every `--every`-th one.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support")]
 BOUND = 1.10
-KINDS = {"plain": 0, "id-patch": 1, "every second picture": 2}  # run.token_gradient_every
+KINDS = ("plain", "id-patch", "some pictures")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -38,6 +38,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--people", type=int, default=2)
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--every", type=int, default=2, help="of the last row")
+    parser.add_argument("--checkpointing", action="store_true", help="as with --full-size")
     parser.add_argument("--full-size", action="store_true", help="SDXL's shapes, in bf16, on CUDA")
     parser.add_argument("--memory-of", choices=KINDS, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -81,6 +83,7 @@ def make_networks(options: argparse.Namespace) -> Any:
     unet.requires_grad_(False)
     if full:
         unet.to(torch.bfloat16)
+    if full or options.checkpointing:
         for network in (unet, control):
             network.enable_gradient_checkpointing()
     return networks
@@ -119,7 +122,7 @@ def make_batch(options: argparse.Namespace, networks: Any) -> Any:
 
 
 def make_step(kind: str, options: argparse.Namespace, networks: Any, batch: Any) -> Callable:
-    """Return two whole steps of a kind: forward, backward, clipping, AdamW."""
+    """Return `options.every` whole steps of a kind: forward, backward, clipping, AdamW."""
     import torch
     import torch.nn.functional as F
 
@@ -160,12 +163,13 @@ def make_step(kind: str, options: argparse.Namespace, networks: Any, batch: Any)
         return F.mse_loss(prediction.float(), batch.noise)
 
     def of_people(number: int) -> Any:
-        shares = token_gradient(number, options.batch, KINDS[kind])
+        every = 1 if kind == "id-patch" else options.every
+        shares = token_gradient(number, options.batch, every)
         return objective(networks, batch, token_gradient=shares)[0]
 
     def steps() -> None:
         device = options.device.split(":")[0]
-        for number in range(2):
+        for number in range(options.every):
             with torch.autocast(device, torch.bfloat16, enabled=options.full_size):
                 loss = plain() if kind == "plain" else of_people(number)
             loss.backward()
@@ -179,7 +183,7 @@ def make_step(kind: str, options: argparse.Namespace, networks: Any, batch: Any)
 
 
 def memory_of(kind: str, options: argparse.Namespace) -> float:
-    """Return the peak of four steps in GB: of the device, or of this process."""
+    """Return the peak of some steps in GB: of the device, or of this process."""
     import torch
 
     networks = make_networks(options)
@@ -215,7 +219,7 @@ def main() -> None:
             start = time.perf_counter()
             steps[kind]()
             if turn:  # the first warms up
-                times[kind].append((time.perf_counter() - start) / 2)
+                times[kind].append((time.perf_counter() - start) / options.every)
     print(f"{options.people} people, batch {options.batch}, {options.rounds} rounds")
     print(f"{'':20} {'s a step':>10} {'GB':>8} {'time':>8} {'memory':>8}    bound {BOUND:.2f}")
     for kind in KINDS:
