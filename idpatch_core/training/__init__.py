@@ -39,6 +39,7 @@ only where it is installed, with `python3 -m tests --slow`.
 
 With the UNet frozen, the ID tokens are the only reason to go back through its first half, on which
 a ControlNet does not act; that is most of what a step costs more than a plain ControlNet step.
-`run.token_gradient_every = 2` does so for every second picture and counts it twice, which is right
-on average.
+`run.token_gradient_every = 4` does so for every fourth batch and counts it four times, which is
+right on average; the recipes with a frozen UNet have it. `tests/benchmarks/training.py` measures
+it.
 """

@@ -27,7 +27,7 @@ class Models:
 
 @dataclass(frozen=True)
 class Projection:
-    """New projections; of those of `models.id_patch` only `face_sized` can be changed, to true."""
+    """New projections; those of `models.id_patch` have their own sizes."""
 
     kind: Literal["resampler", "mlp"] = "resampler"
     tokens: int = 16  # a person
@@ -122,7 +122,7 @@ class Run:
     gradient_accumulation: int = 1
     gradient_checkpointing: bool = False
     # A UNet whose first half is frozen is gone back through for the tokens alone. Doing so for
-    # every n-th picture, counted n times, costs less and is right on average; 0: never.
+    # every n-th batch, counted n times, costs less and is right on average; 0: never.
     token_gradient_every: int = 1
     ema: float = 0.0  # decay; 0: none
     save_every: int = 1000

@@ -70,17 +70,16 @@ class Networks(nn.Module):
         timesteps: Tensor,
         shown: Condition,
         strength: float = 1.0,
-        token_gradient: Sequence[float] | None = None,
+        token_gradient: float = 1.0,
     ) -> Tensor:
         """Return the UNet's prediction (B, C, H/8, W/8) with tokens and patches shown.
 
-        `token_gradient` has a factor for each picture, see `scaled_token_gradient`; pictures of
-        one factor go through the UNet together.
+        `token_gradient` is for training: see `scaled_token_gradient`.
         """
         hint = self.hint(shown)
         text = torch.cat([shown.text, self.tokens(shown.token_embeddings, shown)], dim=1)
-        factors = [1.0] * len(noisy) if token_gradient is None else list(token_gradient)
-        return self.denoise(noisy, timesteps, text, shown, hint, strength, factors)
+        with scaled_token_gradient(self.unet, token_gradient):
+            return self.denoise(noisy, timesteps, text, shown, hint, strength)
 
     def tokens(self, embeddings: Tensor, shown: Condition) -> Tensor:
         """Return the ID tokens (B, F * T, D) of face features (B, F, 512)."""
@@ -119,34 +118,20 @@ class Networks(nn.Module):
         shown: Condition,
         hint: Tensor,
         strength: float = 1.0,
-        token_gradient: Sequence[float] = (1.0,),
     ) -> Tensor:
         added = {"text_embeds": shown.pooled, "time_ids": shown.time_ids}
         down, mid = self.controlnet(
             noisy, timesteps, text, hint, strength, added_cond_kwargs=added, return_dict=False
         )
-
-        def predict(rows: Any) -> Tensor:
-            return self.unet(
-                noisy[rows],
-                timesteps[rows],
-                text[rows],
-                added_cond_kwargs={name: values[rows] for name, values in added.items()},
-                down_block_additional_residuals=[residual[rows] for residual in down],
-                mid_block_additional_residual=mid[rows],
-                return_dict=False,
-            )[0]
-
-        if len(kinds := sorted(set(token_gradient))) == 1:
-            with scaled_token_gradient(self.unet, kinds[0]):
-                return predict(slice(None))
-        parts, order = [], []
-        for factor in kinds:
-            rows = [i for i, own in enumerate(token_gradient) if own == factor]
-            with scaled_token_gradient(self.unet, factor):
-                parts.append(predict(rows))
-            order += rows
-        return torch.cat(parts)[torch.tensor(order).argsort()]
+        return self.unet(
+            noisy,
+            timesteps,
+            text,
+            added_cond_kwargs=added,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=mid,
+            return_dict=False,
+        )[0]
 
 
 @contextmanager
@@ -155,7 +140,7 @@ def scaled_token_gradient(unet: Any, factor: float) -> Iterator[None]:
 
     The prediction stays the same. A ControlNet acts on the second half of a UNet alone, so that
     the tokens are all that asks for a backward pass of a frozen first half. With 0 that pass is
-    left out; with n for every n-th picture and 0 for the others, the gradient is right on average.
+    left out; with n in every n-th step and 0 between, the gradient is right on average.
     """
 
     def scale(_: nn.Module, inputs: tuple, named: dict) -> tuple[tuple, dict]:
@@ -235,7 +220,7 @@ def load_networks(config: Config, embedding: int) -> Networks:
         prepare_hint_layers(control.controlnet_cond_embedding)
     if config.models.id_patch:
         *states, metadata = read_id_patch(config.models.id_patch)
-        face_sized = config.projection.face_sized or is_face_sized(metadata)
+        face_sized = is_face_sized(metadata)
         halves: list[Any] = [
             build_projection({name: t.float().clone() for name, t in state.items()})
             for state in states

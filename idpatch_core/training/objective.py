@@ -1,6 +1,6 @@
 """What a batch costs: every loss of the config, weighted and summed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -26,7 +26,7 @@ class Objective(NamedTuple):
         networks: nn.Module,
         batch: Batch,
         gather: Callable[[Tensor], Tensor] = lambda x: x,
-        token_gradient: Sequence[float] | None = None,
+        token_gradient: float = 1.0,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the weighted sum and each loss by name, unweighted.
 

@@ -114,11 +114,9 @@ def train(config: Config) -> Path:
         for group in optimiser.param_groups:
             group["lr"] = rate * group["base_rate"]
         for part in range(config.run.gradient_accumulation):
-            batch = next(batches)
-            number = step * config.run.gradient_accumulation + part
-            shares = token_gradient(number, len(batch.latents), every)
+            share = token_gradient(step * config.run.gradient_accumulation + part, every)
             with accelerator.accumulate(wrapped):
-                loss, parts = objective(wrapped, batch, accelerator.gather, shares)
+                loss, parts = objective(wrapped, next(batches), accelerator.gather, share)
                 accelerator.backward(loss)
                 if accelerator.sync_gradients and config.optimiser.clip:
                     learning = (p for p in wrapped.parameters() if p.requires_grad)
@@ -145,16 +143,9 @@ def train(config: Config) -> Path:
     return output
 
 
-def token_gradient(batch: int, pictures: int, every: int) -> list[float]:
-    """Return how much each picture counts in the tokens' gradient through the UNet's first half.
-
-    Every `every`-th one counts as often, the others not; counted from batch number 0, in each
-    process for itself: FSDP needs all of them to call the UNet equally often.
-    """
-    first = batch * pictures
-    return [
-        float(every) if every and n % every == 0 else 0.0 for n in range(first, first + pictures)
-    ]
+def token_gradient(batch: int, every: int) -> float:
+    """Return how much the tokens' gradient through the UNet's first half counts in a batch."""
+    return float(every) if every and batch % every == 0 else 0.0
 
 
 def begin(output: Path, config: Config) -> None:

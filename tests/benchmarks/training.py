@@ -10,7 +10,7 @@ memory is the peak of a process of its own for each kind.
 
 The tokens cost more than they look: the plain step needs no gradient in the first half of the
 frozen UNet, because a ControlNet acts on the second; tokens act on both. `run.token_gradient_every`
-spares that: the second row has it for every picture, the third for every `--every`-th one.
+spares that: the second row has it in every step, the third in every `--every`-th one.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support")]
 BOUND = 1.10
-KINDS = ("plain", "id-patch", "some pictures")
+KINDS = ("plain", "id-patch", "id-patch, some")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -164,8 +164,8 @@ def make_step(kind: str, options: argparse.Namespace, networks: Any, batch: Any)
 
     def of_people(number: int) -> Any:
         every = 1 if kind == "id-patch" else options.every
-        shares = token_gradient(number, options.batch, every)
-        return objective(networks, batch, token_gradient=shares)[0]
+        share = token_gradient(number, every)
+        return objective(networks, batch, token_gradient=share)[0]
 
     def steps() -> None:
         device = options.device.split(":")[0]

@@ -49,7 +49,7 @@ def variants(steps: int, fresh: int) -> list[Variant]:
 
     def stage1(name: str, every: int) -> Variant:
         changes = (f"run.token_gradient_every={every}",)
-        return Variant(name, f"ablations/stage1-tokens-of-{every}", (), changes, recipe=STAGE1)
+        return Variant(name, f"ablations/stage1-tokens-{every}", (), changes, recipe=STAGE1)
 
     resampler = ("projection.width=256", "projection.depth=2", "projection.heads=4")
     mlp = ("projection.kind=mlp", "projection.width=512")
@@ -60,7 +60,7 @@ def variants(steps: int, fresh: int) -> list[Variant]:
         Variant("full, pose-free", "stage3", ("pose",)),
         Variant("full, guided patches", "stage3", guided=True),
         Variant("stage 1 only", "stage1"),
-        stage1("stage 1, tokens through the first half for every second picture", 2),
+        stage1("stage 1, tokens through the first half in every second step", 2),
         stage1("stage 1, tokens never through the first half", 0),
         Variant("stages 1 and 2", "stage2"),
         trained(f"stage 2 of {steps} steps", "all-losses"),
