@@ -27,7 +27,7 @@ class Models:
 
 @dataclass(frozen=True)
 class Projection:
-    """New projections; those of `models.id_patch` have their own sizes."""
+    """New projections; of those of `models.id_patch` only `face_sized` can be changed, to true."""
 
     kind: Literal["resampler", "mlp"] = "resampler"
     tokens: int = 16  # a person

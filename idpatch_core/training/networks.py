@@ -220,7 +220,7 @@ def load_networks(config: Config, embedding: int) -> Networks:
         prepare_hint_layers(control.controlnet_cond_embedding)
     if config.models.id_patch:
         *states, metadata = read_id_patch(config.models.id_patch)
-        face_sized = is_face_sized(metadata)
+        face_sized = config.projection.face_sized or is_face_sized(metadata)
         halves: list[Any] = [
             build_projection({name: t.float().clone() for name, t in state.items()})
             for state in states
