@@ -69,6 +69,14 @@ def test_dropped_parts_are_not_shown(world: dict[str, str]) -> None:
     assert batch.references.abs().max() > 0
 
 
+def test_fsdp_finds_no_tensors_to_round_in_the_condition(world: dict[str, str]) -> None:
+    from torch.utils._pytree import tree_leaves  # what FSDP goes through
+
+    batch = next(evaluation_batches(Prepared(world["prepared"]), 1, 1, Drop(0, 0, 0, 0)))
+    shown = condition(batch)
+    assert tree_leaves([shown]) == [shown]
+
+
 def test_new_parts_depend_on_the_seed_alone(world: dict[str, str]) -> None:
     first, again = load(world), load(world)
     other = load(world, run={"seed": 1})
