@@ -33,9 +33,9 @@ path's feature with the probability `drop.tokens`; `drop.pose` trains one model 
 without skeletons; `projection.face_sized` makes each patch as large as the face that it is put on.
 
 Distribution is accelerate's: `accelerate config` chooses DDP, FSDP (version 2) or DeepSpeed (ZeRO
-stages 0 to 2). Whichever carries it, `checkpoints/` has what learns
-whole, and `export/` is the same. The tests run all three with two processes on the CPU; DeepSpeed
-only where it is installed, with `python3 -m tests --slow`.
+stages 0 to 2). Whichever carries it, `checkpoints/` has what learns whole, and `export/` is the
+same. The tests run all three with two processes on the CPU; DeepSpeed only where it is installed,
+with `python3 -m tests --slow`.
 
 With the UNet frozen, the ID tokens are the only reason to go back through its first half, on which
 a ControlNet does not act; that is most of what a step costs more than a plain ControlNet step.

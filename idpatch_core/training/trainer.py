@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from . import checkpoints
-from .config import Config, Optimiser
+from .config import Config, Optimiser, build
 from .data import Prepared, load_batches
 from .ema import EMA
 from .evaluation import evaluate, grid, load_scorer_network
@@ -157,7 +157,8 @@ def begin(output: Path, config: Config) -> None:
     checkpoints.remove_parts(output)
     path, settings = output / CONFIG, json.loads(json.dumps(config.as_dict()))
     if checkpoints.all_of(output) and path.is_file():
-        before = json.loads(path.read_text("utf-8"))
+        before = build(Config, json.loads(path.read_text("utf-8")), "")  # with newer defaults
+        before = json.loads(json.dumps(before.as_dict()))
         for section, values in settings.items():
             for name, value in values.items():
                 was = before.get(section, {}).get(name)

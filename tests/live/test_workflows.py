@@ -127,8 +127,7 @@ def test_progress_counts_the_steps_of_the_sampler(comfy_server):
     client.run(prompt, on_event=events.append)
     sampler = id_of(prompt, "IDPatchSampler")
     steps = [e.value for e in events if e.kind == "progress" and e.node == sampler and e.total == 3]
-    # ComfyUI 0.29 leaves out steps that follow another within a tenth of a second.
-    assert steps[-1] == 3 and len(steps) > 1 and steps == sorted(steps)
+    assert steps[-3:] == [1, 2, 3]
     assert events[0].kind in ("cached", "executing")
     assert all(event.title for event in events)
 

@@ -4,7 +4,8 @@
 // A state is `{places, extra, madeFor, problem}`: places as `{share, placed, strength, name,
 // extra}` with share a point in shares of the picture (so that it scales with it) or null.
 // A scene is what the graph says: `{width, height, patchSize, heads, count, names, crops,
-// background, poses, faces, arrangement, connected, locked, notes}`; count is null where nobody knows yet.
+// background, poses, faces, arrangement, connected, locked, notes}`; count is null where nobody
+// knows yet.
 
 import { parse, serialise } from './state.js'
 import {

@@ -7,8 +7,8 @@ What is left out when sampling needs no training. The variants of the losses go 
 `--steps` steps of stage 2, and are compared with a stage 2 of as many steps. Those of the
 projections are other networks, so they begin anew, with `--fresh-steps` steps of stage 2. Those of
 the tokens' gradient (`run.token_gradient_every`) are stage 1 once more. Killed and started again,
-it goes on. Both branches see the patches, as in the paper, but in one row; the
-figures come from `idpatch_core.training.evaluation`, on unseen people.
+it goes on. Both branches see the patches, as in the paper, but in one row; the figures come from
+`idpatch_core.training.evaluation`, on unseen people.
 """
 
 import argparse

@@ -215,6 +215,19 @@ def test_another_run_may_not_go_on_in_the_folder(world: dict[str, str], tmp_path
     assert (tmp_path / "checkpoints/step-00000002").is_dir()
 
 
+def test_a_run_from_before_a_setting_was_there_goes_on_with_its_default(
+    world: dict[str, str], tmp_path: Path
+) -> None:
+    quick(world, tmp_path, run={"steps": 1})
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["run"]["token_gradient_every"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"token_gradient_every is 2, but .* begun with 1"):
+        quick(world, tmp_path, run={"steps": 2, "token_gradient_every": 2})
+    quick(world, tmp_path, run={"steps": 2})
+    assert (tmp_path / "checkpoints/step-00000002").is_dir()
+
+
 def test_old_checkpoints_and_torn_ones_are_removed(world: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "checkpoints/part-00000009").mkdir(parents=True)
     quick(world, tmp_path, run={"steps": 3, "save_every": 1, "keep": 2})
