@@ -185,15 +185,17 @@ def build_projection(state: Mapping[str, Tensor], operations: Any = nn) -> Proje
     of neither network, or if one is missing, unknown or of the wrong shape.
     """
     with torch.device("meta"):
+        # ComfyUI's own layers may have no weights before they are loaded: torch.nn's always do.
+        expected = _empty_projection(state, nn).state_dict()
         network = _empty_projection(state, operations)
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
     if missing := expected.keys() - state.keys():
         raise ValueError(f"it lacks {_some(missing)}")
     if unknown := state.keys() - expected.keys():
         raise ValueError(f"it has tensors that this version does not know: {_some(unknown)}")
-    for name, shape in expected.items():
-        if tuple(state[name].shape) != shape:
-            raise ValueError(f"{name} has the shape {tuple(state[name].shape)}, expected {shape}")
+    for name, tensor in expected.items():
+        shape, given = tuple(tensor.shape), tuple(state[name].shape)
+        if given != shape:
+            raise ValueError(f"{name} has the shape {given}, expected {shape}")
     network.load_state_dict(state, assign=True)
     return network
 

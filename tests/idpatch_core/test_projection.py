@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import deferred_layers
 import pytest
 import torch
 from diffusers.loaders.unet import UNet2DConditionLoadersMixin
@@ -133,6 +134,16 @@ def test_every_parameter_of_a_new_network_learns(network):
     network(torch.randn(3, 1, 8)).square().mul(torch.rand(())).sum().backward()
     still = [name for name, p in network.named_parameters() if not p.grad.abs().sum() > 0]
     assert still == []
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("state", [small_resampler(3, 64), small_mlp(3, 64)])
+def test_layers_without_weights_until_they_are_loaded_make_the_same_network(state):
+    network = build_projection(state, deferred_layers)
+    x = faces(3).unsqueeze(1)
+    assert torch.equal(network(x), build_projection(state)(x))
+    with pytest.raises(ValueError, match="it lacks"):
+        build_projection(dict(list(state.items())[:-1]), deferred_layers)
 
 
 def test_a_patch_is_a_square_of_three_channels():
