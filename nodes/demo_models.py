@@ -44,7 +44,7 @@ class DemoModels(NamedTuple):
 
 
 def load_demo_models(folder: Path) -> DemoModels:
-    """Load a folder written by `idpatch_core.training.demo_world.package`."""
+    """Load a folder written by `idpatch_core.demo_world.package`."""
     config, weights = _read(folder, "unet")
     settings = unet_settings(config)
     groups = config["norm_num_groups"]

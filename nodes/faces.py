@@ -37,7 +37,7 @@ from ..idpatch_core.identity import (
 from . import sockets
 from .folders import FACE_RECOGNITION, find_file, list_files, missing_file
 from .identities import show_people
-from .networks import manage, operations, run
+from .model_management import manage, operations, run
 
 ONE_PERSON, ONE_PER_PICTURE = "one person", "one per picture"
 # Cosine of two photographs of one person: IR-SE50 gives about 0.7, and 0 for two people.

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..idpatch_core.identity import Identity, append, load_identities, save_identities
 from . import sockets
-from .temporary import save_temporary
+from .images import save_temporary
 
 NOTHING_SAVED = "nothing saved yet"
 

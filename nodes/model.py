@@ -15,7 +15,7 @@ from ..idpatch_core.identity import Identity
 from ..idpatch_core.projection import IDPatches, Projection, build_projection, project
 from . import sockets
 from .folders import ID_PATCH, find_file, list_files, missing_file
-from .networks import manage, operations, run
+from .model_management import manage, operations, run
 
 WEIGHT_DTYPES = {
     "default": None,

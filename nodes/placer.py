@@ -26,7 +26,7 @@ from ..idpatch_core.preview import draw_preview
 from ..idpatch_core.projection import IDPatches
 from ..idpatch_core.skeleton import Frame, draw_openpose, find_head, read_pose_keypoint
 from . import sockets
-from .temporary import save_temporary
+from .images import save_temporary
 
 AUTO, PLACEMENTS, POSE, FACES = "auto", "placements", "pose", "faces"
 ARRANGEMENT_CHOICES = [AUTO, PLACEMENTS, POSE, FACES, *ARRANGEMENTS]

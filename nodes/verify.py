@@ -14,13 +14,13 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
-from ..idpatch_core import metrics
-from ..idpatch_core.annotate import annotate_record
 from ..idpatch_core.canvas import Hint
 from ..idpatch_core.face_detector import YUNET, Detector, YuNet
 from ..idpatch_core.identity import Identity
 from ..idpatch_core.layout import Point
-from ..idpatch_core.scorer import (
+from ..idpatch_core.verification import metrics
+from ..idpatch_core.verification.annotate import annotate_record
+from ..idpatch_core.verification.scorer import (
     ADVICE,
     CONDITIONING,
     Scorer,
@@ -28,11 +28,11 @@ from ..idpatch_core.scorer import (
     find_scorers,
     load_scorer,
 )
-from ..idpatch_core.verify import Verdict, to_json, to_text, verify
+from ..idpatch_core.verification.verdict import Verdict, to_json, to_text, verify
 from . import sockets
 from .faces import FaceModel, embed_faces, read_pictures
 from .folders import ID_PATCH
-from .temporary import save_temporary
+from .images import save_temporary
 
 AUTOMATIC = "independent if there is one"
 SAME_SHAPE = 0.02  # relative difference of aspect ratios up to which places can be scaled

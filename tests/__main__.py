@@ -11,9 +11,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from idpatch_core.demo import environment
-from idpatch_core.demo.environment import say
-from idpatch_core.demo.server import terminating_signals_raise
+from idpatch_core.comfyui import environment
+from idpatch_core.comfyui.environment import say
+from idpatch_core.comfyui.server import terminating_signals_raise
 
 ROOT = Path(__file__).parents[1]
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's, which the browser tests drive

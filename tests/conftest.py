@@ -11,9 +11,9 @@ import pytest
 import standins
 from pack import load_pack
 
-from idpatch_core.comfy_client import ComfyClient
-from idpatch_core.demo import environment
-from idpatch_core.demo.server import comfyui_server
+from idpatch_core.comfyui import environment
+from idpatch_core.comfyui.client import ComfyClient
+from idpatch_core.comfyui.server import comfyui_server
 
 
 def comfyui_path() -> Path:

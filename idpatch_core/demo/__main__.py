@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import environment
-from .server import terminating_signals_raise
+from ..comfyui import environment
+from ..comfyui.server import terminating_signals_raise
 
 INSIDE = "IDPATCH_DEMO_COMFYUI"  # set in the prepared environment: where its ComfyUI is
 MODELS = ("checkpoint", "controlnet", "idpatch", "face_model")

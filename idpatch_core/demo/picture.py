@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from ..comfy_client import ComfyClient, ComfyError, Interrupted, Prompt
+from ..comfyui import environment
+from ..comfyui.client import ComfyClient, ComfyError, Interrupted, Prompt
+from ..comfyui.server import ServerError, comfyui_server
+from ..comfyui.ui_format import Graph, to_ui
 from ..poses import PRESETS
-from ..workflow import Graph, to_ui
-from . import environment
 from .progress import ProgressBar
-from .server import ServerError, comfyui_server
 
 WORKFLOWS = environment.REPOSITORY / "workflows"
 WORKFLOW, SELF_TEST = "group_photo", "self_test"

@@ -5,7 +5,7 @@ import sys
 import time
 from typing import TextIO
 
-from ..comfy_client import Event, Prompt
+from ..comfyui.client import Event, Prompt
 
 WIDTH = 24  # characters of the bar
 

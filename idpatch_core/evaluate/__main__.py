@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import journal, metrics
+from .. import journal
 from ..face_detector import YUNET, load_detector
-from ..scorer import Scorer, conditioning_scorer, load_scorer
+from ..verification import metrics
+from ..verification.scorer import Scorer, conditioning_scorer, load_scorer
 from . import report, table
 from .cases import PICTURES, Case, read_cases
 from .scoring import Judge, Trouble, read_picture, score_all

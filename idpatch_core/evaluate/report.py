@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .. import metrics
-from ..annotate import annotate_record
+from ..verification import metrics
+from ..verification.annotate import annotate_record
 from .scoring import Trouble, read_picture, scene_of
 from .table import MORE, PAPER, Row, measured, show
 

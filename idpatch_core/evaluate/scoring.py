@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from .. import journal, metrics
+from .. import journal
 from ..layout import Point
-from ..metrics import Scene, Tally
-from ..scorer import Scorer
-from ..verify import Detect, Verdict, embed_faces, to_json, verify
+from ..verification import metrics
+from ..verification.metrics import Scene, Tally
+from ..verification.scorer import Scorer
+from ..verification.verdict import Detect, Verdict, embed_faces, to_json, verify
 from .cases import Case
 
 PADDING = 1.5  # MultiID-Bench pads references to 1.5 times their longer side: some are all face

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import journal
-from ..comfy_client import ComfyError, Event, Interrupted, NodeError
-from .graph import Graph
+from ..comfyui.client import ComfyError, Event, Interrupted, NodeError
+from ..comfyui.graph import Graph
 from .jobs import Job, Ledger, read_jobs, results
 from .worker import Made, Worker
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import journal
+from ..comfyui.graph import Graph
 from ..evaluate.cases import Case, read_cases
 from ..layout import Point
 from ..poses import standing
-from .graph import Graph
 
 NAMESPACE = uuid.UUID("5d2c1c64-2f0e-4a53-9d0c-6f1d0b0a7d11")
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ..comfy_client import ComfyClient, ComfyError, Event, Result
-from .graph import Graph, fill, shows_poses
+from ..comfyui.client import ComfyClient, ComfyError, Event, Result
+from ..comfyui.graph import Graph, fill, shows_poses
 from .jobs import Job, pose_picture
 
 WAIT = 0.2  # seconds between two questions about a prompt that was sent before
@@ -128,7 +128,7 @@ def seconds(client: ComfyClient, prompt_id: str) -> float | None:
 @contextlib.contextmanager
 def own_server(comfyui: Path) -> Iterator[str]:
     """Run the user's ComfyUI, with their models and packs, on a loopback port of its own."""
-    from ..demo.server import free_port, stop, wait_until_up
+    from ..comfyui.server import free_port, stop, wait_until_up
 
     port = free_port()
     python = os.environ.get("COMFYUI_PYTHON", sys.executable)

@@ -19,7 +19,7 @@ stages; `config.py` lists every setting. A setting can be changed behind the rec
   layout), `ControlNetModel/` for Load ControlNet, and, if the UNet learnt, `unet/` or
   `unet_lora.safetensors`.
 
-    python -m idpatch_core.training.evaluation runs/stage1 --pictures 500 --without patches
+    python -m idpatch_core.training.validate runs/stage1 --pictures 500 --without patches
     python -m idpatch_core.training.export runs/stage1 FOLDER --step 20000 --dtype fp16
 
 How it fits together: `sources` finds pictures, `prepare` does once what every step would repeat,

@@ -20,7 +20,7 @@ from ..checkpoint import FACE, PATCH_SIZE, write_id_patch
 from . import checkpoints
 from .config import Config, build
 from .networks import Networks, load_networks
-from .stages import ADAPTER, is_lora, select
+from .trainable import ADAPTER, is_lora, select
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .detector import Candidates
+from .torch_yunet import Candidates
 
 EPSILON, VELOCITY = "epsilon", "v_prediction"
 

@@ -17,9 +17,9 @@ from ..checkpoint import is_face_sized, read_id_patch
 from ..face_detector import YUNET_FILE
 from ..layout import Point
 from ..projection import Location, MLPProjection, Resampler, build_projection
-from .alignment import align_faces
 from .config import Config, Projection
-from .detector import Candidates, TorchYuNet
+from .torch_alignment import align_faces
+from .torch_yunet import Candidates, TorchYuNet
 
 PROJECTIONS = ("patch_proj", "prompt_proj")
 CELL = 8  # pixels of a latent cell

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from . import losses
 from .config import Losses
 from .data import Batch
-from .detector import Candidates
 from .networks import CELL, Condition, Judges
+from .torch_yunet import Candidates
 
 
 class Objective(NamedTuple):

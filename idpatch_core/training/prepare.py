@@ -33,7 +33,7 @@ from .data import EMPTY, FACES, FORMAT_VERSION, INDEX, INFO
 from .networks import load_vae
 from .pose_estimator import SIZES, PoseEstimator, of_faces
 from .sources import About, Person, Source, find_sources, read_about
-from .text import load_text_encoders
+from .text_encoders import load_text_encoders
 
 REPORT = "report.json"
 CAPTIONS = 1000  # whose embeddings are kept at hand

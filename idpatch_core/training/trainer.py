@@ -16,7 +16,6 @@ from . import checkpoints
 from .config import Config, Optimiser, build
 from .data import Prepared, load_batches
 from .ema import EMA
-from .evaluation import evaluate, grid, load_scorer_network
 from .export import export, rebuild
 from .networks import (
     Judges,
@@ -28,7 +27,8 @@ from .networks import (
 )
 from .objective import Objective
 from .sharding import gathered, is_sharded, kept_as, whole
-from .stages import is_projection, select
+from .trainable import is_projection, select
+from .validate import evaluate, grid, load_scorer_network
 
 CONFIG = "config.json"
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}

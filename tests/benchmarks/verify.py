@@ -107,7 +107,7 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
     scorer = core.scorer.load_scorer(fetch_recogniser())
     if conditioning:
         torch.manual_seed(0)
-        network = nodes.networks.manage(core.arcface.IRSE50())
+        network = nodes.model_management.manage(core.arcface.IRSE50())
         model = nodes.faces.FaceModel(network, detector, "random weights", "YuNet")
         scorer, _ = nodes.verify.choose_scorer(core.scorer.CONDITIONING, model)
     crops = [

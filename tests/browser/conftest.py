@@ -12,8 +12,8 @@ import standins
 from editor_page import CHROMIUM, FLAGS, EditorPage
 from playwright.sync_api import Browser, sync_playwright
 
-from idpatch_core.demo import environment
-from idpatch_core.demo.server import comfyui_server
+from idpatch_core.comfyui import environment
+from idpatch_core.comfyui.server import comfyui_server
 
 ROOT = Path(__file__).parents[2]
 ARTIFACTS = ROOT / "artifacts" / "browser"

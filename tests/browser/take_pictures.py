@@ -16,8 +16,8 @@ from editor_page import CHROMIUM, FLAGS, EditorPage  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
-from idpatch_core.demo import environment  # noqa: E402
-from idpatch_core.demo.server import comfyui_server  # noqa: E402
+from idpatch_core.comfyui import environment  # noqa: E402
+from idpatch_core.comfyui.server import comfyui_server  # noqa: E402
 
 IMAGES = Path(__file__).parents[2] / "web" / "docs" / "images"
 PEOPLE = {"Barack": "obama.jpg", "Eileen": "collins.jpg", "Jacinda": "ardern_2022.jpg"}

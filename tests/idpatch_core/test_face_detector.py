@@ -20,7 +20,7 @@ from idpatch_core.face_detector import (
     load_detector,
     without_doubles,
 )
-from idpatch_core.scorer import load_scorer
+from idpatch_core.verification.scorer import load_scorer
 
 # By eye: pupils, tip of the nose, corners of the mouth in obama.jpg (556x640).
 OBAMA = np.array([[244, 242], [328, 234], [286, 284], [242, 328], [336, 318]])

@@ -14,9 +14,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from idpatch_core.demo import environment
+from idpatch_core.comfyui import environment
+from idpatch_core.comfyui.server import ServerError, comfyui_server
 from idpatch_core.demo.__main__ import INSIDE
-from idpatch_core.demo.server import ServerError, comfyui_server
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--steps", "2"]

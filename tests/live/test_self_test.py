@@ -12,11 +12,11 @@ from PIL import Image
 
 from idpatch_core.alignment import align_face
 from idpatch_core.arcface import embed, load_arcface
-from idpatch_core.comfy_client import ComfyClient
+from idpatch_core.comfyui.client import ComfyClient
 from idpatch_core.demo.picture import load_workflow, of_class, set_people
+from idpatch_core.demo_world.people import Look, draw
 from idpatch_core.face_detector import load_detector
 from idpatch_core.skeleton import draw_openpose
-from idpatch_core.training.demo_world.people import Look, draw
 
 DEMO = Path(__file__).parents[2] / "idpatch_core" / "demo"
 ADA, BEN, CLEO = "Ada", "Ben", "Cleo"

@@ -11,7 +11,7 @@ from PIL import Image
 from scorers import fetch_recogniser
 from standins import standin_names
 
-from idpatch_core.comfy_client import File
+from idpatch_core.comfyui.client import File
 from idpatch_core.demo.picture import (
     load_workflow,
     set_models,

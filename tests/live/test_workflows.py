@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 from standins import standin_names
 
-from idpatch_core.comfy_client import ComfyClient, NodeError, Prompt
+from idpatch_core.comfyui.client import ComfyClient, NodeError, Prompt
+from idpatch_core.comfyui.ui_format import to_ui
 from idpatch_core.demo.picture import (
     load_workflow,
     of_class,
@@ -18,7 +19,6 @@ from idpatch_core.demo.picture import (
     set_sampling,
     set_size,
 )
-from idpatch_core.workflow import to_ui
 
 ROOT = Path(__file__).parents[2]
 PHOTOS = ROOT / "tests" / "data" / "photos"

@@ -12,13 +12,13 @@ from training_world import SCHEDULER
 from idpatch_core.arcface import IRSE50
 from idpatch_core.canvas import Hint
 from idpatch_core.checkpoint import write_id_patch
+from idpatch_core.demo_world.package import LARGEST, package
+from idpatch_core.demo_world.train_base import new_text_encoders, new_unet, write_tokenizers
+from idpatch_core.demo_world.train_vae import new_vae
 from idpatch_core.face_detector import YUNET_FILE
 from idpatch_core.layout import Point
 from idpatch_core.projection import IDPatches, MLPProjection, project
 from idpatch_core.training.config import Sampling
-from idpatch_core.training.demo_world.base import new_text_encoders, new_unet, write_tokenizers
-from idpatch_core.training.demo_world.package import LARGEST, package
-from idpatch_core.training.demo_world.vae import new_vae
 from idpatch_core.training.networks import Condition, Networks, load_alphas
 from idpatch_core.training.sampling import sample
 
@@ -90,7 +90,7 @@ CAPTIONS = ("two people in front of a blue wall", "zebra")
 
 @torch.inference_mode()
 def test_text_is_that_of_training(loaded: Any, world: Path) -> None:
-    from idpatch_core.training.text import load_text_encoders
+    from idpatch_core.training.text_encoders import load_text_encoders
 
     expected, expected_pooled = load_text_encoders(world / "base")([*CAPTIONS])
     for i, caption in enumerate(CAPTIONS):

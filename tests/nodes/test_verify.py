@@ -168,7 +168,7 @@ def test_without_any_scorer_the_user_is_told(verify, monkeypatch):
 
 
 def test_the_conditioning_network_scores_with_a_warning(verify, comfy, monkeypatch):
-    faces, networks = comfy.nodes.faces, comfy.nodes.networks
+    faces, networks = comfy.nodes.faces, comfy.nodes.model_management
     monkeypatch.setattr(verify, "scorer_files", dict)
     torch.manual_seed(0)
     network = networks.manage(comfy.idpatch_core.arcface.IRSE50())

@@ -1,6 +1,6 @@
 """Makes the stand-in models: random weights in the released layouts, the same on every machine.
 
-They are kept in the cache folder of `idpatch_core.demo.environment`. Making them needs a process
+They are kept in the cache folder of `idpatch_core.comfyui.environment`. Making them needs a process
 of its own, in ComfyUI's folder: `python -m standins DIRECTORY`.
 """
 
@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from idpatch_core import arcface, projection
 from idpatch_core.arcface import IRSE50
-from idpatch_core.demo import environment
-from idpatch_core.demo.environment import Environment
+from idpatch_core.comfyui import environment
+from idpatch_core.comfyui.environment import Environment
 from idpatch_core.projection import Resampler
 
 HERE = Path(__file__).parent

@@ -1,6 +1,6 @@
 import io
 
-from idpatch_core.comfy_client import Event
+from idpatch_core.comfyui.client import Event
 from idpatch_core.demo.progress import ProgressBar
 
 PROMPT = {str(i): {"class_type": "Node", "inputs": {}} for i in range(4)}

@@ -11,7 +11,7 @@ from idpatch_core.evaluate.report import mean_matrix, render
 from idpatch_core.evaluate.scoring import Judge, score_all
 from idpatch_core.evaluate.table import summarise
 from idpatch_core.face_detector import YuNet
-from idpatch_core.scorer import load_scorer
+from idpatch_core.verification.scorer import load_scorer
 
 JUDGE = Judge("YuNet", YuNet().detect, load_scorer(fetch_recogniser()))
 

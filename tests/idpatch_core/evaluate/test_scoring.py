@@ -8,7 +8,6 @@ from groups import compose, read_photographs, save, write_volume
 from PIL import Image
 from scorers import fetch_recogniser
 
-from idpatch_core import metrics
 from idpatch_core.evaluate.cases import read_cases
 from idpatch_core.evaluate.scoring import (
     Judge,
@@ -22,7 +21,8 @@ from idpatch_core.evaluate.scoring import (
     tallies_of,
 )
 from idpatch_core.face_detector import YuNet
-from idpatch_core.scorer import load_scorer
+from idpatch_core.verification import metrics
+from idpatch_core.verification.scorer import load_scorer
 
 PHOTOS = read_photographs()
 JUDGE = Judge("YuNet", YuNet().detect, load_scorer(fetch_recogniser()))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from idpatch_core.training import losses
-from idpatch_core.training.detector import Candidates
+from idpatch_core.training.torch_yunet import Candidates
 
 ALPHAS = torch.tensor([0.9, 0.5, 0.01])
 

@@ -15,7 +15,7 @@ from idpatch_core.training.config import Config, Drop, Trained, build, check
 from idpatch_core.training.data import Prepared, evaluation_batches
 from idpatch_core.training.networks import Networks, face_features, load_networks
 from idpatch_core.training.objective import condition
-from idpatch_core.training.stages import select
+from idpatch_core.training.trainable import select
 
 
 def load(world: dict[str, str], **sections: dict) -> Networks:

@@ -10,7 +10,7 @@ from idpatch_core.training.config import Config, Drop, build, check
 from idpatch_core.training.data import Batch, Prepared, evaluation_batches
 from idpatch_core.training.networks import Judges, load_alphas, load_judges, load_networks
 from idpatch_core.training.objective import Objective, windows
-from idpatch_core.training.stages import select
+from idpatch_core.training.trainable import select
 
 NOTHING = Drop(0.0, 0.0, 0.0, 0.0)
 

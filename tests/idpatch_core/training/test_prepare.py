@@ -21,9 +21,9 @@ from training_world import make_base, tiny_face_model
 
 from idpatch_core.alignment import align_face
 from idpatch_core.arcface import embed
+from idpatch_core.demo_world.train_base import new_text_encoders, write_tokenizers
 from idpatch_core.training.config import Drop
 from idpatch_core.training.data import Examples, Prepared
-from idpatch_core.training.demo_world.base import new_text_encoders, write_tokenizers
 from idpatch_core.training.prepare import Wishes, prepare
 from idpatch_core.training.sources import find_sources, read_about
 

@@ -1,0 +1,45 @@
+"""The differentiable alignment agrees with OpenCV's."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from idpatch_core.alignment import align_face
+from idpatch_core.training.torch_alignment import align_faces
+
+# A face turned by some 20 degrees, and one that hangs over the corner.
+TURNED = np.array([[70, 60], [100, 71], [80, 82], [63, 88], [88, 98]], np.float32)
+CORNER = np.array([[5, 3], [30, 2], [18, 16], [8, 30], [27, 31]], np.float32)
+
+
+def smooth_picture() -> np.ndarray:
+    y, x = np.mgrid[0:150, 0:200]
+    waves = [np.sin(x / 9 + y / 17), np.cos(x / 13 - y / 7), np.sin(x / 29) * np.cos(y / 11)]
+    return np.rint(127.5 + 127 * np.stack(waves, axis=-1)).astype(np.uint8)
+
+
+def to_tensor(picture: np.ndarray) -> Tensor:
+    return torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+
+
+@pytest.mark.parametrize("keypoints", [TURNED, CORNER], ids=["turned", "corner"])
+def test_within_a_grey_level_of_opencv(keypoints: np.ndarray) -> None:
+    picture = smooth_picture()
+    expected = align_face(picture, keypoints).astype(int)
+    crop = align_faces(to_tensor(picture), [keypoints])[0].permute(1, 2, 0)
+    assert np.abs(crop.round().int().numpy() - expected).max() <= 1
+    assert expected.std() > 20  # there is something to agree on
+
+
+def test_gradients_reach_the_face_and_nothing_else() -> None:
+    picture = to_tensor(smooth_picture()).requires_grad_()
+    align_faces(picture, [TURNED]).sum().backward()
+    assert picture.grad is not None
+    assert picture.grad[0, :, 80, 80].min() > 0  # the nose
+    assert picture.grad[0, :, 10:20, 180:190].abs().max() == 0
+
+
+def test_faces_and_pictures_must_be_as_many() -> None:
+    with pytest.raises(ValueError, match="2 faces for 1 pictures"):
+        align_faces(torch.zeros(1, 3, 8, 8), [TURNED, CORNER])
