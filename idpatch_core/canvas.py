@@ -13,6 +13,8 @@ from torch import Tensor
 
 from .layout import Point
 
+LATENT_SCALE = 8  # pixels of the image along one side of a latent pixel
+
 
 class Hint(NamedTuple):
     """What the ControlNet sees, and who was put where.

@@ -19,7 +19,7 @@ from .weights import looks_like, read_weights
 FORMAT = "id-patch"
 VERSION = 1
 PATCH_SIZE, FACE = "patch_size", "face"  # metadata of models whose patches are as large as faces
-HALVES = ("patch_proj", "prompt_proj")
+PROJECTIONS = ("patch_proj", "prompt_proj")
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 State = dict[str, Tensor]
@@ -38,7 +38,7 @@ def read_id_patch(path: str | Path) -> tuple[State, State, dict[str, str]]:
         tensors, metadata = read_weights(path)
         _check_version(metadata)
         patch_state, prompt_state = _halves(tensors)
-        for half, state in zip(HALVES, (patch_state, prompt_state), strict=True):
+        for half, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
             check_values(half, state)
         check_projections(patch_state, prompt_state)
     except ValueError as error:
@@ -71,7 +71,7 @@ def write_id_patch(
         raise ValueError(f"{path.name}: there is no folder {path.parent}")
     architectures = check_projections(patch_state, prompt_state)
     states: dict[str, State] = {}
-    for half, state in zip(HALVES, (patch_state, prompt_state), strict=True):
+    for half, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
         states[half] = {
             name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state.items()
         }
@@ -106,7 +106,7 @@ def check_projections(
     to a patch.
     """
     built: dict[str, Projection] = {}
-    for half, state in zip(HALVES, (patch_state, prompt_state), strict=True):
+    for half, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
         try:
             meta = {name: torch.empty_like(t, device="meta") for name, t in state.items()}
             built[half] = build_projection(meta)
@@ -114,7 +114,7 @@ def check_projections(
                 patch_side(built[half].size)
         except ValueError as error:
             raise ValueError(f"{half}: {error}.") from error
-    patch, prompt = (built[half].size.embedding for half in HALVES)
+    patch, prompt = (built[half].size.embedding_dim for half in PROJECTIONS)
     if patch != prompt:
         raise ValueError(
             f"patch_proj takes face features of {patch} numbers, prompt_proj of {prompt}. "
@@ -147,7 +147,7 @@ def _check_version(metadata: Mapping[str, str]) -> None:
 
 
 def _halves(tensors: Mapping[str, Any]) -> tuple[State, State]:
-    states: dict[str, State] = {half: {} for half in HALVES}
+    states: dict[str, State] = {half: {} for half in PROJECTIONS}
     others = []
     for name, tensor in tensors.items():
         half, _, key = name.partition(".")
@@ -155,11 +155,13 @@ def _halves(tensors: Mapping[str, Any]) -> tuple[State, State]:
             states[half][key] = tensor.detach()
         else:
             others.append(name)
-    missing = [half for half in HALVES if not states[half]]
+    missing = [half for half in PROJECTIONS if not states[half]]
     if len(missing) == 2:
         raise ValueError(f"{looks_like(others)} Expected id-patch.bin of ByteDance/ID-Patch.")
     if missing:
-        raise ValueError(f"it lacks {missing[0]}; an ID-Patch model has {' and '.join(HALVES)}.")
+        raise ValueError(
+            f"it lacks {missing[0]}; an ID-Patch model has {' and '.join(PROJECTIONS)}."
+        )
     if others:
         raise ValueError(f"it holds what no ID-Patch model has: {', '.join(others[:3])}.")
     return states["patch_proj"], states["prompt_proj"]

@@ -44,6 +44,16 @@ class Face(NamedTuple):
         return right - left, bottom - top
 
     @property
+    def nose(self) -> np.ndarray:
+        """The nose point (2,) in pixels, at which an ID patch is centred."""
+        return self.keypoints[2]
+
+    @property
+    def eye_distance(self) -> float:
+        """The distance between the eyes in pixels."""
+        return float(np.linalg.norm(self.keypoints[1] - self.keypoints[0]))
+
+    @property
     def area(self) -> float:
         width, height = self.size
         return width * height
@@ -204,7 +214,7 @@ def largest_first(faces: Sequence[Face]) -> list[Face]:
 
 def left_to_right(faces: Sequence[Face]) -> list[Face]:
     """Sort by the noses, as the people of a pose are."""
-    return sorted(faces, key=lambda face: float(face.keypoints[2, 0]))
+    return sorted(faces, key=lambda face: float(face.nose[0]))
 
 
 def choose_faces(faces: Sequence[Face], choice: str, index: int = 0) -> list[Face]:

@@ -11,6 +11,7 @@ import numpy as np
 VERSION = 1  # of the placements object
 LARGEST = 1e6  # pixels from the corner; a number beyond it cannot be a place in a picture
 STRONGEST = 10.0
+ASPECT_TOLERANCE = 0.02  # relative difference of aspect ratios up to which points can be scaled
 
 
 class Point(NamedTuple):
@@ -193,7 +194,7 @@ def overlapping(
     ]
 
 
-class Found(NamedTuple):
+class Head(NamedTuple):
     """A head found in a pose or a picture: where its nose is and how prominent the person is.
 
     `eyes` is their distance in pixels, None where they were not seen.
@@ -205,8 +206,8 @@ class Found(NamedTuple):
 
 
 def assign_left_to_right(
-    found: Sequence[Found], names: Sequence[str], source: str, noun: str = "place"
-) -> tuple[list[Point], list[Found]]:
+    found: Sequence[Head], names: Sequence[str], source: str, noun: str = "place"
+) -> tuple[list[Point], list[Head]]:
     """Give each person, in their order, one of the found places from left to right.
 
     Where more were found than there are people, the most prominent are used. Returns the points
@@ -221,14 +222,14 @@ def assign_left_to_right(
         )
     ranked = sorted(found, key=lambda one: -one.prominence)
 
-    def from_left(some: list[Found]) -> list[Found]:
+    def from_left(some: list[Head]) -> list[Head]:
         return sorted(some, key=lambda one: one.point)
 
     used, unused = from_left(ranked[: len(names)]), from_left(ranked[len(names) :])
     return [one.point for one in used], unused
 
 
-def head_at(point: Point | None, heads: Sequence[Found], reach: float) -> Found | None:
+def head_at(point: Point | None, heads: Sequence[Head], reach: float) -> Head | None:
     """Return the head nearest to a point, if one is within `reach` pixels."""
     if point is None or not heads:
         return None

@@ -38,7 +38,7 @@ class IDPatches(NamedTuple):
 class ProjectionSize(NamedTuple):
     """The sizes of a projection of one face feature to `queries` vectors."""
 
-    embedding: int
+    embedding_dim: int
     queries: int
     output: int
 
@@ -99,11 +99,11 @@ class Attention(nn.Module):
 
 
 class Resampler(nn.Module):
-    """The perceiver of IP-Adapter-Plus: (F, 1, embedding) to (F, queries, output)."""
+    """The perceiver of IP-Adapter-Plus: (F, 1, embedding_dim) to (F, queries, output)."""
 
     def __init__(
         self,
-        embedding: int = 512,
+        embedding_dim: int = 512,
         queries: int = 16,
         output: int = 2048,
         *,
@@ -115,10 +115,10 @@ class Resampler(nn.Module):
     ):
         super().__init__()
         hidden = hidden or width * 4
-        self.size = ProjectionSize(embedding, queries, output)
+        self.size = ProjectionSize(embedding_dim, queries, output)
         self.location: Location | None = None
         self.latents = nn.Parameter(torch.randn(1, queries, width) / width**0.5)
-        self.proj_in = operations.Linear(embedding, width)
+        self.proj_in = operations.Linear(embedding_dim, width)
         self.proj_out = operations.Linear(width, output)
         self.norm_out = operations.LayerNorm(output)
         self.layers = nn.ModuleList(
@@ -147,11 +147,11 @@ class Resampler(nn.Module):
 
 
 class MLPProjection(nn.Module):
-    """The two-layer projection of IP-Adapter-FaceID: (F, 1, embedding) to (F, queries, output)."""
+    """The two layers of IP-Adapter-FaceID: (F, 1, embedding_dim) to (F, queries, output)."""
 
     def __init__(
         self,
-        embedding: int = 512,
+        embedding_dim: int = 512,
         queries: int = 16,
         output: int = 2048,
         *,
@@ -159,11 +159,11 @@ class MLPProjection(nn.Module):
         operations: Any = nn,
     ):
         super().__init__()
-        hidden = hidden or embedding * 2
-        self.size = ProjectionSize(embedding, queries, output)
+        hidden = hidden or embedding_dim * 2
+        self.size = ProjectionSize(embedding_dim, queries, output)
         self.location: Location | None = None
         self.proj = nn.Sequential(
-            operations.Linear(embedding, hidden),
+            operations.Linear(embedding_dim, hidden),
             nn.GELU(),
             operations.Linear(hidden, queries * output),
         )
@@ -225,10 +225,10 @@ def _empty_layers(state: Mapping[str, Tensor], operations: Any) -> Projection:
             operations=operations,
         )
     if "proj.0.weight" in state:
-        hidden, embedding = _shape(state, "proj.0.weight", 2)
+        hidden, embedding_dim = _shape(state, "proj.0.weight", 2)
         (output,) = _shape(state, "norm.weight", 1)
         queries = _shape(state, "proj.2.weight", 2)[0] // output
-        return MLPProjection(embedding, queries, output, hidden=hidden, operations=operations)
+        return MLPProjection(embedding_dim, queries, output, hidden=hidden, operations=operations)
     raise ValueError(
         "it is neither a Resampler (latents, proj_in, layers, …) nor an MLP (proj.0, proj.2, norm)"
     )

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .face_detector import import_cv2
-from .layout import LARGEST, Found, Point
+from .layout import LARGEST, Head, Point
 
 NOSE, NECK = 0, 1
 R_SHOULDER, L_SHOULDER = 2, 5
@@ -134,7 +134,7 @@ def _kind(value: Any) -> str:
     return "nothing" if value is None else type(value).__name__
 
 
-def find_head(person: np.ndarray) -> Found | None:
+def find_head(person: np.ndarray) -> Head | None:
     """Return where the nose of one person (18, 3) is, estimated where it was not seen.
 
     The first that is visible counts: nose, middle of the eyes, middle of the ears, an uncertain
@@ -147,7 +147,7 @@ def find_head(person: np.ndarray) -> Found | None:
     extent = float(np.ptp(seen[:, :2], axis=0).max())
     right, left = person[14], person[15]
     eyes = float(np.linalg.norm(right[:2] - left[:2])) if right[2] > 0 and left[2] > 0 else None
-    return Found(Point(*map(float, point)), float(person[:, 2].mean()) * extent, eyes)
+    return Head(Point(*map(float, point)), float(person[:, 2].mean()) * extent, eyes)
 
 
 def _nose(person: np.ndarray) -> np.ndarray | None:

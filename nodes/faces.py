@@ -56,7 +56,7 @@ class FaceModel(NamedTuple):
     detector_name: str
 
 
-class Found(NamedTuple):
+class FaceCrop(NamedTuple):
     """A face that was taken from a picture, counted from 1, and its crop (112, 112, 3) uint8."""
 
     picture: int
@@ -108,7 +108,7 @@ def find_faces(
     choice: str,
     index: int,
     min_face_size: int,
-) -> tuple[list[Found], list[str]]:
+) -> tuple[list[FaceCrop], list[str]]:
     """Find the faces that were asked for in picture `number`, and what to warn of.
 
     Raises ValueError that names the picture if there is none or it is too small.
@@ -141,13 +141,14 @@ def find_faces(
         )
     others = sum(min(face.size) >= min_face_size for face in faces) - 1
     if choice == LARGEST and others:
-        x, y = large[0].keypoints[2]
+        x, y = large[0].nose
         warnings.append(
             f"{here}: {others + 1} faces were found; the largest was taken, with its nose at "
             f"{x:.0f}, {y:.0f}. Choose another with face and index, or everybody with face: all."
         )
     found = [
-        Found(number, face, torch.from_numpy(align_face(picture, face.keypoints))) for face in large
+        FaceCrop(number, face, torch.from_numpy(align_face(picture, face.keypoints)))
+        for face in large
     ]
     return found, warnings
 
@@ -192,7 +193,7 @@ def parse_weights(text: str) -> list[float] | None:
 
 
 def make_people(
-    found: Sequence[Found],
+    found: Sequence[FaceCrop],
     embeddings: Tensor,
     names: Sequence[str],
     before: int,

@@ -10,7 +10,7 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
-from ..idpatch_core.checkpoint import HALVES, State, check_values, is_face_sized, read_id_patch
+from ..idpatch_core.checkpoint import PROJECTIONS, State, check_values, is_face_sized, read_id_patch
 from ..idpatch_core.identity import Identity
 from ..idpatch_core.projection import IDPatches, Projection, build_projection, project
 from . import sockets
@@ -27,7 +27,7 @@ UNIT_LENGTH_TOLERANCE = 1e-3
 
 
 class IDPatchModel(NamedTuple):
-    """The two projections under ComfyUI's management; `embedding` is a face feature's width.
+    """The two projections under ComfyUI's management; `embedding_dim` is a face feature's width.
 
     `face_sized` models want patches as large as the faces.
     """
@@ -35,7 +35,7 @@ class IDPatchModel(NamedTuple):
     file: str
     patch_proj: comfy.model_patcher.ModelPatcher
     prompt_proj: comfy.model_patcher.ModelPatcher
-    embedding: int
+    embedding_dim: int
     face_sized: bool
 
 
@@ -44,10 +44,10 @@ def load_id_patch(path: Path, dtype: torch.dtype | None = None) -> IDPatchModel:
     patch_state, prompt_state, metadata = read_id_patch(path)
     patch, prompt = (
         _build(half, state, dtype)
-        for half, state in zip(HALVES, (patch_state, prompt_state), strict=True)
+        for half, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True)
     )
     parts = manage(patch), manage(prompt)
-    return IDPatchModel(path.name, *parts, patch.size.embedding, is_face_sized(metadata))
+    return IDPatchModel(path.name, *parts, patch.size.embedding_dim, is_face_sized(metadata))
 
 
 def _build(half: str, state: State, dtype: torch.dtype | None) -> Projection:
@@ -177,7 +177,7 @@ class IDPatchBuilder(io.ComfyNode):
 
     @classmethod
     def execute(cls, idpatch_model: IDPatchModel, identities: list[Identity]) -> io.NodeOutput:
-        embeddings = stack_embeddings(identities, idpatch_model.embedding)
+        embeddings = stack_embeddings(identities, idpatch_model.embedding_dim)
         patches, tokens, zero_tokens = project(
             projector(idpatch_model.patch_proj), projector(idpatch_model.prompt_proj), embeddings
         )

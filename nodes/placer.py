@@ -9,11 +9,12 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
-from ..idpatch_core.canvas import Hint, compose, face_side, resize_patch
+from ..idpatch_core.canvas import LATENT_SCALE, Hint, compose, face_side, resize_patch
 from ..idpatch_core.face_detector import YuNet
 from ..idpatch_core.layout import (
     ARRANGEMENTS,
-    Found,
+    ASPECT_TOLERANCE,
+    Head,
     Placement,
     Point,
     assign_left_to_right,
@@ -30,19 +31,17 @@ from .images import save_temporary
 
 AUTO, PLACEMENTS, POSE, FACES = "auto", "placements", "pose", "faces"
 ARRANGEMENT_CHOICES = [AUTO, PLACEMENTS, POSE, FACES, *ARRANGEMENTS]
-STEP = 8  # pixels of the picture along one side of a latent's pixel
-ASPECT_TOLERANCE = 0.02
 MAX_SIDE = 16384
 
 
 def check_size(width: int, height: int) -> None:
     """Raise a ValueError unless a latent of exactly this size exists."""
     for name, side in (("width", width), ("height", height)):
-        if side % STEP or side < STEP:
-            below = max(side // STEP, 1) * STEP
+        if side % LATENT_SCALE or side < LATENT_SCALE:
+            below = max(side // LATENT_SCALE, 1) * LATENT_SCALE
             raise ValueError(
-                f"{name}: {side} is not a multiple of {STEP}, which a latent needs. "
-                f"The nearest that are: {below} and {below + STEP}."
+                f"{name}: {side} is not a multiple of {LATENT_SCALE}, which a latent needs. "
+                f"The nearest that are: {below} and {below + LATENT_SCALE}."
             )
 
 
@@ -50,7 +49,7 @@ def check_aspect(name: str, given: tuple[int, int], width: int, height: int) -> 
     """Raise a ValueError when a picture of the given width and height would be distorted."""
     ratio = (given[0] / given[1]) / (width / height)
     if abs(ratio - 1) > ASPECT_TOLERANCE:
-        fitting = max(round(width * given[1] / given[0] / STEP), 1) * STEP
+        fitting = max(round(width * given[1] / given[0] / LATENT_SCALE), 1) * LATENT_SCALE
         raise ValueError(
             f"{name}: it is {given[0]}x{given[1]}, which has another aspect than the output of "
             f"{width}x{height}. Crop it, or set a size of its aspect, such as {width}x{fitting}."
@@ -87,7 +86,7 @@ def read_pose(pose_keypoint: Any, width: int, height: int) -> tuple[np.ndarray, 
     return frame.scaled_to(width, height), warnings
 
 
-def find_heads(people: np.ndarray) -> tuple[list[Found], list[str]]:
+def find_heads(people: np.ndarray) -> tuple[list[Head], list[str]]:
     """Return where the people of a pose have their noses, and who has nothing of a head."""
     heads = [find_head(person) for person in people]
     warnings = [
@@ -98,7 +97,7 @@ def find_heads(people: np.ndarray) -> tuple[list[Found], list[str]]:
     return [head for head in heads if head is not None], warnings
 
 
-def find_faces(base_image: Tensor, width: int, height: int) -> list[Found]:
+def find_faces(base_image: Tensor, width: int, height: int) -> list[Head]:
     """Return the noses of the faces in an IMAGE, in output pixels."""
     picture = (base_image[0, ..., :3].clamp(0, 1) * 255).round().byte().cpu().numpy()
     if picture.shape[-1] == 1:
@@ -106,17 +105,17 @@ def find_faces(base_image: Tensor, width: int, height: int) -> list[Found]:
     scale = np.array([width / picture.shape[1], height / picture.shape[0]])
     found = []
     for face in YuNet().detect(np.ascontiguousarray(picture)):
-        x, y = face.keypoints[2] * scale
+        x, y = face.nose * scale
         eyes = float(np.linalg.norm((face.keypoints[1] - face.keypoints[0]) * scale))
-        found.append(Found(Point(float(x), float(y)), face.score * face.area, eyes))
+        found.append(Head(Point(float(x), float(y)), face.score * face.area, eyes))
     return found
 
 
 def place(
     arrangement: str,
     given: Sequence[Placement],
-    poses: Sequence[Found] | None,
-    faces: Sequence[Found] | None,
+    poses: Sequence[Head] | None,
+    faces: Sequence[Head] | None,
     names: Sequence[str],
     width: int,
     height: int,
@@ -176,7 +175,7 @@ def warn_of_places(
     return warnings
 
 
-def patch_sides(points: Sequence[Point | None], heads: Sequence[Found], size: int) -> list[int]:
+def patch_sides(points: Sequence[Point | None], heads: Sequence[Head], size: int) -> list[int]:
     """Return the side of everybody's patch: `size`, or that of the face that is at their point."""
     found = [head_at(point, heads, size / 2) for point in points]
     return [size if head is None else face_side(head.eyes, size) for head in found]
@@ -221,7 +220,7 @@ class IDPatchPlacer(io.ComfyNode):
                     default=1024,
                     min=64,
                     max=MAX_SIDE,
-                    step=STEP,
+                    step=LATENT_SCALE,
                     tooltip="The width of the picture to make, in pixels; a multiple of 8.",
                 ),
                 io.Int.Input(
@@ -229,7 +228,7 @@ class IDPatchPlacer(io.ComfyNode):
                     default=1024,
                     min=64,
                     max=MAX_SIDE,
-                    step=STEP,
+                    step=LATENT_SCALE,
                     tooltip="The height of the picture to make, in pixels; a multiple of 8.",
                 ),
                 io.String.Input(

@@ -14,7 +14,7 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
-from ..idpatch_core.canvas import Hint
+from ..idpatch_core.canvas import LATENT_SCALE, Hint
 from ..idpatch_core.injection import (
     Conditioning,
     first_injection_step,
@@ -36,7 +36,6 @@ from .conditioning import (
 )
 
 REFERENCE = "reference"
-LATENT_PIXELS = 8  # pixels of the picture along one side of a latent's pixel
 
 
 def check_model(model: comfy.model_patcher.ModelPatcher) -> None:
@@ -49,7 +48,7 @@ def check_model(model: comfy.model_patcher.ModelPatcher) -> None:
 
 def latent_for(id_hint: Hint, latent_image: dict | None) -> dict:
     """Return the given latent if it fits the hint, an empty one of its size otherwise."""
-    height, width = id_hint.height // LATENT_PIXELS, id_hint.width // LATENT_PIXELS
+    height, width = id_hint.height // LATENT_SCALE, id_hint.width // LATENT_SCALE
     if latent_image is None:
         empty = torch.zeros(
             [1, 4, height, width], device=comfy.model_management.intermediate_device()
@@ -58,8 +57,8 @@ def latent_for(id_hint: Hint, latent_image: dict | None) -> dict:
     given = latent_image["samples"].shape
     if tuple(given[-2:]) != (height, width):
         raise ValueError(
-            f"latent_image: it is for a picture of {given[-1] * LATENT_PIXELS}x"
-            f"{given[-2] * LATENT_PIXELS} pixels, the hint is {id_hint.width}x{id_hint.height}. "
+            f"latent_image: it is for a picture of {given[-1] * LATENT_SCALE}x"
+            f"{given[-2] * LATENT_SCALE} pixels, the hint is {id_hint.width}x{id_hint.height}. "
             "Give the latent and the Patch Placer the same size."
         )
     return latent_image

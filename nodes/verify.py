@@ -17,7 +17,7 @@ from torch import Tensor
 from ..idpatch_core.canvas import Hint
 from ..idpatch_core.face_detector import YUNET, Detector, YuNet
 from ..idpatch_core.identity import Identity
-from ..idpatch_core.layout import Point
+from ..idpatch_core.layout import ASPECT_TOLERANCE, Point
 from ..idpatch_core.verification import metrics
 from ..idpatch_core.verification.annotate import annotate_record
 from ..idpatch_core.verification.scorer import (
@@ -35,7 +35,6 @@ from .folders import ID_PATCH
 from .images import save_temporary
 
 AUTOMATIC = "independent if there is one"
-SAME_SHAPE = 0.02  # relative difference of aspect ratios up to which places can be scaled
 
 
 class FaceScorer(NamedTuple):
@@ -104,7 +103,7 @@ def places_in(hint: Hint, names: Sequence[str], width: int, height: int) -> list
             f"id_hint: it places {len(hint.points)} people, identities holds {len(names)} "
             f"({', '.join(names)}). Connect the Patch Placer of the same people."
         )
-    if abs(width * hint.height / (height * hint.width) - 1) > SAME_SHAPE:
+    if abs(width * hint.height / (height * hint.width) - 1) > ASPECT_TOLERANCE:
         raise ValueError(
             f"image: it is {width}x{height}, the hint {hint.width}x{hint.height}. Places can "
             "follow a picture that was enlarged, but not one that was cropped."
@@ -262,7 +261,7 @@ class IDPatchVerify(io.ComfyNode):
             previews.append(save_temporary("verdict", drawn, ".jpg"))
             progress.update(1)
 
-        places = [metrics.association_accuracy(verdict.scene) for verdict in verdicts]
+        places = [metrics.association_accuracy(verdict.assignment) for verdict in verdicts]
         count = sum(tally.count for tally in places)
         accuracy = sum(tally.total for tally in places) / count if count else 0.0
         all_right = bool(count) and all(verdict.all_right for verdict in verdicts)

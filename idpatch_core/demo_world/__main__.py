@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..training.config import build, load_config, read_settings
-from ..training.prepare import Wishes, prepare
+from ..training.prepare import PrepareOptions, prepare
 from ..training.sources import find_sources, read_about
 from . import train_base, train_vae
 from .scenes import write_scenes
@@ -147,7 +147,7 @@ def make_base(folder: Path, world: World) -> None:
 
 
 def prepare_scenes(folder: Path, world: World) -> None:
-    wishes = Wishes(resolution=0, multiple=32, smallest=24)
+    wishes = PrepareOptions(resolution=0, multiple=32, smallest=24)
     models = str(folder / "base"), str(folder / "faces" / "conditioning.safetensors")
     for name in vars(world.pictures):
         target = folder / "prepared" / name

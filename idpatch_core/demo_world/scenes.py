@@ -41,14 +41,14 @@ class Standing(NamedTuple):
     top: float
 
 
-class Scene(NamedTuple):
+class ScenePlan(NamedTuple):
     wall: str
     floor: float  # y in pixels, or the picture's height for a wall alone
     people: list[Standing]
     caption: str
 
 
-def scene(seed: int, index: int, first: int, last: int, people: int = 0) -> Scene:
+def scene(seed: int, index: int, first: int, last: int, people: int = 0) -> ScenePlan:
     """Draw up scene number `index` with people `first` to `last - 1`; `people` 0: 1 to 4."""
     random = np.random.default_rng([seed, index, 10])
     count = people or 1 + int(random.choice(4, p=SHARES))
@@ -71,10 +71,10 @@ def scene(seed: int, index: int, first: int, last: int, people: int = 0) -> Scen
     caption = f"{COUNTS[count]} in front of {'an' if wall[0] in 'aeiou' else 'a'} {wall} wall"
     if uniform:
         caption += f", wearing {uniform} {'shirts' if count > 1 else 'shirt'}"
-    return Scene(wall, floor, standing, caption)
+    return ScenePlan(wall, floor, standing, caption)
 
 
-def render(planned: Scene) -> tuple[np.ndarray, dict[str, Any]]:
+def render(planned: ScenePlan) -> tuple[np.ndarray, dict[str, Any]]:
     """Draw a scene; return the picture (HEIGHT, WIDTH, 3) uint8 and its JSON."""
     from PIL import Image, ImageDraw
 

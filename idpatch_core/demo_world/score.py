@@ -31,9 +31,9 @@ from ..verification.metrics import (
     association_accuracy,
     bootstrap_interval,
     face_similarity,
-    make_scene,
+    make_assignment,
 )
-from .scenes import HEIGHT, WIDTH, Scene, portrait, render, scene, sitter
+from .scenes import HEIGHT, WIDTH, ScenePlan, portrait, render, scene, sitter
 
 WORKFLOW = Path(__file__).parents[2] / "workflows" / "api" / "self_test.json"
 MODELS = Path(__file__).parents[1] / "demo" / "models"
@@ -58,14 +58,16 @@ def known_people(folder: Path, first: int, last: int) -> list[int]:
     return json.loads(file.read_text("utf-8"))
 
 
-def plan(people: list[int], count: int, seed: int, index: int) -> Scene:
+def plan(people: list[int], count: int, seed: int, index: int) -> ScenePlan:
     """Draw up a scene with `count` of these people."""
     planned = scene(SEED + seed, index, 0, len(people), count)
     named = [one._replace(number=people[one.number]) for one in planned.people]
     return planned._replace(people=named)
 
 
-def case(planned: Scene, id: str, seed: int, portraits: Path, pose_free: bool) -> dict[str, Any]:
+def case(
+    planned: ScenePlan, id: str, seed: int, portraits: Path, pose_free: bool
+) -> dict[str, Any]:
     """Return a scene as a line for `idpatch_core.generate`, its people from left to right."""
     people = sorted(render(planned)[1]["people"], key=lambda p: p["keypoints"][2][0])
     row: dict[str, Any] = {
@@ -135,7 +137,7 @@ def score(results: Path, scorer: nn.Module) -> tuple[list[Tally], list[Tally]]:
                 own[number] = features([align_face(portrait(number, 0), places)])[0]
         wanted = [own[int(p["name"].removeprefix("drawn-"))] for p in row["people"]]
         similarity = (torch.stack(wanted) @ found.T).double().numpy()
-        judged = make_scene(similarity, range(len(wanted)))
+        judged = make_assignment(similarity, range(len(wanted)))
         right.append(association_accuracy(judged))
         alike.append(face_similarity(judged))
     return right, alike

@@ -17,7 +17,7 @@ from ..verification import metrics
 from ..verification.scorer import Scorer, conditioning_scorer, load_scorer
 from . import report, table
 from .cases import PICTURES, Case, read_cases
-from .scoring import Judge, Trouble, read_picture, score_all
+from .scoring import Evaluators, UnreadableFile, read_picture, score_all
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -55,7 +55,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def load_judge(options: argparse.Namespace) -> Judge:
+def load_evaluators(options: argparse.Namespace) -> Evaluators:
     """Load the detector, the scorer and CLIP that the options ask for."""
     if (options.scorer is None) == (options.face_model is None):
         raise ValueError(
@@ -70,7 +70,7 @@ def load_judge(options: argparse.Namespace) -> Judge:
         scorer = scorer._replace(threshold=options.threshold)
     clip = metrics.load_clip_similarity(options.clip) if options.clip else None
     detector = load_detector(options.detector)
-    return Judge(options.detector, detector.detect, scorer, clip, options.clip or "")
+    return Evaluators(options.detector, detector.detect, scorer, clip, options.clip or "")
 
 
 def _conditioning(path: Path) -> Scorer:
@@ -100,7 +100,9 @@ def all_cases(options: argparse.Namespace) -> list[Case]:
     return cases
 
 
-def distributed(cases: list[Case], judge: Judge, folder: Path) -> list[dict[str, Any]] | None:
+def distributed(
+    cases: list[Case], evaluators: Evaluators, folder: Path
+) -> list[dict[str, Any]] | None:
     """Score the cases over the processes that accelerate launched; None but in the main one."""
     from tqdm import tqdm
 
@@ -108,7 +110,7 @@ def distributed(cases: list[Case], judge: Judge, folder: Path) -> list[dict[str,
         return lambda some: tqdm(some, desc="Scoring", unit="picture", disable=not main)
 
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return list(score_all(cases, judge, folder, progress=progress(True)))
+        return list(score_all(cases, evaluators, folder, progress=progress(True)))
     from accelerate import PartialState
     from accelerate.utils import gather_object
 
@@ -117,7 +119,7 @@ def distributed(cases: list[Case], judge: Judge, folder: Path) -> list[dict[str,
     rank, show = state.process_index, progress(state.is_main_process)
     share: Any  # typed by accelerate as whatever it can split
     with state.split_between_processes(cases) as share:
-        own = list(score_all(list(share), judge, folder, rank, show))
+        own = list(score_all(list(share), evaluators, folder, rank, show))
     gathered = gather_object(own)
     return gathered if state.is_main_process else None
 
@@ -154,7 +156,7 @@ def _tensors(paths: Iterable[Path]) -> Iterator[Any]:
     for path in paths:
         try:
             picture = read_picture(path)
-        except Trouble:
+        except UnreadableFile:
             continue  # listed by name where it is scored
         yield torch.from_numpy(picture.copy()).permute(2, 0, 1)
 
@@ -162,12 +164,12 @@ def _tensors(paths: Iterable[Path]) -> Iterator[Any]:
 def write(
     options: argparse.Namespace,
     records: list[dict[str, Any]],
-    judge: Judge,
+    evaluators: Evaluators,
     fids: dict[str, float],
     notices: list[str],
 ) -> str:
     """Write the tables and the report; return what to print."""
-    settings, threshold = judge.settings, judge.scorer.threshold
+    settings, threshold = evaluators.settings, evaluators.scorer.threshold
     rows = table.summarise(records, threshold, options.seed, fids)
     problems = [record for record in records if "problem" in record]
     overall = [row for row in rows if row.people is None]
@@ -216,8 +218,8 @@ def write(
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_arguments(arguments)
     try:
-        cases, judge = all_cases(options), load_judge(options)
-        records = distributed(cases, judge, options.out)
+        cases, evaluators = all_cases(options), load_evaluators(options)
+        records = distributed(cases, evaluators, options.out)
         if records is None:
             return 0
         fids, notices = measure_fid(cases, options)
@@ -227,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nStopped. Run the same command again to go on.", file=sys.stderr)
         return 130
-    print(write(options, records, judge, fids, notices))
+    print(write(options, records, evaluators, fids, notices))
     print(f"\nReport: {options.out / 'report.html'}")
     return 0
 

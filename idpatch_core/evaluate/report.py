@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..verification import metrics
 from ..verification.annotate import annotate_record
-from .scoring import Trouble, read_picture, scene_of
+from .scoring import UnreadableFile, read_assignment, read_picture
 from .table import MORE, PAPER, Row, measured, show
 
 GALLERY = 24  # pictures
@@ -70,8 +70,8 @@ def _gallery(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ranked = []
     for record in records:
         if "verdict" in record:
-            scene = scene_of(record)
-            wrong = len(scene.places) - sum(metrics.correct(scene))
+            assignment = read_assignment(record)
+            wrong = len(assignment.placed_people) - sum(metrics.correct(assignment))
             if wrong:
                 scores = record["verdict"]["scores"]
                 ranked.append((-wrong, scores, record["system"], record["id"], record))
@@ -80,7 +80,7 @@ def _gallery(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for *_, record in ranked[:GALLERY]:
         try:
             picture = Image.fromarray(read_picture(Path(record["result"])))
-        except Trouble:
+        except UnreadableFile:
             continue  # it was there when it was scored; the scores stay valid
         people = record["verdict"]["people"]
         scale = 2 * WIDTH / picture.width  # so that small pictures have room for the labels
@@ -115,7 +115,7 @@ def _gallery(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _thumbnail(path: str) -> str | None:
     try:
         return _inline(read_picture(Path(path)), 120)
-    except Trouble:
+    except UnreadableFile:
         return None
 
 
@@ -196,10 +196,10 @@ def mean_matrix(records: Sequence[dict[str, Any]], people: int) -> np.ndarray:
     """Return the mean similarity of the face at each place (down) to each reference (across)."""
     total, count = np.zeros((people, people)), np.zeros((people, 1))
     for record in records:
-        scene = scene_of(record)
-        if len(scene.faces) == people:
-            for place in scene.filled:
-                total[place] += scene.at_place(place)
+        assignment = read_assignment(record)
+        if len(assignment.faces) == people:
+            for place in assignment.filled:
+                total[place] += assignment.at_place(place)
                 count[place] += 1
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 

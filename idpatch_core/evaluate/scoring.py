@@ -10,18 +10,17 @@ import numpy as np
 from PIL import Image
 
 from .. import journal
-from ..layout import Point
+from ..layout import ASPECT_TOLERANCE, Point
 from ..verification import metrics
-from ..verification.metrics import Scene, Tally
+from ..verification.metrics import FaceAssignment, Tally
 from ..verification.scorer import Scorer
 from ..verification.verdict import Detect, Verdict, embed_faces, to_json, verify
 from .cases import Case
 
 PADDING = 1.5  # MultiID-Bench pads references to 1.5 times their longer side: some are all face
-SAME_SHAPE = 0.02  # relative difference of aspect ratios up to which places can be scaled
 
 
-class Judge(NamedTuple):
+class Evaluators(NamedTuple):
     """What scores: a detector with its name, a scorer, and a CLIP similarity or None."""
 
     detector: str
@@ -42,7 +41,7 @@ class Judge(NamedTuple):
         }
 
 
-class Trouble(Exception):
+class UnreadableFile(Exception):
     """A file that keeps a case from being scored."""
 
     def __init__(self, file: Path | str, what: str):
@@ -67,7 +66,7 @@ def _state(path: Path) -> list[int] | None:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """Return a picture as (H, W, 3) uint8 RGB, turned as its EXIF says; raises Trouble."""
+    """Return a picture as (H, W, 3) uint8 RGB, turned as its EXIF says; raises UnreadableFile."""
     from PIL import ImageOps
 
     try:
@@ -75,17 +74,17 @@ def read_picture(path: Path) -> np.ndarray:
             turned = ImageOps.exif_transpose(picture)
             return np.asarray(turned.convert("RGB"))
     except FileNotFoundError:
-        raise Trouble(path, "missing") from None
+        raise UnreadableFile(path, "missing") from None
     except Exception as error:  # Pillow raises many kinds on broken files
-        raise Trouble(path, f"broken ({error})") from None
+        raise UnreadableFile(path, f"broken ({error})") from None
 
 
 class References:
     """The embeddings of reference photographs, each read once."""
 
-    def __init__(self, judge: Judge):
-        self._judge = judge
-        self._known: dict[Path, np.ndarray | Trouble] = {}
+    def __init__(self, evaluators: Evaluators):
+        self._judge = evaluators
+        self._known: dict[Path, np.ndarray | UnreadableFile] = {}
 
     def of(self, case: Case) -> np.ndarray:
         """Return the people's embeddings (F, D): the mean direction of their photographs."""
@@ -100,10 +99,10 @@ class References:
         if path not in self._known:
             try:
                 self._known[path] = self._embed(path)
-            except Trouble as trouble:
+            except UnreadableFile as trouble:
                 self._known[path] = trouble
         known = self._known[path]
-        if isinstance(known, Trouble):
+        if isinstance(known, UnreadableFile):
             raise known
         return known
 
@@ -112,7 +111,7 @@ class References:
         for attempt in (image, _padded(image)):
             if faces := self._judge.detect(attempt):
                 return embed_faces(attempt, faces[:1], self._judge.scorer)[0]
-        raise Trouble(path, "no face found in this reference")
+        raise UnreadableFile(path, "no face found in this reference")
 
 
 def _padded(image: np.ndarray) -> np.ndarray:
@@ -124,7 +123,7 @@ def _padded(image: np.ndarray) -> np.ndarray:
     return canvas
 
 
-def score(case: Case, judge: Judge, references: References) -> dict[str, Any]:
+def score(case: Case, evaluators: Evaluators, references: References) -> dict[str, Any]:
     """Score one case; returns a JSON-ready record.
 
     A file that is missing, broken or shows no face is a "problem" of the record: the case then
@@ -151,14 +150,16 @@ def score(case: Case, judge: Judge, references: References) -> dict[str, Any]:
         image = read_picture(case.result)
         points, note = places(case, image)
         names = record["names"]
-        verdict = verify(image, names, embeddings, points, judge.detect, judge.scorer)
+        verdict = verify(image, names, embeddings, points, evaluators.detect, evaluators.scorer)
         record |= {"verdict": to_json(verdict), "size": [image.shape[1], image.shape[0]]}
-        record["placed"] = list(verdict.scene.expected)
+        record["placed"] = list(verdict.assignment.expected)
         record["note"] = note
-        record["clip"] = judge.clip(image, case.prompt) if judge.clip and case.prompt else None
+        record["clip"] = (
+            evaluators.clip(image, case.prompt) if evaluators.clip and case.prompt else None
+        )
         if case.truth is not None:
-            record["copy_paste"] = copy_paste(case.truth, verdict, embeddings, judge)
-    except Trouble as trouble:
+            record["copy_paste"] = copy_paste(case.truth, verdict, embeddings, evaluators)
+    except UnreadableFile as trouble:
         record["problem"] = {"file": trouble.file, "what": trouble.what}
     return record
 
@@ -169,7 +170,7 @@ def places(case: Case, image: np.ndarray) -> tuple[list[Point | None] | None, st
         return None, "no places are known"
     height, width = image.shape[:2]
     wide, high = case.size or (width, height)
-    if abs(width * high / (height * wide) - 1) > SAME_SHAPE:
+    if abs(width * high / (height * wide) - 1) > ASPECT_TOLERANCE:
         return None, f"places are for {wide}x{high}, the result is {width}x{height}: cropped?"
     return [
         person.point and Point(person.point.x * width / wide, person.point.y * height / high)
@@ -177,7 +178,9 @@ def places(case: Case, image: np.ndarray) -> tuple[list[Point | None] | None, st
     ], ""
 
 
-def copy_paste(truth: Path, verdict: Verdict, references: np.ndarray, judge: Judge) -> list[float]:
+def copy_paste(
+    truth: Path, verdict: Verdict, references: np.ndarray, evaluators: Evaluators
+) -> list[float]:
     """Return the copy-paste score of each person whose face was made.
 
     A person's face in the real photograph is the one the Hungarian matching gives them; in the
@@ -185,29 +188,29 @@ def copy_paste(truth: Path, verdict: Verdict, references: np.ndarray, judge: Jud
     MultiID-Bench a photograph that does not show as many faces as people gives no score.
     """
     photograph = read_picture(truth)
-    faces = judge.detect(photograph)
+    faces = evaluators.detect(photograph)
     if len(faces) != len(references):
         return []
-    real = embed_faces(photograph, faces, judge.scorer)
+    real = embed_faces(photograph, faces, evaluators.scorer)
     truths = dict(metrics.hungarian_pairs(metrics.cosine(references, real)))
-    scene = verdict.scene
-    if any(scene.expected):
-        made = {person: scene.faces[person] for person in scene.filled}
+    assignment = verdict.assignment
+    if any(assignment.expected):
+        made = {person: assignment.faces[person] for person in assignment.filled}
     else:
-        made = dict(metrics.hungarian_pairs(scene.similarity))
+        made = dict(metrics.hungarian_pairs(assignment.similarity))
     return [
         metrics.copy_paste(verdict.embeddings[face], real[truths[person]], references[person])
         for person, face in sorted(made.items())
     ]
 
 
-def scene_of(record: dict[str, Any]) -> Scene:
-    """Return the scene of a record; an empty one, failed at all places, where it has a problem."""
+def read_assignment(record: dict[str, Any]) -> FaceAssignment:
+    """Return the assignment of a record; an empty one, failed everywhere, if it has a problem."""
     people, verdict = len(record["names"]), record.get("verdict")
     if verdict is None:
-        return metrics.make_scene(np.zeros((people, 0)), (None,) * people, record["placed"])
+        return metrics.make_assignment(np.zeros((people, 0)), (None,) * people, record["placed"])
     similarity = np.array(verdict["similarity"], float).reshape(people, -1)
-    return metrics.make_scene(similarity, verdict["at_place"], record["placed"])
+    return metrics.make_assignment(similarity, verdict["at_place"], record["placed"])
 
 
 def tallies_of(record: dict[str, Any], threshold: float) -> dict[str, Tally]:
@@ -220,7 +223,7 @@ def tallies_of(record: dict[str, Any], threshold: float) -> dict[str, Tally]:
     }
     if not record["names"]:
         return extra  # a case that could not even be read
-    return {**metrics.tallies(scene_of(record), threshold), **extra}
+    return {**metrics.tallies(read_assignment(record), threshold), **extra}
 
 
 def read_records(folder: Path) -> dict[str, dict[str, Any]]:
@@ -233,7 +236,7 @@ def read_records(folder: Path) -> dict[str, dict[str, Any]]:
 
 def score_all(
     cases: Sequence[Case],
-    judge: Judge,
+    evaluators: Evaluators,
     folder: Path,
     rank: int = 0,
     progress: Callable[[Iterable], Iterable] = iter,
@@ -243,12 +246,12 @@ def score_all(
     Each new record is on the disk before the next case begins, so a killed run goes on where it
     was. Every process writes its own file, `scores-<rank>.jsonl`.
     """
-    done, references = read_records(folder), References(judge)
+    done, references = read_records(folder), References(evaluators)
     with journal.Journal(folder / f"scores-{rank:04}.jsonl") as log:
         for case in progress(cases):
-            key = fingerprint(case, judge.settings)
+            key = fingerprint(case, evaluators.settings)
             record = done.get(key)
             if record is None:
-                record = {"key": key, **score(case, judge, references)}
+                record = {"key": key, **score(case, evaluators, references)}
                 log.append(record)
             yield record

@@ -22,7 +22,6 @@ from .torch_alignment import align_faces
 from .torch_yunet import Candidates, TorchYuNet
 
 PROJECTIONS = ("patch_proj", "prompt_proj")
-CELL = 8  # pixels of a latent cell
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def first_half(unet: Any) -> list[nn.Module]:
     return [*unet.down_blocks, unet.mid_block]
 
 
-class Judges(nn.Module):
+class FrozenNetworks(nn.Module):
     """Frozen networks that look at decoded pictures: VAE, face recognition, face detection."""
 
     def __init__(self, vae: Any, face: nn.Module | None, detector: TorchYuNet | None):
@@ -200,10 +199,10 @@ def face_features(face: nn.Module, crops: Tensor) -> Tensor:
     return embed(face, crops.float().permute(0, 2, 3, 1) * 255)
 
 
-def load_networks(config: Config, embedding: int) -> Networks:
+def load_networks(config: Config, embedding_dim: int) -> Networks:
     """Load UNet, ControlNet and projections, or make those that the config leaves empty.
 
-    `embedding` is the length of the face features. New parts are the same for the same `run.seed`.
+    `embedding_dim` is the length of an embedding. New parts are the same for the same `run.seed`.
     """
     from diffusers.models.controlnets.controlnet import ControlNetModel
     from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
@@ -228,7 +227,7 @@ def load_networks(config: Config, embedding: int) -> Networks:
     else:
         face_sized = config.projection.face_sized
         halves = list(
-            new_projections(config.projection, unet.config.cross_attention_dim, embedding)
+            new_projections(config.projection, unet.config.cross_attention_dim, embedding_dim)
         )
     return Networks(unet.float(), control.float(), *halves, face_sized=face_sized)
 
@@ -248,20 +247,20 @@ def prepare_hint_layers(layers: nn.Module) -> None:
 
 
 def new_projections(
-    wanted: Projection, context: int, embedding: int
+    wanted: Projection, context: int, embedding_dim: int
 ) -> tuple[nn.Module, nn.Module]:
     """Make the projection to patches and the one to tokens of `context` numbers."""
     sizes = ((3, wanted.patch**2), (wanted.tokens, context))
     first: Any
     second: Any
     if wanted.kind == "mlp":
-        first, second = (MLPProjection(embedding, *size, hidden=wanted.width) for size in sizes)
+        first, second = (MLPProjection(embedding_dim, *size, hidden=wanted.width) for size in sizes)
         for half in (first, second):  # face features have length 1: bring them to the layer's size
             nn.init.normal_(half.proj[0].weight)
             nn.init.zeros_(half.proj[0].bias)
     else:
         shape = {"width": wanted.width, "depth": wanted.depth, "heads": wanted.heads}
-        first, second = (Resampler(embedding, *size, **shape) for size in sizes)
+        first, second = (Resampler(embedding_dim, *size, **shape) for size in sizes)
     if wanted.location:
         second.location = Location(wanted.people, context)
         nn.init.normal_(second.location.index.weight, std=0.02)
@@ -269,7 +268,7 @@ def new_projections(
     return first, second
 
 
-def load_judges(config: Config) -> Judges | None:
+def load_frozen_networks(config: Config) -> FrozenNetworks | None:
     """Load what the losses on decoded pictures and the samples need; None if nothing does."""
     looks = config.losses.identity or config.losses.matching or config.losses.detection
     if not (looks or config.sampling.every):
@@ -281,7 +280,7 @@ def load_judges(config: Config) -> Judges | None:
         if not file.is_file():
             raise ValueError(f"models.detector: there is no file {file}.")
         detector = TorchYuNet(file)
-    return Judges(load_vae(config.models.base), face, detector)
+    return FrozenNetworks(load_vae(config.models.base), face, detector)
 
 
 def load_vae(base: str) -> Any:

@@ -6,10 +6,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ..canvas import LATENT_SCALE
 from . import losses
 from .config import Losses
 from .data import Batch
-from .networks import CELL, Condition, Judges
+from .networks import Condition, FrozenNetworks
 from .torch_yunet import Candidates
 
 
@@ -19,7 +20,7 @@ class Objective(NamedTuple):
     weights: Losses
     alphas: Tensor
     kind: str  # what the UNet predicts
-    judges: Judges | None = None
+    judges: FrozenNetworks | None = None
 
     def __call__(
         self,
@@ -46,7 +47,7 @@ class Objective(NamedTuple):
             places = None
             if weights.face_weight:
                 shape = noisy.shape[2:]
-                places = losses.face_places(batch.boxes, shape, CELL, weights.face_weight)
+                places = losses.face_places(batch.boxes, shape, LATENT_SCALE, weights.face_weight)
             parts["denoising"] = losses.denoising(prediction, wanted, snr, places)
         if weights.identity or weights.detection or weights.matching:
             parts |= self._faces(batch, noisy, prediction.float(), alphas, gather)
@@ -127,7 +128,7 @@ def windows(latents: Tensor, keypoints: Tensor, side: int) -> tuple[Tensor, Tens
     """
     height, width = latents.shape[2:]
     tall, wide = min(side, height), min(side, width)
-    centres = keypoints.mean(dim=1) / CELL  # (N, 2)
+    centres = keypoints.mean(dim=1) / LATENT_SCALE  # (N, 2)
     corner = (centres - centres.new_tensor([wide, tall]) / 2).round()
     most = centres.new_tensor([width - wide, height - tall])
     corner = torch.minimum(corner.clamp(min=0), most)
@@ -135,4 +136,4 @@ def windows(latents: Tensor, keypoints: Tensor, side: int) -> tuple[Tensor, Tens
         x[:, top : top + tall, left : left + wide]
         for x, (left, top) in zip(latents, corner.long().tolist(), strict=True)
     ]
-    return torch.stack(cut), corner * CELL
+    return torch.stack(cut), corner * LATENT_SCALE

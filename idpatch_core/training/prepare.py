@@ -39,7 +39,7 @@ REPORT = "report.json"
 CAPTIONS = 1000  # whose embeddings are kept at hand
 
 
-class Wishes(NamedTuple):
+class PrepareOptions(NamedTuple):
     """What is taken and how: sizes in pixels of the prepared picture."""
 
     resolution: int = 1024  # the side of a square picture; others have its area. 0: as they are
@@ -50,10 +50,10 @@ class Wishes(NamedTuple):
     poses: str = ""  # rtmlib's models, see `PoseEstimator`; empty: the poses that the JSON gives
 
 
-DEFAULTS = Wishes()
+DEFAULTS = PrepareOptions()
 
 
-class Found(NamedTuple):
+class PreparedImage(NamedTuple):
     """A picture ready for the networks: pixels (H, W, 3) uint8 and F people."""
 
     key: str
@@ -77,7 +77,7 @@ _detectors: dict[str, Any] = {}  # of this process
 _estimators: dict[str, PoseEstimator] = {}  # likewise
 
 
-def look(source: Source, wishes: Wishes) -> Found | Rejected:
+def look(source: Source, wishes: PrepareOptions) -> PreparedImage | Rejected:
     """Read a picture, find its people, and bring it to its size."""
     from PIL import Image, ImageOps, UnidentifiedImageError
 
@@ -119,7 +119,7 @@ def look(source: Source, wishes: Wishes) -> Found | Rejected:
     poses = [p.pose for p in people if p.pose is not None]
     moved = [pose * [scale, scale, 1] - [*corner, 0] for pose in poses]
     top, left = round(float(corner[1])), round(float(corner[0]))
-    return Found(
+    return PreparedImage(
         source.key,
         about.caption,
         pixels,
@@ -199,7 +199,7 @@ def around(keypoints: np.ndarray) -> np.ndarray:
     return np.concatenate([centre - half, centre + half])
 
 
-def resize(pixels: np.ndarray, wishes: Wishes) -> tuple[Any, float, np.ndarray]:
+def resize(pixels: np.ndarray, wishes: PrepareOptions) -> tuple[Any, float, np.ndarray]:
     """Scale a picture to cover its size and cut the rest off; return it, the scale, the corner.
 
     The size has the area of `resolution` squared and the picture's shape, in multiples. With a
@@ -221,7 +221,9 @@ def resize(pixels: np.ndarray, wishes: Wishes) -> tuple[Any, float, np.ndarray]:
     return scaled[top : top + tall, left : left + wide], scale, np.array([left, top], float)
 
 
-def looked(sources: list[Source], wishes: Wishes, workers: int) -> Iterator[Found | Rejected]:
+def looked(
+    sources: list[Source], wishes: PrepareOptions, workers: int
+) -> Iterator[PreparedImage | Rejected]:
     """Look at pictures in `workers` processes, in order; 0: in this one."""
     if not workers:
         yield from map(partial(look, wishes=wishes), sources)
@@ -260,7 +262,7 @@ class Encoders:
         return dict(self._captions[caption])
 
     @torch.no_grad()
-    def picture(self, found: Found) -> dict[str, Tensor]:
+    def picture(self, found: PreparedImage) -> dict[str, Tensor]:
         pixels = torch.from_numpy(found.pixels).to(self._device)
         image = pixels.permute(2, 0, 1)[None].float() / 127.5 - 1
         latents = self._vae.encode(image).latent_dist
@@ -283,7 +285,7 @@ def prepare(
     target: Path,
     base: str,
     face_model: str,
-    wishes: Wishes = DEFAULTS,
+    wishes: PrepareOptions = DEFAULTS,
     workers: int = 2,
     device: str = "cpu",
 ) -> dict[str, Any]:
@@ -386,7 +388,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=2, help="processes that look for faces")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args(arguments)
-    wishes = Wishes(
+    wishes = PrepareOptions(
         options.resolution,
         options.multiple,
         options.smallest,

@@ -18,11 +18,11 @@ from .data import Prepared, load_batches
 from .ema import EMA
 from .export import export, rebuild
 from .networks import (
-    Judges,
+    FrozenNetworks,
     Networks,
     first_half,
     load_alphas,
-    load_judges,
+    load_frozen_networks,
     load_networks,
 )
 from .objective import Objective
@@ -31,7 +31,7 @@ from .trainable import is_projection, select
 from .validate import evaluate, grid, load_scorer_network
 
 CONFIG = "config.json"
-HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+HALF_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # A resumed run may differ in these; in anything else it would not be the same run.
 FREE = (
     "sampling",
@@ -76,7 +76,7 @@ def train(config: Config) -> Path:
         networks.controlnet.enable_gradient_checkpointing()
     halve_frozen(networks, accelerator.mixed_precision)
     alphas, kind = load_alphas(config.models.base)
-    judges = load_judges(config)
+    judges = load_frozen_networks(config)
     if judges is not None:
         judges.to(accelerator.device)
     objective = Objective(config.losses, alphas.to(accelerator.device), kind, judges)
@@ -198,16 +198,16 @@ def fit_plugins(accelerator: Any, config: Config) -> None:
 
 def autocast(accelerator: Any) -> torch.autocast:
     """Return the context in which networks are run in the run's precision."""
-    kind = HALVES.get(accelerator.mixed_precision)
+    kind = HALF_DTYPES.get(accelerator.mixed_precision)
     return torch.autocast(accelerator.device.type, kind, enabled=kind is not None)
 
 
 def halve_frozen(networks: Networks, precision: str) -> None:
     """Keep networks that do not learn in the half precision they are run in."""
-    if precision in HALVES:
+    if precision in HALF_DTYPES:
         for network in (networks.unet, networks.controlnet):
             if not any(p.requires_grad for p in network.parameters()):
-                network.to(HALVES[precision])
+                network.to(HALF_DTYPES[precision])
 
 
 def make_optimiser(networks: nn.Module, settings: Optimiser) -> torch.optim.Optimizer:
@@ -355,7 +355,7 @@ class Progress:
             with ema.applied(networks) if ema else nullcontext(), autocast(self._accelerator):
                 result = evaluate(
                     networks,
-                    Judges(load_vae(config.models.base), None, None).to(device),
+                    FrozenNetworks(load_vae(config.models.base), None, None).to(device),
                     load_scorer_network(config).to(device),
                     Prepared(config.data.evaluation),
                     alphas.to(device),

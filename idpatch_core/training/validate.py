@@ -24,11 +24,11 @@ from ..verification.metrics import (
     association_accuracy,
     bootstrap_interval,
     face_similarity,
-    make_scene,
+    make_assignment,
 )
 from .config import Config, Drop, Sampling
 from .data import Prepared, evaluation_batches
-from .networks import Judges, Networks, face_features, load_alphas, load_vae
+from .networks import FrozenNetworks, Networks, face_features, load_alphas, load_vae
 from .objective import condition
 from .sampling import sample
 from .torch_alignment import align_faces
@@ -47,7 +47,7 @@ class Result(NamedTuple):
 @torch.no_grad()
 def evaluate(
     networks: Networks,
-    vae: Judges,
+    vae: FrozenNetworks,
     scorer: nn.Module,
     prepared: Prepared,
     alphas: Tensor,
@@ -90,9 +90,9 @@ def evaluate(
             points = list(batch.keypoints.flatten(0, 1).double().cpu().numpy())
             found = face_features(scorer, align_faces(source[owner], points))
             for mine, theirs in zip(wanted.split(people), found.split(people), strict=True):
-                scene = make_scene(_cosines(mine, theirs), range(people))
-                tallies[f"{name}similarity_{people}"].append(face_similarity(scene))
-                tallies[f"{name}accuracy_{people}"].append(association_accuracy(scene))
+                assignment = make_assignment(_cosines(mine, theirs), range(people))
+                tallies[f"{name}similarity_{people}"].append(face_similarity(assignment))
+                tallies[f"{name}accuracy_{people}"].append(association_accuracy(assignment))
     metrics = {}
     for name, parts in sorted(tallies.items()):
         metrics[name] = sum(p.total for p in parts) / sum(p.count for p in parts)
@@ -169,7 +169,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     scorer = load_scorer_network(config).to(device)
     result = evaluate(
         networks.to(device).eval(),
-        Judges(load_vae(config.models.base), None, None).to(device),
+        FrozenNetworks(load_vae(config.models.base), None, None).to(device),
         scorer,
         Prepared(config.data.evaluation),
         alphas.to(device),

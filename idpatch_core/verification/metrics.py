@@ -26,7 +26,7 @@ REACH = 32.0  # half an ID patch: a nose this near to a point, in pixels, is alw
 ANGLE = 1e-6  # radians; the guard of WithAnyone's copy-paste score
 
 
-class Scene(NamedTuple):
+class FaceAssignment(NamedTuple):
     """One picture as the metrics see it.
 
     `similarity` (F, G) cosine of each person's reference with each face found; `faces` (F) the
@@ -40,14 +40,14 @@ class Scene(NamedTuple):
     expected: tuple[bool, ...]
 
     @property
-    def places(self) -> list[int]:
+    def placed_people(self) -> list[int]:
         """The people who have a place."""
         return [person for person, expected in enumerate(self.expected) if expected]
 
     @property
     def filled(self) -> list[int]:
         """The people at whose place there is a face."""
-        return [person for person in self.places if self.faces[person] is not None]
+        return [person for person in self.placed_people if self.faces[person] is not None]
 
     def at_place(self, person: int) -> np.ndarray:
         """Return the similarity of the face at a person's place to every reference (F)."""
@@ -69,11 +69,11 @@ class Tally(NamedTuple):
         return self.total / self.count if self.count else float("nan")
 
 
-def make_scene(
+def make_assignment(
     similarity: ArrayLike,
     faces: Sequence[int | None] | None = None,
     expected: Sequence[bool] | None = None,
-) -> Scene:
+) -> FaceAssignment:
     """Check and collect a picture's similarities (F, G) and the face at each place (F).
 
     Without `faces` nobody's place is known: only the metrics that need none are then defined.
@@ -92,7 +92,7 @@ def make_scene(
     taken = [face for face in at if face is not None]
     if any(not 0 <= face < found for face in taken) or len(set(taken)) < len(taken):
         raise ValueError(f"faces: expected different indices below {found}, got {at}.")
-    return Scene(matrix, at, having)
+    return FaceAssignment(matrix, at, having)
 
 
 def cosine(a: ArrayLike, b: ArrayLike) -> np.ndarray:
@@ -140,14 +140,14 @@ def faces_at_places(
     return found
 
 
-def nearest(scene: Scene) -> list[int | None]:
+def nearest(assignment: FaceAssignment) -> list[int | None]:
     """Return whom the face at each place resembles most; None without a face or with a tie.
 
     A face that is equally near to two people (a perfect blend) is nobody.
     """
     return [
-        _only_largest(scene.at_place(person)) if scene.faces[person] is not None else None
-        for person in range(len(scene.faces))
+        _only_largest(assignment.at_place(person)) if assignment.faces[person] is not None else None
+        for person in range(len(assignment.faces))
     ]
 
 
@@ -158,39 +158,49 @@ def _only_largest(similarity: np.ndarray) -> int | None:
     return best if not others or values[best] - max(others) > TIE else None
 
 
-def correct(scene: Scene) -> list[bool]:
+def correct(assignment: FaceAssignment) -> list[bool]:
     """Say for each person whether their place holds a face that resembles them most."""
     return [
         expected and near == person
-        for person, (near, expected) in enumerate(zip(nearest(scene), scene.expected, strict=True))
+        for person, (near, expected) in enumerate(
+            zip(nearest(assignment), assignment.expected, strict=True)
+        )
     ]
 
 
-def association_accuracy(scene: Scene) -> Tally:
+def association_accuracy(assignment: FaceAssignment) -> Tally:
     """ID-position association: places where argmax_k cos(face at i, reference k) = i, of all.
 
     A place without a face is a failure. Source: ID-Patch, section 4 (ID-Pos Acc).
     """
-    return Tally(sum(correct(scene)), len(scene.places))
+    return Tally(sum(correct(assignment)), len(assignment.placed_people))
 
 
-def chance_level(scene: Scene) -> Tally:
+def chance_level(assignment: FaceAssignment) -> Tally:
     """Return the accuracy of faces put down at random: 1 / F at each place."""
-    return Tally(len(scene.places) / max(len(scene.expected), 1), len(scene.places))
+    return Tally(
+        len(assignment.placed_people) / max(len(assignment.expected), 1),
+        len(assignment.placed_people),
+    )
 
 
-def face_similarity(scene: Scene) -> Tally:
+def face_similarity(assignment: FaceAssignment) -> Tally:
     """Return the mean over all places of cos(face at i, reference i), 0 where there is no face.
 
     Counting a missing face as 0, as MultiHuman-Testbench does, keeps a system from gaining by
     leaving people out. Source: ID-Patch, section 4 (Face Sim).
     """
-    return Tally(sum(float(scene.at_place(i)[i]) for i in scene.filled), len(scene.places))
+    return Tally(
+        sum(float(assignment.at_place(i)[i]) for i in assignment.filled),
+        len(assignment.placed_people),
+    )
 
 
-def found_similarity(scene: Scene) -> Tally:
+def found_similarity(assignment: FaceAssignment) -> Tally:
     """Return the mean of cos(face at i, reference i) over the places that hold a face."""
-    return Tally(sum(float(scene.at_place(i)[i]) for i in scene.filled), len(scene.filled))
+    return Tally(
+        sum(float(assignment.at_place(i)[i]) for i in assignment.filled), len(assignment.filled)
+    )
 
 
 def hungarian_pairs(similarity: np.ndarray) -> list[tuple[int, int]]:
@@ -201,25 +211,27 @@ def hungarian_pairs(similarity: np.ndarray) -> list[tuple[int, int]]:
     return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
 
 
-def hungarian_similarity(scene: Scene) -> Tally:
+def hungarian_similarity(assignment: FaceAssignment) -> Tally:
     """Return max over matchings of Σ cos(reference, matched face) / F, 0 for who gets no face.
 
     It ignores places, so it cannot see swaps: two people in each other's place score as if all
     were right. Source: MultiHuman-Testbench, `matched_similarity / num_people`.
     """
-    total = sum(float(scene.similarity[pair]) for pair in hungarian_pairs(scene.similarity))
-    return Tally(total, len(scene.similarity))
+    total = sum(
+        float(assignment.similarity[pair]) for pair in hungarian_pairs(assignment.similarity)
+    )
+    return Tally(total, len(assignment.similarity))
 
 
-def swaps(scene: Scene) -> list[tuple[int, ...]]:
+def swaps(assignment: FaceAssignment) -> list[tuple[int, ...]]:
     """Return the groups of people who stand in each other's places.
 
     Two people who changed places are one group of two; three who moved round are one of three.
     These are the cycles of "the face at i's place resembles k most".
     """
-    resembles = nearest(scene)
+    resembles = nearest(assignment)
     groups = []
-    for start in scene.places:
+    for start in assignment.placed_people:
         cycle, person = [start], resembles[start]
         while person is not None and person not in cycle:
             cycle.append(person)
@@ -229,72 +241,74 @@ def swaps(scene: Scene) -> list[tuple[int, ...]]:
     return groups
 
 
-def swapped(scene: Scene) -> Tally:
+def swapped(assignment: FaceAssignment) -> Tally:
     """Return the share of places that belong to a group of swapped people."""
-    return Tally(sum(len(group) for group in swaps(scene)), len(scene.places))
+    return Tally(sum(len(group) for group in swaps(assignment)), len(assignment.placed_people))
 
 
-def blend(scene: Scene) -> Tally:
+def blend(assignment: FaceAssignment) -> Tally:
     """Return the mean over the faces at places i of mean_{k≠i} cos(face at i, reference k).
 
     It rises when faces mix. Undefined for one person. Source: WithAnyone, `non_matched_mean`,
     taken by place instead of by best match.
     """
-    if len(scene.similarity) < 2:
+    if len(assignment.similarity) < 2:
         return Tally(0.0, 0)
-    others = [float(np.delete(scene.at_place(i), i).mean()) for i in scene.filled]
+    others = [float(np.delete(assignment.at_place(i), i).mean()) for i in assignment.filled]
     return Tally(sum(others), len(others))
 
 
-def duplicates(scene: Scene, threshold: float = RECOGNISED) -> list[int]:
+def duplicates(assignment: FaceAssignment, threshold: float = RECOGNISED) -> list[int]:
     """Return for each person how often they appear beyond once, anywhere in the picture.
 
     A face is an appearance of the person it resembles most, if their cosine is at least
     `threshold`.
     """
-    appearances = [0] * len(scene.similarity)
-    for column in scene.similarity.T:
+    appearances = [0] * len(assignment.similarity)
+    for column in assignment.similarity.T:
         person = _only_largest(column) if len(column) else None
         if person is not None and column[person] >= threshold:
             appearances[person] += 1
     return [max(count - 1, 0) for count in appearances]
 
 
-def duplicated(scene: Scene, threshold: float = RECOGNISED) -> Tally:
+def duplicated(assignment: FaceAssignment, threshold: float = RECOGNISED) -> Tally:
     """Return the surplus appearances per person."""
-    return Tally(sum(duplicates(scene, threshold)), len(scene.similarity))
+    return Tally(sum(duplicates(assignment, threshold)), len(assignment.similarity))
 
 
-def coverage(scene: Scene, threshold: float = RECOGNISED) -> Tally:
+def coverage(assignment: FaceAssignment, threshold: float = RECOGNISED) -> Tally:
     """Return the share of people who appear at all, wherever they stand.
 
     A person appears when the face that the Hungarian matching gives them has a cosine of at least
     `threshold`; one face covers one person.
     """
-    pairs = hungarian_pairs(scene.similarity)
-    return Tally(sum(scene.similarity[pair] >= threshold for pair in pairs), len(scene.similarity))
+    pairs = hungarian_pairs(assignment.similarity)
+    return Tally(
+        sum(assignment.similarity[pair] >= threshold for pair in pairs), len(assignment.similarity)
+    )
 
 
-def count_accuracy(scene: Scene) -> Tally:
+def count_accuracy(assignment: FaceAssignment) -> Tally:
     """Return 1 if as many faces were found as people asked for, else 0.
 
     What counts as a face is the detector's own threshold. Source: MultiHuman-Testbench, count
     accuracy.
     """
-    people, found = scene.similarity.shape
+    people, found = assignment.similarity.shape
     return Tally(float(people == found), 1)
 
 
-def leakage_rate(scene: Scene) -> Tally:
+def leakage_rate(assignment: FaceAssignment) -> Tally:
     """Return the share of the faces at places that resemble somebody else most.
 
     Missing faces do not count here. Given by number of people it shows how identities leak as
     groups grow; undefined for one person.
     """
-    if len(scene.similarity) < 2:
+    if len(assignment.similarity) < 2:
         return Tally(0.0, 0)
-    right = correct(scene)
-    return Tally(sum(not right[person] for person in scene.filled), len(scene.filled))
+    right = correct(assignment)
+    return Tally(sum(not right[person] for person in assignment.filled), len(assignment.filled))
 
 
 def copy_paste(generated: ArrayLike, truth: ArrayLike, reference: ArrayLike) -> float:
@@ -312,7 +326,7 @@ def copy_paste(generated: ArrayLike, truth: ArrayLike, reference: ArrayLike) -> 
     return (theta_gt - theta_gr) / theta_tr if theta_tr >= ANGLE else 0.0
 
 
-TALLIES: dict[str, Callable[[Scene], Tally]] = {
+TALLIES: dict[str, Callable[[FaceAssignment], Tally]] = {
     "face_similarity": face_similarity,
     "found_similarity": found_similarity,
     "association_accuracy": association_accuracy,
@@ -325,12 +339,12 @@ TALLIES: dict[str, Callable[[Scene], Tally]] = {
 }
 
 
-def tallies(scene: Scene, threshold: float = RECOGNISED) -> dict[str, Tally]:
-    """Return every metric of one picture that needs nothing but its scene."""
+def tallies(assignment: FaceAssignment, threshold: float = RECOGNISED) -> dict[str, Tally]:
+    """Return every metric of one picture that needs nothing but its assignment."""
     return {
-        **{name: tally(scene) for name, tally in TALLIES.items()},
-        "duplicated": duplicated(scene, threshold),
-        "coverage": coverage(scene, threshold),
+        **{name: tally(assignment) for name, tally in TALLIES.items()},
+        "duplicated": duplicated(assignment, threshold),
+        "coverage": coverage(assignment, threshold),
     }
 
 

@@ -9,7 +9,7 @@ from ..alignment import align_face
 from ..face_detector import Face
 from ..layout import Point, is_inside
 from . import metrics
-from .metrics import Scene
+from .metrics import FaceAssignment
 from .scorer import Scorer
 
 Detect = Callable[[np.ndarray], list[Face]]
@@ -19,7 +19,7 @@ class Verdict(NamedTuple):
     """What one picture shows.
 
     `points` are the places in the picture's pixels (None: without a place), `found` the faces,
-    `embeddings` (G, D) theirs, `scene` who is where, `scorer` the name of the encoder and
+    `embeddings` (G, D) theirs, `assignment` who is where, `scorer` the name of the encoder and
     `threshold` the cosine from which a face counts as a person's.
     """
 
@@ -27,15 +27,15 @@ class Verdict(NamedTuple):
     points: tuple[Point | None, ...]
     found: tuple[Face, ...]
     embeddings: np.ndarray
-    scene: Scene
+    assignment: FaceAssignment
     scorer: str
     threshold: float
 
     @property
     def all_right(self) -> bool:
         """Whether everybody who has a place stands there."""
-        right = metrics.correct(self.scene)
-        return all(right[person] for person in self.scene.places)
+        right = metrics.correct(self.assignment)
+        return all(right[person] for person in self.assignment.placed_people)
 
     @property
     def scores(self) -> tuple[float, ...]:
@@ -47,9 +47,9 @@ class Verdict(NamedTuple):
         return tuple(
             sorted(
                 -1.0
-                if self.scene.faces[person] is None
-                else float(self.scene.at_place(person)[person])
-                for person in self.scene.places
+                if self.assignment.faces[person] is None
+                else float(self.assignment.at_place(person)[person])
+                for person in self.assignment.placed_people
             )
         )
 
@@ -83,16 +83,16 @@ def verify(
         point if point is not None and is_inside(point, width, height) else None
         for point in (points if points is not None else [None] * len(names))
     ]
-    noses = np.array([face.keypoints[2] for face in faces]).reshape(-1, 2)
+    noses = np.array([face.nose for face in faces]).reshape(-1, 2)
     boxes = np.array([face.box for face in faces]).reshape(-1, 4)
     at = metrics.faces_at_places(places, noses, boxes)
-    scene = metrics.make_scene(similarity, at, [place is not None for place in places])
+    assignment = metrics.make_assignment(similarity, at, [place is not None for place in places])
     return Verdict(
         tuple(names),
         tuple(places),
         tuple(faces),
         embeddings,
-        scene,
+        assignment,
         scorer.name,
         scorer.threshold,
     )
@@ -100,12 +100,12 @@ def verify(
 
 def describe_people(verdict: Verdict) -> list[dict[str, Any]]:
     """Return what became of each person, as JSON-ready dicts in their order."""
-    scene = verdict.scene
-    nearest, right = metrics.nearest(scene), metrics.correct(scene)
-    surplus = metrics.duplicates(scene, verdict.threshold)
+    assignment = verdict.assignment
+    nearest, right = metrics.nearest(assignment), metrics.correct(assignment)
+    surplus = metrics.duplicates(assignment, verdict.threshold)
     people = []
     for person, name in enumerate(verdict.names):
-        face = scene.faces[person]
+        face = assignment.faces[person]
         point = verdict.points[person]
         near = nearest[person]
         people.append(
@@ -113,7 +113,7 @@ def describe_people(verdict: Verdict) -> list[dict[str, Any]]:
                 "name": name,
                 "place": None if point is None else [float(point[0]), float(point[1])],
                 "box": None if face is None else [float(v) for v in verdict.found[face].box],
-                "similarity": None if face is None else float(scene.similarity[person, face]),
+                "similarity": None if face is None else float(assignment.similarity[person, face]),
                 "nearest": None if near is None else verdict.names[near],
                 "right": right[person],
                 "verdict": _verdict(verdict, person, right[person]),
@@ -124,20 +124,20 @@ def describe_people(verdict: Verdict) -> list[dict[str, Any]]:
 
 
 def _verdict(verdict: Verdict, person: int, right: bool) -> str:
-    scene = verdict.scene
-    if not scene.expected[person]:
+    assignment = verdict.assignment
+    if not assignment.expected[person]:
         return "no place"
     if right:
         return "right"
-    if scene.faces[person] is None:
+    if assignment.faces[person] is None:
         return "no face"
-    near = metrics.nearest(scene)[person]
+    near = metrics.nearest(assignment)[person]
     return "nobody's face" if near is None else f"looks like {verdict.names[near]}"
 
 
 def to_json(verdict: Verdict) -> dict[str, Any]:
     """Return the whole verdict as JSON-ready values; NaN as None."""
-    scene = verdict.scene
+    assignment = verdict.assignment
     return {
         "scorer": verdict.scorer,
         "threshold": verdict.threshold,
@@ -148,12 +148,12 @@ def to_json(verdict: Verdict) -> dict[str, Any]:
             {"box": [float(v) for v in face.box], "score": float(face.score)}
             for face in verdict.found
         ],
-        "similarity": scene.similarity.tolist(),
-        "at_place": list(scene.faces),
-        "swaps": [[verdict.names[i] for i in group] for group in metrics.swaps(scene)],
+        "similarity": assignment.similarity.tolist(),
+        "at_place": list(assignment.faces),
+        "swaps": [[verdict.names[i] for i in group] for group in metrics.swaps(assignment)],
         "metrics": {
             name: _number(tally.value)
-            for name, tally in metrics.tallies(scene, verdict.threshold).items()
+            for name, tally in metrics.tallies(assignment, verdict.threshold).items()
         },
     }
 
@@ -164,24 +164,25 @@ def _number(value: float) -> float | None:
 
 def to_text(verdict: Verdict, title: str = "Picture") -> str:
     """Return the verdict as lines to read."""
-    scene = verdict.scene
-    accuracy = metrics.association_accuracy(scene)
+    assignment = verdict.assignment
+    accuracy = metrics.association_accuracy(assignment)
     lines = [f"{title}: {accuracy.total:.0f} of {accuracy.count} people at their place"]
     for person in describe_people(verdict):
         mark = "-" if person["verdict"] == "no place" else "✓" if person["right"] else "✗"
         score = "" if person["similarity"] is None else f"  {person['similarity']:.3f}"
         again = f", {person['surplus']} more elsewhere" if person["surplus"] else ""
         lines.append(f"  {mark} {person['name']}{score}  {person['verdict']}{again}")
-    for group in metrics.swaps(scene):
+    for group in metrics.swaps(assignment):
         lines.append("  Swapped: " + ", ".join(verdict.names[i] for i in group))
-    chance = metrics.chance_level(scene)
+    chance = metrics.chance_level(assignment)
     if accuracy.count:
         lines.append(f"  Association accuracy {accuracy.value:.0%} (chance {chance.value:.0%})")
-    hungarian = metrics.hungarian_similarity(scene).value
-    similarity = metrics.face_similarity(scene).value
+    hungarian = metrics.hungarian_similarity(assignment).value
+    similarity = metrics.face_similarity(assignment).value
     lines.append(f"  Face similarity {similarity:.3f}; Hungarian {hungarian:.3f} (blind to swaps)")
     lines.append(
         f"  Faces found {len(verdict.found)} for {len(verdict.names)} people; coverage "
-        f"{metrics.coverage(scene, verdict.threshold).value:.0%} from {verdict.threshold:.2f} on"
+        f"{metrics.coverage(assignment, verdict.threshold).value:.0%} from "
+        f"{verdict.threshold:.2f} on"
     )
     return "\n".join(lines)

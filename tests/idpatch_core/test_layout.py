@@ -5,7 +5,7 @@ import pytest
 
 from idpatch_core.layout import (
     ARRANGEMENTS,
-    Found,
+    Head,
     Placement,
     Point,
     assign_left_to_right,
@@ -104,7 +104,7 @@ def test_patches_of_different_sizes_overlap_by_their_own():
 
 
 def test_the_nearest_head_within_reach_is_found():
-    heads = [Found(Point(10, 10), 1.0), Found(Point(30, 10), 2.0)]
+    heads = [Head(Point(10, 10), 1.0), Head(Point(30, 10), 2.0)]
     assert head_at(Point(26, 10), heads, 5) is heads[1]
     assert head_at(Point(20, 40), heads, 5) is None
     assert head_at(None, heads, 5) is None
@@ -116,7 +116,7 @@ def test_people_without_a_patch_overlap_nobody():
 
 
 def test_people_are_assigned_from_left_to_right():
-    found = [Found(Point(300, 5), 1.0), Found(Point(20, 90), 1.0)]
+    found = [Head(Point(300, 5), 1.0), Head(Point(20, 90), 1.0)]
     assert assign_left_to_right(found, TWO, "pose_keypoint", "pose") == (
         [Point(20, 90), Point(300, 5)],
         [],
@@ -125,9 +125,9 @@ def test_people_are_assigned_from_left_to_right():
 
 def test_the_least_prominent_is_left_out_and_shifts_nobody():
     left, right, spurious = (
-        Found(Point(100, 50), 80.0),
-        Found(Point(300, 50), 70.0),
-        Found(Point(5, 5), 2.0),
+        Head(Point(100, 50), 80.0),
+        Head(Point(300, 50), 70.0),
+        Head(Point(5, 5), 2.0),
     )
     points, unused = assign_left_to_right([spurious, right, left], TWO, "pose_keypoint", "pose")
     assert points == [left.point, right.point]
@@ -136,7 +136,7 @@ def test_the_least_prominent_is_left_out_and_shifts_nobody():
 
 def test_too_few_places_name_the_people():
     with pytest.raises(ValueError, match=r"base_image: 1 face found for 2 people \(Ann, Bob\)"):
-        assign_left_to_right([Found(Point(1, 1), 1.0)], TWO, "base_image", "face")
+        assign_left_to_right([Head(Point(1, 1), 1.0)], TWO, "base_image", "face")
 
 
 @pytest.mark.parametrize("name", ARRANGEMENTS)

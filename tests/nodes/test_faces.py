@@ -236,7 +236,7 @@ def test_several_pictures_of_one_person_are_averaged(comfy, face_model):
 def test_pictures_that_hardly_are_one_person_are_said(comfy):
     unit = torch.eye(512)
     crop = torch.zeros(112, 112, 3, dtype=torch.uint8)
-    faces = [comfy.nodes.faces.Found(number, None, crop) for number in (1, 2, 3)]
+    faces = [comfy.nodes.faces.FaceCrop(number, None, crop) for number in (1, 2, 3)]
     embeddings = torch.stack([unit[0], (unit[0] + unit[1]) / 2**0.5, unit[2]])
     _, warnings = comfy.nodes.faces.make_people(faces, embeddings, ["Anna"], 0, True, None)
     assert "picture 1 and picture 3 look like different people (similarity 0.00)" in warnings[0]

@@ -8,12 +8,12 @@ from scorers import fetch_recogniser
 
 from idpatch_core.evaluate.cases import read_cases
 from idpatch_core.evaluate.report import mean_matrix, render
-from idpatch_core.evaluate.scoring import Judge, score_all
+from idpatch_core.evaluate.scoring import Evaluators, score_all
 from idpatch_core.evaluate.table import summarise
 from idpatch_core.face_detector import YuNet
 from idpatch_core.verification.scorer import load_scorer
 
-JUDGE = Judge("YuNet", YuNet().detect, load_scorer(fetch_recogniser()))
+EVALUATORS = Evaluators("YuNet", YuNet().detect, load_scorer(fetch_recogniser()))
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +23,11 @@ def records(tmp_path_factory):
     (folder / "results" / "4.png").unlink()
     cases = read_cases(folder)
     cases[5] = cases[5]._replace(size=(100, 100))
-    return list(score_all(cases, JUDGE, folder / "out"))
+    return list(score_all(cases, EVALUATORS, folder / "out"))
 
 
 def html(records, **changes):
-    settings = {**JUDGE.settings, **changes}
+    settings = {**EVALUATORS.settings, **changes}
     return render("some <source>", records, summarise(records, 0.35), settings, 0, ["A notice."])
 
 

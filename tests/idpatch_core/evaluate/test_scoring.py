@@ -10,12 +10,12 @@ from scorers import fetch_recogniser
 
 from idpatch_core.evaluate.cases import read_cases
 from idpatch_core.evaluate.scoring import (
-    Judge,
+    Evaluators,
     References,
     fingerprint,
+    read_assignment,
     read_picture,
     read_records,
-    scene_of,
     score,
     score_all,
     tallies_of,
@@ -25,7 +25,7 @@ from idpatch_core.verification import metrics
 from idpatch_core.verification.scorer import load_scorer
 
 PHOTOS = read_photographs()
-JUDGE = Judge("YuNet", YuNet().detect, load_scorer(fetch_recogniser()))
+EVALUATORS = Evaluators("YuNet", YuNet().detect, load_scorer(fetch_recogniser()))
 
 
 @pytest.fixture
@@ -36,16 +36,18 @@ def folder(tmp_path):
 
 def score_first(folder, **changes):
     case = read_cases(folder)[0]._replace(**changes)
-    return score(case, JUDGE, References(JUDGE))
+    return score(case, EVALUATORS, References(EVALUATORS))
 
 
 def test_a_record_is_json_and_gives_the_same_tallies_back(folder):
     record = json.loads(json.dumps(score_first(folder), allow_nan=False))
-    scene = scene_of(record)
-    assert metrics.association_accuracy(scene).count == len(record["names"])
-    assert tallies_of(record, 0.35)["association_accuracy"] == metrics.association_accuracy(scene)
+    assignment = read_assignment(record)
+    assert metrics.association_accuracy(assignment).count == len(record["names"])
+    assert tallies_of(record, 0.35)["association_accuracy"] == metrics.association_accuracy(
+        assignment
+    )
     assert record["verdict"]["metrics"]["hungarian_similarity"] == pytest.approx(
-        metrics.hungarian_similarity(scene).value
+        metrics.hungarian_similarity(assignment).value
     )
 
 
@@ -101,7 +103,7 @@ def test_a_reference_that_is_all_face_is_padded(folder):
     case = read_cases(folder)[0]
     path = case.people[0].references[0]
     photograph = read_picture(path)
-    left, top, right, bottom = (int(v) for v in JUDGE.detect(photograph)[0].box)
+    left, top, right, bottom = (int(v) for v in EVALUATORS.detect(photograph)[0].box)
     save(path, photograph[top:bottom, left:right])
     assert "problem" not in score_first(folder)
 
@@ -113,7 +115,7 @@ def test_several_photographs_of_a_person_are_averaged(folder):
     save(other, PHOTOS[f"{person.name}_2"])
     both = (*person.references, other)
     case = case._replace(people=(person._replace(references=both), *case.people[1:]))
-    references = References(JUDGE)
+    references = References(EVALUATORS)
     rows = [references._one(path) for path in both]
     mean = (rows[0] + rows[1]) / np.linalg.norm(rows[0] + rows[1])
     assert references.of(case)[0] == pytest.approx(mean, abs=1e-6)
@@ -149,7 +151,7 @@ def test_clip_similarity_is_kept_for_each_case(folder):
         return len(text) / 100
 
     case = read_cases(folder)[0]._replace(prompt="a prompt")
-    judge = JUDGE._replace(clip=similarity, clip_name="counting letters")
+    judge = EVALUATORS._replace(clip=similarity, clip_name="counting letters")
     record = score(case, judge, References(judge))
     assert tallies_of(record, 0.35)["clip"] == (0.08, 1)
     assert judge.settings["clip"] == "counting letters"
@@ -157,23 +159,23 @@ def test_clip_similarity_is_kept_for_each_case(folder):
 
 def test_nothing_is_scored_twice(folder):
     cases = read_cases(folder)
-    first = list(score_all(cases, JUDGE, folder / "out"))
+    first = list(score_all(cases, EVALUATORS, folder / "out"))
 
     def refuse(_):
         raise AssertionError("scored again")
 
-    blind = JUDGE._replace(detect=refuse)
+    blind = EVALUATORS._replace(detect=refuse)
     assert list(score_all(cases, blind, folder / "out")) == first
     assert len(read_records(folder / "out")) == len(cases)
 
 
 def test_a_changed_picture_or_setting_is_scored_again(folder):
     cases = read_cases(folder)
-    before = [fingerprint(case, JUDGE.settings) for case in cases]
+    before = [fingerprint(case, EVALUATORS.settings) for case in cases]
     shutil.copy(folder / "results/1.png", folder / "results/0.png")
-    after = [fingerprint(case, JUDGE.settings) for case in cases]
+    after = [fingerprint(case, EVALUATORS.settings) for case in cases]
     assert [a == b for a, b in zip(after, before, strict=True)] == [False, *[True] * 5]
-    stricter = JUDGE._replace(scorer=JUDGE.scorer._replace(threshold=0.5))
+    stricter = EVALUATORS._replace(scorer=EVALUATORS.scorer._replace(threshold=0.5))
     assert set(after).isdisjoint(fingerprint(case, stricter.settings) for case in cases)
 
 
@@ -181,6 +183,6 @@ def test_a_missing_picture_is_scored_when_it_has_come(folder):
     file = folder / "results/0.png"
     content = file.read_bytes()
     file.unlink()
-    assert "problem" in next(iter(score_all(read_cases(folder), JUDGE, folder / "out")))
+    assert "problem" in next(iter(score_all(read_cases(folder), EVALUATORS, folder / "out")))
     file.write_bytes(content)
-    assert "problem" not in next(iter(score_all(read_cases(folder), JUDGE, folder / "out")))
+    assert "problem" not in next(iter(score_all(read_cases(folder), EVALUATORS, folder / "out")))

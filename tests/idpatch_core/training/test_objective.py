@@ -8,7 +8,12 @@ from training_world import EMBEDDING, settings
 
 from idpatch_core.training.config import Config, Drop, build, check
 from idpatch_core.training.data import Batch, Prepared, evaluation_batches
-from idpatch_core.training.networks import Judges, load_alphas, load_judges, load_networks
+from idpatch_core.training.networks import (
+    FrozenNetworks,
+    load_alphas,
+    load_frozen_networks,
+    load_networks,
+)
 from idpatch_core.training.objective import Objective, windows
 from idpatch_core.training.trainable import select
 
@@ -26,7 +31,7 @@ def test_loss_falls_when_it_alone_is_trained(world: dict[str, str], loss: str) -
     config = check(build(Config, settings(world, Path("unused"), losses=weights), ""))
     networks = load_networks(config, EMBEDDING)
     select(networks, config.trained)
-    objective = Objective(config.losses, *load_alphas(world["base"]), load_judges(config))
+    objective = Objective(config.losses, *load_alphas(world["base"]), load_frozen_networks(config))
     optimiser = torch.optim.Adam((p for p in networks.parameters() if p.requires_grad), 3e-3)
     batch, values = one_batch(world), []
     for _ in range(9):
@@ -42,7 +47,7 @@ def test_loss_falls_when_it_alone_is_trained(world: dict[str, str], loss: str) -
 def test_noisy_pictures_are_not_decoded(world: dict[str, str]) -> None:
     weights = {"identity": 1.0, "matching": 1.0, "highest_timestep": 100}
     config = check(build(Config, settings(world, Path("unused"), losses=weights), ""))
-    networks, judges = load_networks(config, EMBEDDING), load_judges(config)
+    networks, judges = load_networks(config, EMBEDDING), load_frozen_networks(config)
     objective = Objective(config.losses, *load_alphas(world["base"]), judges)
     batch = one_batch(world)._replace(timesteps=torch.tensor([101, 900]))
     with torch.no_grad():
@@ -66,8 +71,8 @@ def test_a_window_of_the_whole_picture_changes_nothing(world: dict[str, str]) ->
     for window in (0, 99):
         weights = {"identity": 1.0, "detection": 1.0, "window": window}
         config = check(build(Config, settings(world, Path("unused"), losses=weights), ""))
-        judges = load_judges(config)
-        assert isinstance(judges, Judges)
+        judges = load_frozen_networks(config)
+        assert isinstance(judges, FrozenNetworks)
         networks = load_networks(config, EMBEDDING)
         objective = Objective(config.losses, *load_alphas(world["base"]), judges)
         with torch.no_grad():

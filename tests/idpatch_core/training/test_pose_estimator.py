@@ -14,7 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from idpatch_core.training.pose_estimator import DETECTOR, POSE, PoseEstimator, of_faces
-from idpatch_core.training.prepare import Rejected, Wishes, look
+from idpatch_core.training.prepare import PrepareOptions, Rejected, look
 from idpatch_core.training.sources import find_sources
 
 SIDE = 64  # pixels of the detector's picture
@@ -87,7 +87,7 @@ def test_prepare_adds_poses_to_those_who_have_none(models: Path, tmp_path: Path)
     own = [[96.0, 26.0, 1.0]] * 18
     write_picture(tmp_path, [person(32), person(96, pose=own)])
     (source,) = find_sources(tmp_path)
-    wishes = Wishes(resolution=0, multiple=32, smallest=20)
+    wishes = PrepareOptions(resolution=0, multiple=32, smallest=20)
     found = look(source, wishes)
     assert not isinstance(found, Rejected)
     np.testing.assert_allclose(found.poses, [own])

@@ -24,13 +24,13 @@ from idpatch_core.arcface import embed
 from idpatch_core.demo_world.train_base import new_text_encoders, write_tokenizers
 from idpatch_core.training.config import Drop
 from idpatch_core.training.data import Examples, Prepared
-from idpatch_core.training.prepare import Wishes, prepare
+from idpatch_core.training.prepare import PrepareOptions, prepare
 from idpatch_core.training.sources import find_sources, read_about
 
 ROOT = Path(__file__).parents[3]
 KEYPOINTS = [[44, 40], [64, 40], [54, 52], [46, 64], [62, 64]]
 PERSON = {"group": "anna", "box": [30, 20, 78, 80], "keypoints": KEYPOINTS}
-WISHES = Wishes(resolution=0, multiple=32, smallest=20)
+WISHES = PrepareOptions(resolution=0, multiple=32, smallest=20)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_everything_rejected_has_its_reason(models: tuple[str, str], tmp_path: P
 def test_a_picture_is_scaled_and_cut_to_its_size(models: tuple[str, str], tmp_path: Path) -> None:
     people = [{**PERSON, "keypoints": (np.array(KEYPOINTS) * 2).tolist(), "box": None}]
     write(tmp_path / "in", "a", {"people": people}, picture(width=320, height=160))
-    wishes = Wishes(resolution=96, multiple=32, smallest=5)  # 128 x 64: cut from 128 x 64
+    wishes = PrepareOptions(resolution=96, multiple=32, smallest=5)  # 128 x 64: cut from 128 x 64
     prepare(tmp_path / "in", tmp_path / "out", *models, wishes, workers=0)
     (record,) = records(tmp_path / "out").values()
     assert (record["width"], record["height"]) == (128, 64)

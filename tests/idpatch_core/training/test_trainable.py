@@ -8,7 +8,12 @@ from training_world import EMBEDDING, settings
 
 from idpatch_core.training.config import Config, Drop, Trained, build, check
 from idpatch_core.training.data import Prepared, evaluation_batches
-from idpatch_core.training.networks import Networks, load_alphas, load_judges, load_networks
+from idpatch_core.training.networks import (
+    Networks,
+    load_alphas,
+    load_frozen_networks,
+    load_networks,
+)
 from idpatch_core.training.objective import Objective
 from idpatch_core.training.trainable import select
 
@@ -23,7 +28,7 @@ def gradients(world: dict[str, str], trained: Trained, losses: dict) -> tuple[Ne
     config = check(build(Config, settings(world, Path("unused"), losses=losses), ""))
     networks = load_networks(config, EMBEDDING)
     select(networks, trained)
-    objective = Objective(config.losses, *load_alphas(world["base"]), load_judges(config))
+    objective = Objective(config.losses, *load_alphas(world["base"]), load_frozen_networks(config))
     batch = next(evaluation_batches(Prepared(world["prepared"]), 2, 2, Drop(0, 0, 0, 0)))
     objective(networks, batch)[0].backward()
     got = {n for n, p in networks.named_parameters() if p.grad is not None and p.grad.any()}

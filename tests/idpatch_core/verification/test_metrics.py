@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from idpatch_core.verification import metrics
-from idpatch_core.verification.metrics import Tally, make_scene
+from idpatch_core.verification.metrics import Tally, make_assignment
 
 # Three people along the axes, a face of each with a little of somebody else.
 REFERENCES = np.eye(3)
@@ -14,9 +14,9 @@ ADA, BEN, CAN = [0.8, 0.6, 0.0], [0.0, 0.8, 0.6], [0.6, 0.0, 0.8]
 
 
 def put(*faces, at=None):
-    """A scene with these face embeddings; `at` says which stands at whose place."""
+    """A assignment with these face embeddings; `at` says which stands at whose place."""
     at = range(3) if at is None else at
-    return make_scene(metrics.cosine(REFERENCES, np.array(faces)), tuple(at))
+    return make_assignment(metrics.cosine(REFERENCES, np.array(faces)), tuple(at))
 
 
 def value(tally):
@@ -38,134 +38,136 @@ def test_cosine_refuses_an_embedding_without_direction():
 
 
 def test_perfect():
-    scene = put(ADA, BEN, CAN)
-    assert metrics.nearest(scene) == [0, 1, 2]
-    assert metrics.correct(scene) == [True, True, True]
-    assert metrics.association_accuracy(scene) == Tally(3, 3)
-    assert metrics.face_similarity(scene).value == pytest.approx(0.8)
-    assert metrics.hungarian_similarity(scene).value == pytest.approx(0.8)
-    assert metrics.blend(scene).value == pytest.approx(0.3)  # (0.6 + 0) / 2
-    assert metrics.swaps(scene) == []
-    assert metrics.duplicates(scene) == [0, 0, 0]
-    assert metrics.coverage(scene) == Tally(3, 3)
-    assert metrics.count_accuracy(scene) == Tally(1, 1)
-    assert metrics.leakage_rate(scene) == Tally(0, 3)
+    assignment = put(ADA, BEN, CAN)
+    assert metrics.nearest(assignment) == [0, 1, 2]
+    assert metrics.correct(assignment) == [True, True, True]
+    assert metrics.association_accuracy(assignment) == Tally(3, 3)
+    assert metrics.face_similarity(assignment).value == pytest.approx(0.8)
+    assert metrics.hungarian_similarity(assignment).value == pytest.approx(0.8)
+    assert metrics.blend(assignment).value == pytest.approx(0.3)  # (0.6 + 0) / 2
+    assert metrics.swaps(assignment) == []
+    assert metrics.duplicates(assignment) == [0, 0, 0]
+    assert metrics.coverage(assignment) == Tally(3, 3)
+    assert metrics.count_accuracy(assignment) == Tally(1, 1)
+    assert metrics.leakage_rate(assignment) == Tally(0, 3)
 
 
 def test_two_swapped_are_exactly_the_two_wrong_and_hungarian_does_not_notice():
-    scene = put(BEN, ADA, CAN)
-    assert metrics.correct(scene) == [False, False, True]
-    assert metrics.swaps(scene) == [(0, 1)]
-    assert metrics.swapped(scene) == Tally(2, 3)
-    assert metrics.association_accuracy(scene).value == pytest.approx(1 / 3)
-    assert metrics.face_similarity(scene).value == pytest.approx((0 + 0.6 + 0.8) / 3)
-    assert metrics.hungarian_similarity(scene) == metrics.hungarian_similarity(put(ADA, BEN, CAN))
-    assert metrics.leakage_rate(scene) == Tally(2, 3)
-    assert metrics.coverage(scene) == Tally(3, 3)
+    assignment = put(BEN, ADA, CAN)
+    assert metrics.correct(assignment) == [False, False, True]
+    assert metrics.swaps(assignment) == [(0, 1)]
+    assert metrics.swapped(assignment) == Tally(2, 3)
+    assert metrics.association_accuracy(assignment).value == pytest.approx(1 / 3)
+    assert metrics.face_similarity(assignment).value == pytest.approx((0 + 0.6 + 0.8) / 3)
+    assert metrics.hungarian_similarity(assignment) == metrics.hungarian_similarity(
+        put(ADA, BEN, CAN)
+    )
+    assert metrics.leakage_rate(assignment) == Tally(2, 3)
+    assert metrics.coverage(assignment) == Tally(3, 3)
 
 
 def test_all_moved_round_are_one_group_of_three():
-    scene = put(BEN, CAN, ADA)
-    assert metrics.association_accuracy(scene) == Tally(0, 3)
-    assert metrics.swaps(scene) == [(0, 1, 2)]
+    assignment = put(BEN, CAN, ADA)
+    assert metrics.association_accuracy(assignment) == Tally(0, 3)
+    assert metrics.swaps(assignment) == [(0, 1, 2)]
 
 
 def test_a_chain_that_ends_elsewhere_is_no_swap():
-    scene = put(BEN, BEN, CAN)  # Ben stands at Ada's place and at his own
-    assert metrics.swaps(scene) == []
-    assert metrics.correct(scene) == [False, True, True]
+    assignment = put(BEN, BEN, CAN)  # Ben stands at Ada's place and at his own
+    assert metrics.swaps(assignment) == []
+    assert metrics.correct(assignment) == [False, True, True]
 
 
 def test_one_missing_is_a_failure():
-    scene = put(ADA, CAN, at=(0, None, 1))
-    assert metrics.nearest(scene) == [0, None, 2]
-    assert metrics.association_accuracy(scene) == Tally(2, 3)
-    assert metrics.face_similarity(scene).value == pytest.approx(1.6 / 3)
-    assert metrics.found_similarity(scene).value == pytest.approx(0.8)
-    assert metrics.hungarian_similarity(scene).value == pytest.approx(1.6 / 3)
-    assert metrics.coverage(scene) == Tally(2, 3)
-    assert metrics.count_accuracy(scene) == Tally(0, 1)
-    assert metrics.leakage_rate(scene) == Tally(0, 2)
+    assignment = put(ADA, CAN, at=(0, None, 1))
+    assert metrics.nearest(assignment) == [0, None, 2]
+    assert metrics.association_accuracy(assignment) == Tally(2, 3)
+    assert metrics.face_similarity(assignment).value == pytest.approx(1.6 / 3)
+    assert metrics.found_similarity(assignment).value == pytest.approx(0.8)
+    assert metrics.hungarian_similarity(assignment).value == pytest.approx(1.6 / 3)
+    assert metrics.coverage(assignment) == Tally(2, 3)
+    assert metrics.count_accuracy(assignment) == Tally(0, 1)
+    assert metrics.leakage_rate(assignment) == Tally(0, 2)
 
 
 def test_one_duplicate():
-    scene = put(ADA, ADA, CAN)
-    assert metrics.correct(scene) == [True, False, True]
-    assert metrics.duplicates(scene) == [1, 0, 0]
-    assert metrics.duplicated(scene) == Tally(1, 3)
+    assignment = put(ADA, ADA, CAN)
+    assert metrics.correct(assignment) == [True, False, True]
+    assert metrics.duplicates(assignment) == [1, 0, 0]
+    assert metrics.duplicated(assignment) == Tally(1, 3)
 
 
 def test_a_duplicate_below_the_threshold_is_a_stranger():
     faint = [0.3, 0.0, 0.0, math.sqrt(1 - 0.09)]
     references = np.eye(4)[:3]
-    scene = make_scene(metrics.cosine(references, [[1, 0, 0, 0], faint]), (0, None, None))
-    assert metrics.duplicates(scene, threshold=0.31) == [0, 0, 0]
-    assert metrics.duplicates(scene, threshold=0.29) == [1, 0, 0]
+    assignment = make_assignment(metrics.cosine(references, [[1, 0, 0, 0], faint]), (0, None, None))
+    assert metrics.duplicates(assignment, threshold=0.31) == [0, 0, 0]
+    assert metrics.duplicates(assignment, threshold=0.29) == [1, 0, 0]
 
 
 def test_an_even_blend_is_nobody():
     both = [math.sqrt(0.5), math.sqrt(0.5), 0.0]
-    scene = put(both, both, CAN)
-    assert metrics.nearest(scene) == [None, None, 2]
-    assert metrics.correct(scene) == [False, False, True]
-    assert metrics.blend(scene).value == pytest.approx((2 * math.sqrt(0.5) / 2 + 0.3) / 3)
-    assert metrics.swaps(scene) == []
+    assignment = put(both, both, CAN)
+    assert metrics.nearest(assignment) == [None, None, 2]
+    assert metrics.correct(assignment) == [False, False, True]
+    assert metrics.blend(assignment).value == pytest.approx((2 * math.sqrt(0.5) / 2 + 0.3) / 3)
+    assert metrics.swaps(assignment) == []
 
 
 def test_coverage_gives_one_face_to_one_person_only():
-    scene = put([math.sqrt(0.5), math.sqrt(0.5), 0.0], at=(0, None, None))
-    assert metrics.coverage(scene) == Tally(1, 3)
+    assignment = put([math.sqrt(0.5), math.sqrt(0.5), 0.0], at=(0, None, None))
+    assert metrics.coverage(assignment) == Tally(1, 3)
 
 
 def test_more_faces_than_people():
     stranger = [-1.0, 0.0, 0.0]
-    scene = put(stranger, ADA, BEN, CAN, stranger, at=(1, 2, 3))
-    assert metrics.association_accuracy(scene) == Tally(3, 3)
-    assert metrics.count_accuracy(scene) == Tally(0, 1)
-    assert metrics.hungarian_similarity(scene).value == pytest.approx(0.8)
-    assert metrics.duplicates(scene) == [0, 0, 0]
+    assignment = put(stranger, ADA, BEN, CAN, stranger, at=(1, 2, 3))
+    assert metrics.association_accuracy(assignment) == Tally(3, 3)
+    assert metrics.count_accuracy(assignment) == Tally(0, 1)
+    assert metrics.hungarian_similarity(assignment).value == pytest.approx(0.8)
+    assert metrics.duplicates(assignment) == [0, 0, 0]
 
 
 def test_nobody_found():
-    scene = make_scene(np.zeros((3, 0)), (None, None, None))
-    assert metrics.association_accuracy(scene) == Tally(0, 3)
-    assert metrics.face_similarity(scene) == Tally(0, 3)
-    assert metrics.hungarian_similarity(scene) == Tally(0, 3)
-    assert metrics.coverage(scene) == Tally(0, 3)
-    assert math.isnan(metrics.found_similarity(scene).value)
-    assert math.isnan(metrics.blend(scene).value)
-    assert math.isnan(metrics.leakage_rate(scene).value)
-    assert metrics.count_accuracy(scene) == Tally(0, 1)
+    assignment = make_assignment(np.zeros((3, 0)), (None, None, None))
+    assert metrics.association_accuracy(assignment) == Tally(0, 3)
+    assert metrics.face_similarity(assignment) == Tally(0, 3)
+    assert metrics.hungarian_similarity(assignment) == Tally(0, 3)
+    assert metrics.coverage(assignment) == Tally(0, 3)
+    assert math.isnan(metrics.found_similarity(assignment).value)
+    assert math.isnan(metrics.blend(assignment).value)
+    assert math.isnan(metrics.leakage_rate(assignment).value)
+    assert metrics.count_accuracy(assignment) == Tally(0, 1)
 
 
 def test_nobody_asked_for():
-    scene = make_scene(np.zeros((0, 2)), ())
+    assignment = make_assignment(np.zeros((0, 2)), ())
     assert all(
-        math.isnan(t.value) for n, t in metrics.tallies(scene).items() if n != "count_accuracy"
+        math.isnan(t.value) for n, t in metrics.tallies(assignment).items() if n != "count_accuracy"
     )
-    assert metrics.count_accuracy(scene) == Tally(0, 1)
+    assert metrics.count_accuracy(assignment) == Tally(0, 1)
 
 
 def test_one_person_cannot_blend_or_leak():
-    scene = make_scene([[0.9]], (0,))
-    assert metrics.association_accuracy(scene) == Tally(1, 1)
-    assert metrics.chance_level(scene).value == 1
-    assert metrics.blend(scene).count == metrics.leakage_rate(scene).count == 0
+    assignment = make_assignment([[0.9]], (0,))
+    assert metrics.association_accuracy(assignment) == Tally(1, 1)
+    assert metrics.chance_level(assignment).value == 1
+    assert metrics.blend(assignment).count == metrics.leakage_rate(assignment).count == 0
 
 
 def test_somebody_off_the_canvas_is_no_failure_but_can_be_resembled():
     similarity = metrics.cosine(REFERENCES, [CAN, BEN])
-    scene = make_scene(similarity, (0, 1, None), expected=(True, True, False))
-    assert metrics.association_accuracy(scene) == Tally(1, 2)
-    assert metrics.nearest(scene) == [2, 1, None]
-    assert metrics.chance_level(scene).value == pytest.approx(1 / 3)
+    assignment = make_assignment(similarity, (0, 1, None), expected=(True, True, False))
+    assert metrics.association_accuracy(assignment) == Tally(1, 2)
+    assert metrics.nearest(assignment) == [2, 1, None]
+    assert metrics.chance_level(assignment).value == pytest.approx(1 / 3)
 
 
 def test_unknown_places_leave_the_metrics_that_need_none():
-    scene = make_scene(metrics.cosine(REFERENCES, [CAN, ADA, BEN]))
-    found = {name for name, tally in metrics.tallies(scene).items() if tally.count}
+    assignment = make_assignment(metrics.cosine(REFERENCES, [CAN, ADA, BEN]))
+    found = {name for name, tally in metrics.tallies(assignment).items() if tally.count}
     assert found == {"hungarian_similarity", "coverage", "count_accuracy", "duplicated"}
-    assert metrics.hungarian_similarity(scene).value == pytest.approx(0.8)
+    assert metrics.hungarian_similarity(assignment).value == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -174,26 +176,26 @@ def test_against_independent_formulas(seed):
     people, found = int(rng.integers(1, 6)), int(rng.integers(0, 7))
     similarity = rng.uniform(-1, 1, (people, found))
     order = [int(i) if i < found else None for i in rng.permutation(max(people, found))[:people]]
-    scene = make_scene(similarity, order)
+    assignment = make_assignment(similarity, order)
     rows = {
         i: [similarity[k][j] for k in range(people)] for i, j in enumerate(order) if j is not None
     }
 
     right = sum(max(range(people), key=row.__getitem__) == i for i, row in rows.items())
-    assert metrics.association_accuracy(scene) == Tally(right, people)
-    assert value(metrics.face_similarity(scene)) == pytest.approx(
+    assert metrics.association_accuracy(assignment) == Tally(right, people)
+    assert value(metrics.face_similarity(assignment)) == pytest.approx(
         sum(row[i] for i, row in rows.items()) / people
     )
     if people > 1 and rows:
         off = [row[k] for i, row in rows.items() for k in range(people) if k != i]
-        assert value(metrics.blend(scene)) == pytest.approx(sum(off) / len(off))
-        assert value(metrics.leakage_rate(scene)) == pytest.approx(1 - right / len(rows))
+        assert value(metrics.blend(assignment)) == pytest.approx(sum(off) / len(off))
+        assert value(metrics.leakage_rate(assignment)) == pytest.approx(1 - right / len(rows))
     padded = np.pad(similarity, ((0, max(found - people, 0)), (0, max(people - found, 0))))
     best = max(
         sum(padded[i, j] for i, j in enumerate(order))
         for order in itertools.permutations(range(len(padded)))
     )
-    assert value(metrics.hungarian_similarity(scene)) == pytest.approx(best / people)
+    assert value(metrics.hungarian_similarity(assignment)) == pytest.approx(best / people)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_against_independent_formulas(seed):
 )
 def test_a_scene_that_makes_no_sense(similarity, faces, message):
     with pytest.raises(ValueError, match=message):
-        make_scene(similarity, faces)
+        make_assignment(similarity, faces)
 
 
 def box(x, y, half):

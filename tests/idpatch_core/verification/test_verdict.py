@@ -38,9 +38,9 @@ def check(shown, people=FOUR, extra=()):
 def test_right_placement_scores_everything():
     _, verdict = check(FOUR)
     assert verdict.all_right
-    assert metrics.association_accuracy(verdict.scene) == (4, 4)
-    assert metrics.coverage(verdict.scene, verdict.threshold) == (4, 4)
-    assert metrics.count_accuracy(verdict.scene).value == 1
+    assert metrics.association_accuracy(verdict.assignment) == (4, 4)
+    assert metrics.coverage(verdict.assignment, verdict.threshold) == (4, 4)
+    assert metrics.count_accuracy(verdict.assignment).value == 1
     assert min(verdict.scores) > verdict.threshold
 
 
@@ -48,13 +48,13 @@ def test_a_swap_scores_exactly_the_two_as_wrong_and_hungarian_does_not_notice():
     a, b, c, d = FOUR
     _, right = check(FOUR)
     _, swapped = check([a, c, b, d])
-    assert metrics.correct(swapped.scene) == [True, False, False, True]
-    assert metrics.swaps(swapped.scene) == [(1, 2)]
-    assert metrics.hungarian_similarity(swapped.scene).value == pytest.approx(
-        metrics.hungarian_similarity(right.scene).value, abs=0.02
+    assert metrics.correct(swapped.assignment) == [True, False, False, True]
+    assert metrics.swaps(swapped.assignment) == [(1, 2)]
+    assert metrics.hungarian_similarity(swapped.assignment).value == pytest.approx(
+        metrics.hungarian_similarity(right.assignment).value, abs=0.02
     )
-    assert metrics.face_similarity(swapped.scene).value < 0.6 * (
-        metrics.face_similarity(right.scene).value
+    assert metrics.face_similarity(swapped.assignment).value < 0.6 * (
+        metrics.face_similarity(right.assignment).value
     )
     assert not swapped.all_right
 
@@ -62,9 +62,9 @@ def test_a_swap_scores_exactly_the_two_as_wrong_and_hungarian_does_not_notice():
 def test_a_removed_person_is_a_failure():
     a, b, _, d = FOUR
     _, verdict = check([a, b, None, d])
-    assert metrics.correct(verdict.scene) == [True, True, False, True]
-    assert verdict.scene.faces[2] is None
-    assert metrics.association_accuracy(verdict.scene).value == 0.75
+    assert metrics.correct(verdict.assignment) == [True, True, False, True]
+    assert verdict.assignment.faces[2] is None
+    assert metrics.association_accuracy(verdict.assignment).value == 0.75
     assert verdict.scores[0] == -1
     assert to_json(verdict)["people"][2]["verdict"] == "no face"
 
@@ -72,15 +72,15 @@ def test_a_removed_person_is_a_failure():
 def test_a_person_twice_is_wrong_and_counted():
     a, _, c, d = FOUR
     _, verdict = check([a, a, c, d])
-    assert metrics.correct(verdict.scene) == [True, False, True, True]
-    assert metrics.duplicates(verdict.scene, verdict.threshold) == [1, 0, 0, 0]
+    assert metrics.correct(verdict.assignment) == [True, False, True, True]
+    assert metrics.duplicates(verdict.assignment, verdict.threshold) == [1, 0, 0, 0]
 
 
 def test_a_bystander_is_counted_and_changes_nothing_else():
     _, verdict = check(FOUR[:3], FOUR[:3], extra=FOUR[3:])
     assert verdict.all_right
     assert len(verdict.found) == 4
-    assert metrics.count_accuracy(verdict.scene).value == 0
+    assert metrics.count_accuracy(verdict.assignment).value == 0
 
 
 def test_an_even_mix_of_two_people_is_neither(monkeypatch):
@@ -91,9 +91,9 @@ def test_an_even_mix_of_two_people_is_neither(monkeypatch):
     blended = SCORER._replace(embed=lambda crops: np.repeat(mixed, len(crops), 0))
     references = np.stack([REFERENCES[a], REFERENCES[b]])
     verdict = verify(group.image, [a, b], references, group.points, DETECT, blended)
-    assert metrics.correct(verdict.scene) == [False, False]
-    assert metrics.blend(verdict.scene).value == pytest.approx(
-        metrics.face_similarity(verdict.scene).value, abs=1e-6
+    assert metrics.correct(verdict.assignment) == [False, False]
+    assert metrics.blend(verdict.assignment).value == pytest.approx(
+        metrics.face_similarity(verdict.assignment).value, abs=1e-6
     )
     assert {person["verdict"] for person in to_json(verdict)["people"]} == {"nobody's face"}
 
@@ -102,7 +102,7 @@ def test_an_empty_picture():
     image = np.zeros((64, 64, 3), np.uint8)
     references = np.stack([REFERENCES[name] for name in FOUR])
     verdict = verify(image, FOUR, references, [Point(9, 9)] * 4, DETECT, SCORER)
-    assert metrics.association_accuracy(verdict.scene) == (0, 4)
+    assert metrics.association_accuracy(verdict.assignment) == (0, 4)
     assert verdict.scores == (-1, -1, -1, -1)
 
 
@@ -111,7 +111,7 @@ def test_a_point_outside_the_picture_is_no_place():
     references = np.stack([REFERENCES[name] for name in FOUR])
     points = [*group.points[:3], Point(-5, 10)]
     verdict = verify(group.image, FOUR, references, points, DETECT, SCORER)
-    assert metrics.association_accuracy(verdict.scene) == (3, 3)
+    assert metrics.association_accuracy(verdict.assignment) == (3, 3)
     assert to_json(verdict)["people"][3]["verdict"] == "no place"
 
 
