@@ -22,12 +22,14 @@ class Identity(NamedTuple):
     """One person.
 
     `embedding` is the face feature, (512,) float32 of unit length; `crop` the aligned face,
-    (112, 112, 3) uint8 RGB, or None for an identity loaded from a file without pictures.
+    (112, 112, 3) uint8 RGB, or None for an identity loaded from a file without pictures;
+    `token_strength` scales the ID tokens, 1 is as trained.
     """
 
     name: str
     embedding: Tensor
     crop: Tensor | None = None
+    token_strength: float = 1.0
 
 
 def average(

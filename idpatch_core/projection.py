@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .identity import Identity
+
 HEAD_WIDTH = 64
 PATCH_CHANNELS = 3
 
@@ -20,8 +22,8 @@ class IDPatches(NamedTuple):
     """What the networks are shown of F people, in their order, in float32 on the CPU.
 
     `patches` (F, 3, 64, 64); `tokens` (F, T, 2048) with T tokens a person (16 in the release);
-    `zero_tokens` (F, T, 2048): the projection of a zero vector, for the negative branch; `names`
-    and `crops` are the people's, for previews and messages; a crop is (112, 112, 3) uint8 RGB.
+    `zero_tokens` (F, T, 2048): the projection of a zero vector, for the negative branch; `people`
+    are the F people themselves, for messages, previews and the strength of their tokens.
     `location` gives the tags (F, 1, 2048) of the tokens for points (F, 2), in models that have it;
     `face_sized` models want each patch as large as the face, see `canvas.face_side`.
     """
@@ -29,10 +31,13 @@ class IDPatches(NamedTuple):
     patches: Tensor
     tokens: Tensor
     zero_tokens: Tensor
-    names: tuple[str, ...]
-    crops: tuple[Tensor | None, ...]
+    people: tuple[Identity, ...]
     location: Callable[[Tensor], Tensor] | None = None
     face_sized: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(person.name for person in self.people)
 
 
 class ProjectionSize(NamedTuple):

@@ -181,8 +181,6 @@ class IDPatchBuilder(io.ComfyNode):
         patches, tokens, zero_tokens = project(
             projector(idpatch_model.patch_proj), projector(idpatch_model.prompt_proj), embeddings
         )
-        names = tuple(identity.name for identity in identities)
-        crops = tuple(identity.crop for identity in identities)
         location = locator(idpatch_model.prompt_proj)
-        projected = patches, tokens, zero_tokens, names, crops, location
+        projected = patches, tokens, zero_tokens, tuple(identities), location
         return io.NodeOutput(IDPatches(*projected, idpatch_model.face_sized))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..idpatch_core.canvas import LATENT_SCALE, Hint, compose, face_side, resize_patch
 from ..idpatch_core.face_detector import YuNet
+from ..idpatch_core.identity import Identity
 from ..idpatch_core.layout import (
     ARRANGEMENTS,
     ASPECT_TOLERANCE,
@@ -188,17 +189,19 @@ def save_base(base: Tensor) -> dict[str, str]:
 
 
 def report_people(
-    names: Sequence[str], points: Sequence[Point | None], crops: Sequence[Tensor | None]
+    people: Sequence[Identity], points: Sequence[Point | None]
 ) -> list[dict[str, Any]]:
     """Say for the editor who was put where, and what their face looks like."""
     return [
         {
-            "name": name,
+            "name": person.name,
             "x": None if point is None else point.x,
             "y": None if point is None else point.y,
-            "crop": None if crop is None else save_temporary("face", crop.cpu().numpy(), ".png"),
+            "crop": None
+            if person.crop is None
+            else save_temporary("face", np.asarray(person.crop), ".png"),
         }
-        for name, point, crop in zip(names, points, crops, strict=True)
+        for person, point in zip(people, points, strict=True)
     ]
 
 
@@ -331,7 +334,7 @@ class IDPatchPlacer(io.ComfyNode):
             "version": 1,
             "width": width,
             "height": height,
-            "people": report_people(names, points, id_patches.crops),
+            "people": report_people(id_patches.people, points),
             "base": drawn_base if drawn_base is None else save_base(drawn_base),
             "poses": [head.point for head in poses or []],
             "faces": [head.point for head in faces or []],

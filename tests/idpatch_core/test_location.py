@@ -7,6 +7,7 @@ import torch
 from projection_states import small_halves, small_mlp
 
 from idpatch_core.checkpoint import read_id_patch, write_id_patch
+from idpatch_core.identity import Identity
 from idpatch_core.projection import IDPatches, Location, at_places, build_projection
 
 
@@ -57,7 +58,8 @@ def test_a_projection_without_it_has_none() -> None:
 
 def test_tokens_are_tagged_in_shares_of_the_picture() -> None:
     tokens, zero = torch.randn(2, 4, 16), torch.randn(2, 4, 16)
-    plain = IDPatches(torch.zeros(2, 3, 8, 8), tokens, zero, ("a", "b"), (None, None))
+    people = tuple(Identity(name, torch.zeros(512)) for name in "ab")
+    plain = IDPatches(torch.zeros(2, 3, 8, 8), tokens, zero, people)
     tagged = at_places(plain._replace(location=location()), [(20.0, 70.0), None], 100, 140)
     tags = location()(torch.tensor([[0.2, 0.5], [math.nan, math.nan]]))
     torch.testing.assert_close(tagged.tokens - tokens, tags.expand(-1, 4, -1))

@@ -73,7 +73,7 @@ def test_tokens_are_not_injected_twice(comfy, tiny_sdxl):
 
 def test_nobody_is_refused(comfy, tiny_sdxl):
     nobody = comfy.idpatch_core.projection.IDPatches(
-        torch.zeros(0, 3, 64, 64), torch.zeros(0, 16, 2048), torch.zeros(0, 16, 2048), (), ()
+        torch.zeros(0, 3, 64, 64), torch.zeros(0, 16, 2048), torch.zeros(0, 16, 2048), ()
     )
     with pytest.raises(ValueError, match="id_patches: there is nobody in it"):
         composable_conditioning(comfy, tiny_sdxl, random_case(), id_patches=nobody)

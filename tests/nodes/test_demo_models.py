@@ -16,6 +16,7 @@ from idpatch_core.demo_world.package import LARGEST, package
 from idpatch_core.demo_world.train_base import new_text_encoders, new_unet, write_tokenizers
 from idpatch_core.demo_world.train_vae import new_vae
 from idpatch_core.face_detector import YUNET_FILE
+from idpatch_core.identity import Identity
 from idpatch_core.layout import Point
 from idpatch_core.projection import IDPatches, MLPProjection, project
 from idpatch_core.training.config import Sampling
@@ -145,16 +146,16 @@ def test_the_latent_is_that_of_training(
     own = sample(networks, shown, negative, negative_pooled, noise, alphas, kind, how)
 
     found = project(*halves, embeddings)
-    names, crops = ("a", "b"), (None, None)
+    pair = tuple(Identity(n, e) for n, e in zip(("a", "b"), embeddings, strict=True))
     monkeypatch.setattr(comfy_sample, "prepare_noise", lambda *_: noise.clone())
     result = comfy.nodes.sampler.IDPatchSampler.execute(
         model=loaded.model,
         positive=[[text, {"pooled_output": pooled}]],
         negative=[[negative, {"pooled_output": negative_pooled}]],
         control_net=loaded.control_net,
-        id_patches=IDPatches(*found, names, crops),
+        id_patches=IDPatches(*found, pair),
         id_hint=Hint(
-            networks.hint(shown), base, tuple(Point(*p) for p in points[0].tolist()), names
+            networks.hint(shown), base, tuple(Point(*p) for p in points[0].tolist()), ("a", "b")
         ),
         seed=0,
         steps=4,

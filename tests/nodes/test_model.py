@@ -78,7 +78,7 @@ def test_people_keep_their_order_names_and_crops(comfy, small, count):
         torch.testing.assert_close(out.patches[i], patches[0], rtol=0, atol=1e-5)
         torch.testing.assert_close(out.tokens[i], tokens[0], rtol=0, atol=1e-5)
     assert out.names == tuple(f"P{i}" for i in range(count))
-    assert [crop is None for crop in out.crops] == [True] * (count - 1) + [False]
+    assert [person.crop is None for person in out.people] == [True] * (count - 1) + [False]
 
 
 def test_mlp_projections_drive_the_nodes(comfy, models):

@@ -16,8 +16,9 @@ def people(comfy: Run, patches: torch.Tensor, crop: torch.Tensor | None = None):
     """IDPATCH_PATCHES of these patches (F, 3, P, P), with people called p1, p2 and so on."""
     count = len(patches)
     tokens = torch.zeros(count, 1, 1)
-    names = tuple(f"p{number}" for number in range(1, count + 1))
-    return comfy.idpatch_core.projection.IDPatches(patches, tokens, tokens, names, (crop,) * count)
+    identity = comfy.idpatch_core.identity.Identity
+    listed = tuple(identity(f"p{number + 1}", torch.zeros(512), crop) for number in range(count))
+    return comfy.idpatch_core.projection.IDPatches(patches, tokens, tokens, listed)
 
 
 def random_people(comfy: Run, count: int):
