@@ -1,6 +1,7 @@
-"""Composes the condition image: the base picture plus everybody's ID patch at their place.
+"""Composes the condition image: the base image plus each person's ID patch at their point.
 
-In models that were trained so, a patch is as large as the face; in the release all are of one size.
+All patches of the release have one size. Models trained with face-sized patches want each patch
+as large as the face.
 """
 
 from collections.abc import Sequence
@@ -11,18 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .layout import Point
+from .layout import Head, Point, count_people, find_nearest_head, has_same_aspect, join_names
 
 LATENT_SCALE = 8  # pixels of the image along one side of a latent pixel
 
 
 class Hint(NamedTuple):
-    """What the ControlNet sees, and who was put where.
+    """The condition image for the ControlNet, and each person's point in it.
 
     `image` is the float condition image (1, 3, H, W); it leaves [0, 1] and must not be clamped,
     quantised or resized. `base` (1, 3, H, W) in [0, 1] is the same without patches. `points` holds
-    one entry for each person, None for a person who was taken off the canvas; `names` are the
-    people's names in the same order.
+    one entry for each person, None for a person without a patch; `names` are theirs, in the same
+    order.
     """
 
     image: Tensor
@@ -38,26 +39,89 @@ class Hint(NamedTuple):
     def height(self) -> int:
         return self.image.shape[2]
 
+    def check_names(self, names: Sequence[str], source: str) -> str:
+        """Compare the hint's people with those of the input `source`.
 
-# A face is about this much wider than its eyes are apart: 0.66 of ArcFace's aligned crop of 112
-# pixels, where they are 35 pixels apart (insightface's `arcface_dst`).
+        Returns a warning where the names differ, otherwise an empty string. Raises a ValueError
+        unless there are as many.
+        """
+        if len(names) != len(self.points):
+            raise ValueError(
+                f"id_hint: it places {count_people(len(self.points))}, {source} holds "
+                f"{join_names(names)}. Connect the Patch Placer of the same people."
+            )
+        if tuple(names) == self.names:
+            return ""
+        return (
+            f"id_hint: it was made for {', '.join(self.names)}, {source} holds {', '.join(names)}."
+        )
+
+
+# A face's width is about this multiple of the distance of its eyes: in ArcFace's aligned crop of
+# 112 pixels it is 0.66 of the crop, the eyes 35 pixels apart (insightface's `arcface_dst`).
 FACE_TO_EYES = 2.1
-LEAST, MOST = 0.5, 4.0  # times the size that a patch was made in
+MIN_SCALE, MAX_SCALE = 0.5, 4.0  # of a patch, relative to its original size
 
 
-def face_side(eyes: float | None, size: int) -> int:
+def check_size(width: int, height: int) -> None:
+    """Raise a ValueError unless a latent of exactly this size exists."""
+    for name, side in (("width", width), ("height", height)):
+        if side % LATENT_SCALE or side < LATENT_SCALE:
+            below = max(side // LATENT_SCALE, 1) * LATENT_SCALE
+            raise ValueError(
+                f"{name}: {side} is not a multiple of {LATENT_SCALE}, which a latent needs. "
+                f"The nearest multiples: {below} and {below + LATENT_SCALE}."
+            )
+
+
+def check_aspect(name: str, size: tuple[int, int], width: int, height: int) -> None:
+    """Raise a ValueError if resizing an image of `size` to width x height would distort it."""
+    if not has_same_aspect(size, (width, height)):
+        fitting = max(round(width * size[1] / size[0] / LATENT_SCALE), 1) * LATENT_SCALE
+        raise ValueError(
+            f"{name}: it is {size[0]}x{size[1]}, which has a different aspect ratio from the "
+            f"output of {width}x{height}. Crop it, or set the output's size to its aspect ratio, "
+            f"such as {width}x{fitting}."
+        )
+
+
+def read_base(base_image: Tensor, width: int, height: int) -> Tensor:
+    """Return an IMAGE (1, H, W, C) as the base image (1, 3, height, width), resized if needed."""
+    if base_image.shape[0] != 1:
+        raise ValueError(
+            f"base_image: expected one image, got a batch of {base_image.shape[0]}. "
+            "Choose one with Image From Batch."
+        )
+    if base_image.shape[-1] not in (1, 3, 4):
+        raise ValueError(f"base_image: expected RGB, got {base_image.shape[-1]} channels.")
+    check_aspect("base_image", (base_image.shape[2], base_image.shape[1]), width, height)
+    base = base_image[..., :3].permute(0, 3, 1, 2).to("cpu", torch.float32).expand(1, 3, -1, -1)
+    if base.shape[2:] == (height, width):
+        return base
+    resized = F.interpolate(
+        base, (height, width), mode="bicubic", align_corners=False, antialias=True
+    )
+    return resized.clamp(0, 1)
+
+
+def face_side(eye_distance: float | None, size: int) -> int:
     """Return the side in pixels of a patch that is as large as the face.
 
-    `eyes` is the distance of the eyes in pixels, None if it is not known; `size` is what the patch
-    was made in.
+    `eye_distance` in pixels, None if it is not known; `size` is the patch's original side.
     """
-    if eyes is None:
+    if eye_distance is None:
         return size
-    return round(min(max(FACE_TO_EYES * eyes, LEAST * size), MOST * size))
+    return round(min(max(FACE_TO_EYES * eye_distance, MIN_SCALE * size), MAX_SCALE * size))
+
+
+def find_patch_sides(points: Sequence[Point | None], heads: Sequence[Head], size: int) -> list[int]:
+    """Return the side of each person's patch: that of the face at their point, or `size`."""
+    nearest = [find_nearest_head(point, heads, size / 2) for point in points]
+    return [size if head is None else face_side(head.eye_distance, size) for head in nearest]
 
 
 def resize_patch(patch: Tensor, side: int) -> Tensor:
-    """Return a patch (3, P, P) in another size (3, side, side), bilinear."""
+    """Resize a patch (3, P, P) to (3, side, side), bilinear."""
     if patch.shape[-1] == side:
         return patch
     size = (side, side)
@@ -69,11 +133,11 @@ def resize_patch(patch: Tensor, side: int) -> Tensor:
 def compose(
     base: Tensor, patches: Sequence[Tensor] | Tensor, points: Sequence[Point | None]
 ) -> Tensor:
-    """Add everybody's ID patch to the base picture, centred on their point.
+    """Add each person's ID patch to the base image, centred on their point.
 
     `base` (1, 3, H, W) float in [0, 1]; `patches` (F, 3, P, P) or one (3, P, P) each; one
     point in pixels for each person, None for no patch. Overlapping patches add up, a patch is cut
-    at the edge, and a person whose point lies outside the picture gets none. Returns (1, 3, H, W)
+    at the edge, and a person whose point lies outside the image gets none. Returns (1, 3, H, W)
     float32 without clamping.
     Source: `modules/inferencer.py` of the reference, with positions kept in float32.
     """

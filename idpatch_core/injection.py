@@ -1,4 +1,4 @@
-"""From which step on the networks see the ID tokens, and how these are joined to the text."""
+"""Joins the ID tokens to the text, from a boundary of the noise schedule on."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -7,15 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .layout import count_people
+from .projection import IDPatches
+
 Options = dict[str, Any]
 Conditioning = list[list[Any]]  # [text (B, N, C), options] each
 Split = Callable[[Options], tuple[Options | None, Options | None]]
 
-# A boundary that meets a step exactly belongs to the step after it, as `i < steps * (1 - ratio)`
-# says; this share of the schedule is far above rounding and far below the distance of two steps.
-EARLIER = 1e-5
+# If the boundary falls on a step, that step already sees the tokens, as in the reference with
+# `i < steps * (1 - ratio)`. The offset exceeds rounding error and is far below one step.
+BOUNDARY_OFFSET = 1e-5
 
+MAX_TOKEN_STRENGTH = 10.0
 INJECTED = "idpatch_people"  # marks an entry that carries ID tokens, with the number of people
+PERCENTS = {"start_percent", "end_percent", "clip_start_percent", "clip_end_percent"}
 
 
 def first_injection_step(steps: int, injection_ratio: float) -> int:
@@ -32,14 +37,14 @@ def injection_percent(injection_ratio: float) -> float:
         return 0.0
     if injection_ratio <= 0:
         return 1.0
-    return max(1 - injection_ratio - EARLIER, 0.0)
+    return max(1 - injection_ratio - BOUNDARY_OFFSET, 0.0)
 
 
 def injection_sigma(sigmas: Sequence[float], first: int, preferred: float) -> float:
     """Return a sigma between the steps `first - 1` and `first` of a descending schedule.
 
-    `preferred` is taken if it lies there, so that routes which agree on the steps agree on the
-    samplers' evaluations between two steps as well. Infinity means all steps, 0 none.
+    It is `preferred` if that lies between them, so that both routes also agree where a sampler
+    evaluates the model between two steps. Infinity means all steps, 0 none.
     """
     if first == 0:
         return math.inf
@@ -55,10 +60,10 @@ def join_tokens(text: Tensor, tokens: Tensor) -> Tensor:
     return torch.cat([text, flat.expand(text.shape[0], -1, -1)], dim=1)  # (B, N + F*T, C)
 
 
-def strengthen(tokens: Tensor, zero_tokens: Tensor, strengths: Sequence[float]) -> Tensor:
+def scale_tokens(tokens: Tensor, zero_tokens: Tensor, strengths: Sequence[float]) -> Tensor:
     """Scale each person's ID tokens (F, T, C) away from the zero-vector tokens.
 
-    A strength of 0 shows nobody, 1 the person as projected (bit for bit), more exaggerates.
+    A strength of 0 removes the person, 1 keeps the tokens (bit for bit), more exaggerates them.
     """
     scaled = tokens.clone()
     for person, strength in enumerate(strengths):
@@ -67,49 +72,35 @@ def strengthen(tokens: Tensor, zero_tokens: Tensor, strengths: Sequence[float]) 
     return scaled
 
 
-def split_by_percent(boundary: float) -> Split:
-    """Split an entry's `start_percent` to `end_percent` at a share of the noise schedule."""
+def split_at(boundary: float, percent_to_sigma: Callable[[float], float] | None = None) -> Split:
+    """Split an entry's part of the noise schedule at a boundary.
 
-    def split(options: Options) -> tuple[Options | None, Options | None]:
-        start, end = options.get("start_percent", 0.0), options.get("end_percent", 1.0)
-        if boundary <= start:
-            return None, options
-        if boundary >= end:
-            return options, None
-        return (
-            {**options, "start_percent": start, "end_percent": boundary},
-            {**options, "start_percent": boundary, "end_percent": end},
-        )
-
-    return split
-
-
-def split_by_sigma(boundary: float, percent_to_sigma: Callable[[float], float]) -> Split:
-    """Split an entry's part of the noise schedule at an exact sigma."""
+    The boundary is a share of the schedule from 0 to 1, or an exact sigma if `percent_to_sigma` is
+    given. An entry that lies on one side of it is kept as it is.
+    """
 
     def split(options: Options) -> tuple[Options | None, Options | None]:
         start = max(options.get("start_percent", 0.0), options.get("clip_start_percent", 0.0))
         end = min(options.get("end_percent", 1.0), options.get("clip_end_percent", 1.0))
-        high, low = float(percent_to_sigma(start)), float(percent_to_sigma(end))
-        if boundary >= high:
+        others, first, last, sign = options, "start_percent", "end_percent", 1
+        if percent_to_sigma is not None:  # sigmas descend
+            start, end = float(percent_to_sigma(start)), float(percent_to_sigma(end))
+            others = {key: value for key, value in options.items() if key not in PERCENTS}
+            first, last, sign = "timestep_start", "timestep_end", -1
+        if sign * boundary <= sign * start:
             return None, options
-        if boundary <= low:
+        if sign * boundary >= sign * end:
             return options, None
-        percents = {"start_percent", "end_percent", "clip_start_percent", "clip_end_percent"}
-        others = {k: v for k, v in options.items() if k not in percents}
-        return (
-            {**others, "timestep_start": high, "timestep_end": boundary},
-            {**others, "timestep_start": boundary, "timestep_end": low},
-        )
+        return {**others, first: start, last: boundary}, {**others, first: boundary, last: end}
 
     return split
 
 
 def inject(conditioning: Conditioning, tokens: Tensor, split: Split) -> Conditioning:
-    """Let every entry see its text alone before the split and text with ID tokens after it.
+    """Split each entry into one with the text alone and one with the text and the ID tokens.
 
     `tokens` (F, T, C). All else that an entry carries (pooled text, ControlNets, masks, areas,
-    hooks) is kept on both sides; a separate text of the ControlNet gets the tokens as well.
+    hooks) is kept on both sides; a separate text for the ControlNet gets the tokens as well.
     """
     out: Conditioning = []
     for text, options in conditioning:
@@ -122,3 +113,45 @@ def inject(conditioning: Conditioning, tokens: Tensor, split: Split) -> Conditio
                 after["cross_attn_controlnet"] = join_tokens(after["cross_attn_controlnet"], tokens)
             out.append([join_tokens(text, tokens), after])
     return out
+
+
+def inject_both(
+    positive: Conditioning,
+    negative: Conditioning,
+    id_patches: IDPatches,
+    token_strength: float,
+    split: Split,
+) -> tuple[Conditioning, Conditioning]:
+    """Inject the people's tokens into the positive branch, zero-vector tokens into the negative.
+
+    `token_strength` multiplies that of each person. Raises ValueError if there are no people, if
+    the strength is out of range, or if the text does not fit or carries ID tokens already.
+    """
+    if not id_patches.people:
+        raise ValueError("id_patches: the list is empty. Encode at least one person.")
+    if not 0 <= token_strength <= MAX_TOKEN_STRENGTH:
+        raise ValueError(
+            f"token_strength: it must be from 0 to {MAX_TOKEN_STRENGTH:g}, got {token_strength:g}."
+        )
+    for name, conditioning in (("positive", positive), ("negative", negative)):
+        check_text(name, conditioning, id_patches.tokens)
+    zero = id_patches.zero_tokens
+    strengths = [person.token_strength * token_strength for person in id_patches.people]
+    tokens = scale_tokens(id_patches.tokens, zero, strengths)
+    return inject(positive, tokens, split), inject(negative, zero, split)
+
+
+def check_text(name: str, conditioning: Conditioning, tokens: Tensor) -> None:
+    """Raise a ValueError if the text of the input `name` cannot be joined with the ID tokens."""
+    for text, options in conditioning:
+        if text.shape[-1] != tokens.shape[-1]:
+            raise ValueError(
+                f"{name}: its text tokens are {text.shape[-1]} wide, the ID tokens "
+                f"{tokens.shape[-1]}. ID-Patch works with SDXL: encode the text with the CLIP of "
+                "an SDXL checkpoint."
+            )
+        if INJECTED in options:
+            raise ValueError(
+                f"{name}: it already carries the ID tokens of {count_people(options[INJECTED])}. "
+                "Connect the text conditioning from before the ID Token Injector."
+            )

@@ -1,163 +1,58 @@
-"""Who stands where: one place for each person, in output pixels."""
+"""Points in the output image: who appears where, which patches overlap, and arrangements."""
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-VERSION = 1  # of the placements object
-LARGEST = 1e6  # pixels from the corner; a number beyond it cannot be a place in a picture
-STRONGEST = 10.0
-ASPECT_TOLERANCE = 0.02  # relative difference of aspect ratios up to which points can be scaled
+MAX_COORDINATE = 1e6  # pixels; a larger coordinate cannot be a point of an image
+ASPECT_TOLERANCE = 0.02  # relative difference of aspect ratios up to which points can be rescaled
 
 
 class Point(NamedTuple):
-    """A place in output pixels; x to the right, y down, (0, 0) the top left corner."""
+    """A point in output pixels; x to the right, y down, (0, 0) the top left corner."""
 
     x: float
     y: float
 
 
 class Placement(NamedTuple):
-    """Where one person stands; without a point they are off the canvas and get no patch."""
+    """Where one person is to appear; a person without a point gets no patch."""
 
     point: Point | None
-    strength: float = 1.0
+    patch_strength: float = 1.0
 
 
-def parse_placements(text: str, names: Sequence[str]) -> list[Placement]:
-    """Read the placements JSON: one place for each person, in their order.
+class Head(NamedTuple):
+    """A head found in a pose or an image: its nose, and how prominent the person is.
 
-    `text` is a list of `{"x": ..., "y": ...}` in output pixels, with an optional `"strength"` of
-    the person's patch; `null` or `"placed": false` takes a person off the canvas. An object with
-    `"version": 1` and the list as `"people"` is read likewise; other fields are left alone. An
-    empty text or list gives an empty list: nobody has been placed by hand. Raises a ValueError
-    for anything else.
+    `eye_distance` is in pixels, None where not both eyes were seen.
     """
-    if not text.strip():
-        return []
-    items = _people(_load(text))
-    if not items:
-        return []
-    if len(items) < len(names):
-        raise ValueError(
-            f"placements: {_count(len(items), 'place')} for {_people_named(names)}; no place for "
-            f"{_join(names[len(items) :])}. Give each person a place, or null for no patch."
-        )
-    if len(items) > len(names):
-        raise ValueError(
-            f"placements: {_count(len(items), 'place')} for {_people_named(names)}; nobody stands "
-            f"at place {_join(range(len(names) + 1, len(items) + 1))}. Remove what is too much or "
-            "encode more people."
-        )
+
+    point: Point
+    prominence: float
+    eye_distance: float | None = None
+
+
+def has_same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Tell whether two sizes (width, height) have the same aspect ratio, up to a tolerance."""
+    return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE
+
+
+def rescale_points(
+    points: Sequence[Point | None], size: tuple[int, int], new_size: tuple[int, int]
+) -> list[Point | None]:
+    """Return points of an image of `size` (width, height) in the pixels of one of `new_size`."""
     return [
-        _placement(item, f"placements: person {number} ({name})")
-        for number, (item, name) in enumerate(zip(items, names, strict=True), start=1)
+        point and Point(point.x * new_size[0] / size[0], point.y * new_size[1] / size[1])
+        for point in points
     ]
 
 
-def _load(text: str) -> Any:
-    def refuse(constant: str) -> None:
-        raise ValueError(f"placements: {constant} is no number that JSON or a picture knows.")
-
-    try:
-        return json.loads(text, parse_constant=refuse, parse_int=_integer)
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f"placements: not JSON at line {error.lineno}, column {error.colno}: {error.msg}. "
-            'Expected a list like [{"x": 412.5, "y": 230}, null], or nothing at all.'
-        ) from None
-    except RecursionError:
-        raise ValueError("placements: the JSON is nested too deeply.") from None
-
-
-def _integer(digits: str) -> float:
-    # Python refuses to convert thousands of digits, with a message about itself.
-    return int(digits) if len(digits) < 400 else math.inf
-
-
-def _people(data: Any) -> list:
-    if isinstance(data, dict):
-        version = data.get("version")
-        if type(version) is not int or version != VERSION:
-            raise ValueError(
-                f"placements: expected version {VERSION}, got {_shown(version)}. It was made by "
-                "another version of the pack: reset the editor or update the pack."
-            )
-        if "people" not in data:
-            raise ValueError(
-                'placements: the object has no "people". Put the list of places there.'
-            )
-        data = data["people"]
-    if not isinstance(data, list):
-        raise ValueError(
-            f"placements: expected a list with a place for each person, got {_shown(data)}."
-        )
-    return data
-
-
-def _placement(item: Any, where: str) -> Placement:
-    if item is None:
-        return Placement(None)
-    if not isinstance(item, dict):
-        raise ValueError(f'{where}: expected {{"x": ..., "y": ...}} or null, got {_shown(item)}.')
-    strength = _number(item.get("strength", 1.0), f"{where}: strength")
-    if not 0 <= strength <= STRONGEST:
-        raise ValueError(f"{where}: strength must be from 0 to {STRONGEST:g}, got {strength:g}.")
-    placed = item.get("placed", True)
-    if not isinstance(placed, bool):
-        raise ValueError(f"{where}: placed must be true or false, got {_shown(placed)}.")
-    if not placed:
-        return Placement(None, strength)
-    for axis in ("x", "y"):
-        if axis not in item:
-            raise ValueError(f"{where}: {axis} is missing. Give x and y in pixels, or null.")
-    return Placement(Point(*(_pixels(item[axis], f"{where}: {axis}") for axis in "xy")), strength)
-
-
-def _pixels(value: Any, where: str) -> float:
-    number = _number(value, where)
-    if abs(number) > LARGEST:
-        raise ValueError(
-            f"{where} is {number:g} pixels, far from any picture. Give a place in output pixels."
-        )
-    return number
-
-
-def _number(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{where} must be a number, got {_shown(value)}.")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):
-        raise ValueError(f"{where} must be a finite number, got one that is too large.")
-    return number
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def _people_named(names: Sequence[str]) -> str:
-    return f"{'1 person' if len(names) == 1 else f'{len(names)} people'} ({_join(names)})"
-
-
-def _join(items: Sequence[object]) -> str:
-    return ", ".join(str(item) for item in items)
-
-
 def is_inside(point: Point, width: int, height: int) -> bool:
-    """Tell whether a person at this point gets a patch: it is a pixel of the picture once rounded.
+    """Tell whether a person at this point gets a patch: rounded, it is a pixel of the image.
 
     Source: `modules/inferencer.py` of the reference, with positions kept in float32.
     """
@@ -166,7 +61,7 @@ def is_inside(point: Point, width: int, height: int) -> bool:
 
 
 def outside(points: Sequence[Point | None], width: int, height: int) -> list[int]:
-    """Return the indices of the people whose point lies outside the picture."""
+    """Return the indices of the people whose point lies outside the image."""
     return [
         index
         for index, point in enumerate(points)
@@ -180,7 +75,10 @@ def overlapping(
     height: int,
     patch_size: int | Sequence[int] = 64,
 ) -> list[tuple[int, int]]:
-    """Return the pairs of people, as indices, whose patches, of one size or each own, overlap."""
+    """Return the pairs of people, as indices, whose patches overlap.
+
+    `patch_size` is the side of all patches in pixels, or of each.
+    """
     sides = [patch_size] * len(points) if isinstance(patch_size, int) else patch_size
     corners = [
         (index, np.rint(np.array(point, dtype=np.float32)))
@@ -194,42 +92,31 @@ def overlapping(
     ]
 
 
-class Head(NamedTuple):
-    """A head found in a pose or a picture: where its nose is and how prominent the person is.
-
-    `eyes` is their distance in pixels, None where they were not seen.
-    """
-
-    point: Point
-    prominence: float
-    eyes: float | None = None
-
-
 def assign_left_to_right(
-    found: Sequence[Head], names: Sequence[str], source: str, noun: str = "place"
+    heads: Sequence[Head], names: Sequence[str], source: str, noun: str
 ) -> tuple[list[Point], list[Head]]:
-    """Give each person, in their order, one of the found places from left to right.
+    """Assign a head to each person, in their order, from left to right.
 
-    Where more were found than there are people, the most prominent are used. Returns the points
-    and, left to right, what was not used. Raises a ValueError that names the input `source` and
-    what was looked for there, the `noun`, when too few were found.
+    Where there are more heads than people, the most prominent are used. Returns the points and,
+    left to right, the unused heads. Raises a ValueError that names the input `source`, and what
+    was found there as the `noun`, when there are too few.
     """
-    if len(found) < len(names):
+    if len(heads) < len(names):
         raise ValueError(
-            f"{source}: {_count(len(found), noun)} found for {_people_named(names)}. Connect one "
+            f"{source}: {count_of(len(heads), noun)} found for {join_names(names)}. Connect one "
             "that shows as many people, place them by hand in placements, or choose another "
             "arrangement."
         )
-    ranked = sorted(found, key=lambda one: -one.prominence)
+    ranked = sorted(heads, key=lambda head: -head.prominence)
 
     def from_left(some: list[Head]) -> list[Head]:
-        return sorted(some, key=lambda one: one.point)
+        return sorted(some, key=lambda head: head.point)
 
     used, unused = from_left(ranked[: len(names)]), from_left(ranked[len(names) :])
-    return [one.point for one in used], unused
+    return [head.point for head in used], unused
 
 
-def head_at(point: Point | None, heads: Sequence[Head], reach: float) -> Head | None:
+def find_nearest_head(point: Point | None, heads: Sequence[Head], reach: float) -> Head | None:
     """Return the head nearest to a point, if one is within `reach` pixels."""
     if point is None or not heads:
         return None
@@ -237,18 +124,90 @@ def head_at(point: Point | None, heads: Sequence[Head], reach: float) -> Head | 
     return nearest if math.dist(nearest.point, point) <= reach else None
 
 
+def arrange_people(
+    arrangement: str,
+    given: Sequence[Placement],
+    poses: Sequence[Head] | None,
+    faces: Sequence[Head] | None,
+    names: Sequence[str],
+    width: int,
+    height: int,
+    patch_size: int,
+) -> tuple[list[Placement], list[str]]:
+    """Return each person's placement, and a warning for each unused pose or face.
+
+    `arrangement` is one of ARRANGEMENT_IDS; `given` the placements JSON's; `poses` and `faces` the
+    heads found, None where the input is not connected. Raises a ValueError where the arrangement
+    lacks what it needs.
+    """
+    if arrangement == AUTO_ARRANGEMENT:
+        arrangement = FROM_PLACEMENTS if given else "row" if poses is None else FROM_POSE
+    if arrangement in ARRANGEMENTS:
+        points = ARRANGEMENTS[arrangement](len(names), width, height, patch_size)
+        return [Placement(point) for point in points], []
+    if arrangement == FROM_PLACEMENTS:
+        if not given:
+            raise ValueError(
+                "placements: it is empty, but arrangement is 'placements'. Give each person a "
+                "placement, or set arrangement to 'auto'."
+            )
+        return list(given), []
+    if arrangement not in (FROM_POSE, FROM_FACES):
+        raise ValueError(
+            f"arrangement: expected one of {', '.join(ARRANGEMENT_IDS)}, got {arrangement!r}."
+        )
+    heads, source, noun = (
+        (poses, "pose_keypoint", "pose")
+        if arrangement == FROM_POSE
+        else (faces, "base_image", "face")
+    )
+    if heads is None:
+        raise ValueError(
+            f"arrangement: '{arrangement}' needs {source}, which is not connected. Connect it or "
+            "choose another arrangement."
+        )
+    points, unused = assign_left_to_right(heads, names, source, noun)
+    warnings = [
+        f"{source}: {len(heads)} {noun}s found for {count_people(len(names))}; the smallest or "
+        f"least certain, at {head.point.x:.0f}, {head.point.y:.0f}, was left out."
+        for head in unused
+    ]
+    return [Placement(point) for point in points], warnings
+
+
+def warn_about_placements(
+    points: Sequence[Point | None],
+    names: Sequence[str],
+    width: int,
+    height: int,
+    patch_sizes: Sequence[int],
+) -> list[str]:
+    """Return a warning for each person outside the image and each pair of overlapping patches."""
+    people = [f"person {number} ({name})" for number, name in enumerate(names, start=1)]
+    warnings = [
+        f"{people[index]} is outside the image and gets no patch."
+        for index in outside(points, width, height)
+    ]
+    warnings += [
+        f"The patches of {people[first]} and {people[second]} overlap and add up; "
+        f"place them {(patch_sizes[first] + patch_sizes[second]) // 2} pixels apart."
+        for first, second in overlapping(points, width, height, patch_sizes)
+    ]
+    return warnings
+
+
 def row(count: int, width: int, height: int, patch_size: int = 64) -> list[Point]:
-    """Place people in one row, or in as many as keep the patches apart in a narrow picture."""
+    """Place people in one row, or in as many as keep the patches apart in a narrow image."""
     return _rows(count, width, height, patch_size, 1)
 
 
 def two_rows(count: int, width: int, height: int, patch_size: int = 64) -> list[Point]:
-    """Place people in two rows, the back one first, or in more where the picture is narrow."""
+    """Place people in two rows, the back one first, or in more where the image is narrow."""
     return _rows(count, width, height, patch_size, min(2, count))
 
 
 def arc(count: int, width: int, height: int, patch_size: int = 64) -> list[Point]:
-    """Place people in a row that hangs down at both ends; as rows in a narrow picture."""
+    """Place people in a row that hangs down at both ends; as rows in a narrow image."""
     points = row(count, width, height, patch_size)
     if len({point.y for point in points}) > 1:
         return points
@@ -261,14 +220,16 @@ def arc(count: int, width: int, height: int, patch_size: int = 64) -> list[Point
 
 ARRANGEMENTS: dict[str, Callable[[int, int, int, int], list[Point]]] = {
     "row": row,
-    "two rows": two_rows,
+    "two_rows": two_rows,
     "arc": arc,
 }
+AUTO_ARRANGEMENT, FROM_PLACEMENTS, FROM_POSE, FROM_FACES = "auto", "placements", "pose", "faces"
+ARRANGEMENT_IDS = [AUTO_ARRANGEMENT, FROM_PLACEMENTS, FROM_POSE, FROM_FACES, *ARRANGEMENTS]
 
 
-def _rows(count: int, width: int, height: int, patch_size: int, wanted: int) -> list[Point]:
+def _rows(count: int, width: int, height: int, patch_size: int, least: int) -> list[Point]:
     across = max(width // patch_size, 1)
-    rows = max(wanted, math.ceil(count / across))
+    rows = max(least, math.ceil(count / across))
     rows = max(min(rows, height // patch_size), 1)
     # A head a third down leaves room for the body; several rows share the upper two thirds.
     gap = max(0.3 * height / max(rows - 1, 1), patch_size)
@@ -283,3 +244,16 @@ def _rows(count: int, width: int, height: int, patch_size: int, wanted: int) -> 
         for level, size in enumerate(sizes)
         for index in range(size)
     ]
+
+
+def count_of(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def count_people(count: int) -> str:
+    return "1 person" if count == 1 else f"{count} people"
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return "2 people (Ann, Bob)"."""
+    return f"{count_people(len(names))} ({', '.join(names)})"

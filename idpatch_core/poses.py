@@ -1,11 +1,11 @@
-"""Built-in poses: groups of standing people, for where no pose node is at hand."""
+"""Built-in poses: a row of standing people."""
 
 from typing import Any
 
 import numpy as np
 
 # A standing person, 1 high and facing the camera, in OpenPose-18 order: x from the middle of the
-# body, y from the top of the head. The person's right is on the left of the picture.
+# body, y from the top of the head. The person's right is on the left of the image.
 STANDING = np.array(
     [
         *[(0.0, 0.085), (0.0, 0.175)],  # nose, neck
@@ -18,14 +18,14 @@ STANDING = np.array(
 )
 BODY_WIDTH = 0.3  # of a person's height, arms included
 HEIGHTS = (1.0, 0.93, 0.97, 0.91, 0.96, 0.94)  # of the tallest person, left to right
-GROUND = 0.96  # of the picture's height, where the feet are
-PRESETS = {f"{count} standing": count for count in range(1, len(HEIGHTS) + 1)}
+GROUND = 0.96  # of the image's height, where the feet are
+PRESETS = {f"standing_{count}": count for count in range(1, len(HEIGHTS) + 1)}
 
 
-def standing(count: int, width: int, height: int) -> np.ndarray:
-    """Return people (count, 18, 3) side by side in a picture of the given size.
+def make_standing(count: int, width: int, height: int) -> np.ndarray:
+    """Return people (count, 18, 3) side by side in an image of the given size, in pixels.
 
-    They stand as close as they need to, and as tall as the picture lets them.
+    Each has the same share of the width, and is as tall as that and the height allow.
     """
     space = width / count
     tallest = min(0.88 * height, space / BODY_WIDTH)

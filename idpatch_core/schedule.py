@@ -1,4 +1,4 @@
-"""The noise schedule of the reference: SDXL's Euler scheduler with `leading` spacing, offset 1."""
+"""The noise schedule of the reference: the Euler scheduler with `leading` spacing, offset 1."""
 
 import math
 
@@ -10,7 +10,7 @@ OFFSET = 1  # `steps_offset` of SDXL's scheduler config
 
 
 def reference_sigmas(model_sigmas: Tensor, steps: int) -> Tensor:
-    """Space `steps` sigmas over the model's noise levels as the reference does.
+    """Return the sigmas of the reference's schedule for `steps` steps.
 
     `model_sigmas` (N,) are the model's own levels in ascending order, N = 1000 for SDXL. Returns
     (steps + 1,) float32, descending, the last one 0. Source: diffusers `EulerDiscreteScheduler`
@@ -19,7 +19,7 @@ def reference_sigmas(model_sigmas: Tensor, steps: int) -> Tensor:
     levels = len(model_sigmas)
     if not 1 <= steps <= levels:
         raise ValueError(
-            f"steps is {steps}; the reference schedule takes 1 to {levels} steps. "
+            f"steps: {steps} is out of range; scheduler 'reference' takes 1 to {levels} steps. "
             "Choose another number of steps or another scheduler."
         )
     timesteps = np.arange(steps)[::-1] * (levels // steps) + OFFSET
@@ -29,7 +29,7 @@ def reference_sigmas(model_sigmas: Tensor, steps: int) -> Tensor:
 
 
 def start_noise_scale(sigma: float) -> float:
-    """How much stronger than sigma the reference's start noise is: sqrt(sigma² + 1) / sigma.
+    """Return the ratio of the reference's start noise to sigma: sqrt(sigma² + 1) / sigma.
 
     Source: `init_noise_sigma` of diffusers' `EulerDiscreteScheduler` for `leading` spacing.
     """

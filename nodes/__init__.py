@@ -2,7 +2,8 @@
 
 from comfy_api.v0_0_2 import ComfyExtension, io
 
-from .conditioning import IDPatchApplyControlNet, IDPatchTokenInjector
+from .conditioning import IDPatchTokenInjector
+from .controlnet import IDPatchApplyControlNet
 from .demo_models import IDPatchLoadDemoModels, IDPatchLoadDemoPortrait
 from .faces import IDPatchFaceEncoder, IDPatchLoadFaceModel
 from .identities import IDPatchLoadIdentities, IDPatchSaveIdentities

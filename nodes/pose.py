@@ -1,4 +1,4 @@
-"""Load Pose: built-in poses, and poses saved as JSON, without another pack."""
+"""Load Pose: built-in poses, and poses of a JSON file."""
 
 import json
 from pathlib import Path
@@ -7,25 +7,25 @@ from typing import Any
 import folder_paths
 from comfy_api.v0_0_2 import io
 
-from ..idpatch_core.poses import PRESETS, standing, to_pose_keypoint
+from ..idpatch_core.poses import PRESETS, make_standing, to_pose_keypoint
 from ..idpatch_core.skeleton import read_pose_keypoint
 from . import sockets
 
 
-def pose_files() -> list[str]:
+def list_pose_files() -> list[str]:
     folder = Path(folder_paths.get_input_directory())
     return sorted(path.name for path in folder.glob("*.json"))
 
 
 def read_pose_file(name: str) -> list[dict[str, Any]]:
-    """Read POSE_KEYPOINT from a JSON file of the input folder, checked to be one."""
+    """Read and check POSE_KEYPOINT from a JSON file of the input folder."""
     path = Path(folder_paths.get_annotated_filepath(name))
     try:
         pose = json.loads(path.read_text(encoding="utf-8"))
         read_pose_keypoint(pose)
     except FileNotFoundError:
         raise ValueError(f"pose: there is no {name} in ComfyUI's input folder.") from None
-    except ValueError as error:  # of which a JSON error is one
+    except ValueError as error:  # a JSON error is one, too
         raise ValueError(f"pose: {name} holds no POSE_KEYPOINT. {error}") from None
     return pose if isinstance(pose, list) else [pose]
 
@@ -37,14 +37,15 @@ class IDPatchLoadPose(io.ComfyNode):
             node_id="IDPatchLoadPose",
             display_name="Load Pose",
             category=sockets.CATEGORY,
-            description="Gives a group of standing people, or the poses of a file, to be placed.",
+            description="Adds a built-in row of standing people, or poses from a JSON file.",
             inputs=[
                 io.Combo.Input(
                     "pose",
-                    options=[*PRESETS, *pose_files()],
-                    default="3 standing",
-                    tooltip="So many people standing in a row, or a JSON file of POSE_KEYPOINT in "
-                    "ComfyUI's input folder, as pose nodes save it.",
+                    options=[*PRESETS, *list_pose_files()],
+                    default="standing_3",
+                    tooltip="standing_1 to standing_6: a row of that many standing people. "
+                    "Otherwise a JSON file of POSE_KEYPOINT in ComfyUI's input folder, as pose "
+                    "nodes save it.",
                 ),
                 io.Int.Input(
                     "width",
@@ -52,7 +53,7 @@ class IDPatchLoadPose(io.ComfyNode):
                     min=64,
                     max=16384,
                     step=8,
-                    tooltip="The width of the picture to make, in pixels. A file has its own size.",
+                    tooltip="The width of the output image in pixels. A file has its own size.",
                 ),
                 io.Int.Input(
                     "height",
@@ -60,7 +61,7 @@ class IDPatchLoadPose(io.ComfyNode):
                     min=64,
                     max=16384,
                     step=8,
-                    tooltip="The height of the picture to make, in pixels. A file has its own.",
+                    tooltip="The height of the output image in pixels. A file has its own size.",
                 ),
             ],
             outputs=[
@@ -82,5 +83,5 @@ class IDPatchLoadPose(io.ComfyNode):
     def execute(cls, pose: str, width: int, height: int) -> io.NodeOutput:
         if pose not in PRESETS:
             return io.NodeOutput(read_pose_file(pose))
-        people = standing(PRESETS[pose], width, height)
+        people = make_standing(PRESETS[pose], width, height)
         return io.NodeOutput(to_pose_keypoint(people, width, height))

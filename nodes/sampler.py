@@ -1,4 +1,4 @@
-"""ID-Patch Sampler: tokens, ControlNet and sampling in one node, with the step-exact boundary."""
+"""ID-Patch Sampler: tokens, ControlNet and sampling in one node, with a boundary at a step."""
 
 from typing import Any
 
@@ -16,29 +16,25 @@ from torch import Tensor
 
 from ..idpatch_core.canvas import LATENT_SCALE, Hint
 from ..idpatch_core.injection import (
+    MAX_TOKEN_STRENGTH,
     Conditioning,
     first_injection_step,
+    inject_both,
     injection_percent,
     injection_sigma,
-    split_by_sigma,
+    split_at,
 )
 from ..idpatch_core.projection import IDPatches, at_places
 from ..idpatch_core.schedule import reference_sigmas, start_noise_scale
 from . import sockets
-from .conditioning import (
-    GUIDE_PATCHES_TIP,
-    INJECTION_RATIO_TIP,
-    STRENGTHS_TIP,
-    apply_control_net,
-    check_control_net,
-    check_people,
-    inject_both,
-)
+from .conditioning import ID_PATCHES_TIP, INJECTION_RATIO_TIP, TOKEN_STRENGTH_TIP, check_people
+from .controlnet import GUIDE_PATCHES_TIP, apply_control_net, check_control_net
 
 REFERENCE = "reference"
 
 
 def check_model(model: comfy.model_patcher.ModelPatcher) -> None:
+    """Raise a ValueError unless this is an SDXL model."""
     if not isinstance(model.model, comfy.model_base.SDXL):
         raise ValueError(
             f"model: expected an SDXL model, got {type(model.model).__name__}. "
@@ -46,8 +42,8 @@ def check_model(model: comfy.model_patcher.ModelPatcher) -> None:
         )
 
 
-def latent_for(id_hint: Hint, latent_image: dict | None) -> dict:
-    """Return the given latent if it fits the hint, an empty one of its size otherwise."""
+def make_latent(id_hint: Hint, latent_image: dict | None) -> dict:
+    """Return an empty latent of the hint's size, or the given one if that fits."""
     height, width = id_hint.height // LATENT_SCALE, id_hint.width // LATENT_SCALE
     if latent_image is None:
         empty = torch.zeros(
@@ -57,21 +53,21 @@ def latent_for(id_hint: Hint, latent_image: dict | None) -> dict:
     given = latent_image["samples"].shape
     if tuple(given[-2:]) != (height, width):
         raise ValueError(
-            f"latent_image: it is for a picture of {given[-1] * LATENT_SCALE}x"
+            f"latent_image: it is for an image of {given[-1] * LATENT_SCALE}x"
             f"{given[-2] * LATENT_SCALE} pixels, the hint is {id_hint.width}x{id_hint.height}. "
             "Give the latent and the Patch Placer the same size."
         )
     return latent_image
 
 
-def schedule(
+def compute_sigmas(
     model: comfy.model_patcher.ModelPatcher,
     sampler_name: str,
     scheduler: str,
     steps: int,
     denoise: float,
 ) -> Tensor:
-    """Return the sigmas of the steps to run, as ComfyUI's KSampler cuts them for `denoise`."""
+    """Return the sigmas of the steps to run, cut for `denoise` as ComfyUI's KSampler does."""
     if denoise <= 0:
         return torch.FloatTensor([])
     if scheduler != REFERENCE:
@@ -90,21 +86,21 @@ class IDPatchSampler(io.ComfyNode):
             node_id="IDPatchSampler",
             display_name="ID-Patch Sampler",
             category=sockets.CATEGORY,
-            description="Makes the picture's latent with every person at their place, in one pass.",
+            description="Samples an image's latent in which each person is at their placement.",
             inputs=[
-                io.Model.Input("model", tooltip="An SDXL model, with LoRAs if you like."),
+                io.Model.Input("model", tooltip="An SDXL model, with or without LoRAs."),
                 io.Conditioning.Input("positive", tooltip="What to show, encoded by SDXL's CLIP."),
                 io.Conditioning.Input("negative", tooltip="What to avoid, encoded by SDXL's CLIP."),
                 io.ControlNet.Input("control_net", tooltip="The SDXL ControlNet of ID-Patch."),
-                sockets.Patches.Input("id_patches", tooltip="The people, of the ID Patch Builder."),
-                sockets.Hint.Input("id_hint", tooltip="Their places, from the Patch Placer."),
+                sockets.Patches.Input("id_patches", tooltip=ID_PATCHES_TIP),
+                sockets.Hint.Input("id_hint", tooltip="The condition image of the Patch Placer."),
                 io.Int.Input(
                     "seed",
                     default=0,
                     min=0,
                     max=0xFFFFFFFFFFFFFFFF,
                     control_after_generate=True,
-                    tooltip="The random start; the same seed gives the same picture.",
+                    tooltip="The seed of the start noise; the same seed gives the same image.",
                 ),
                 io.Int.Input(
                     "steps",
@@ -132,8 +128,8 @@ class IDPatchSampler(io.ComfyNode):
                     "scheduler",
                     options=[REFERENCE, *comfy.samplers.KSampler.SCHEDULERS],
                     default=REFERENCE,
-                    tooltip="How the noise levels are spaced. 'reference' is the released "
-                    "pipeline's own, with its stronger start noise; the others are ComfyUI's.",
+                    tooltip="How the noise levels are spaced. 'reference' is the schedule of the "
+                    "released pipeline, with its stronger start noise; the others are ComfyUI's.",
                 ),
                 io.Float.Input(
                     "injection_ratio",
@@ -141,7 +137,7 @@ class IDPatchSampler(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip=INJECTION_RATIO_TIP + " Here it counts steps.",
+                    tooltip=INJECTION_RATIO_TIP + " This node counts it in steps.",
                 ),
                 io.Float.Input(
                     "control_strength",
@@ -154,8 +150,8 @@ class IDPatchSampler(io.ComfyNode):
                 io.Latent.Input(
                     "latent_image",
                     optional=True,
-                    tooltip="A latent of the hint's size, for a batch or to start from a picture. "
-                    "Without it one empty latent of the right size is used.",
+                    tooltip="A latent of the hint's size, for a batch or to start from an image. "
+                    "Without it an empty latent of the right size is used.",
                 ),
                 io.Float.Input(
                     "denoise",
@@ -166,7 +162,15 @@ class IDPatchSampler(io.ComfyNode):
                     optional=True,
                     tooltip="How much of the latent to replace; 1 starts from noise alone.",
                 ),
-                io.String.Input("strengths", default="1.0", optional=True, tooltip=STRENGTHS_TIP),
+                io.Float.Input(
+                    "token_strength",
+                    default=1.0,
+                    min=0.0,
+                    max=MAX_TOKEN_STRENGTH,
+                    step=0.01,
+                    optional=True,
+                    tooltip=TOKEN_STRENGTH_TIP,
+                ),
                 io.Boolean.Input(
                     "guide_patches", default=False, optional=True, tooltip=GUIDE_PATCHES_TIP
                 ),
@@ -192,15 +196,15 @@ class IDPatchSampler(io.ComfyNode):
         control_strength: float,
         latent_image: dict | None = None,
         denoise: float = 1.0,
-        strengths: str = "1.0",
+        token_strength: float = 1.0,
         guide_patches: bool = False,
     ) -> io.NodeOutput:
         check_model(model)
         check_control_net(control_net, id_patches.tokens.shape[-1])
         check_people(id_patches, id_hint)
         id_patches = at_places(id_patches, id_hint.points, id_hint.width, id_hint.height)
-        latent = latent_for(id_hint, latent_image)
-        sigmas = schedule(model, sampler_name, scheduler, steps, denoise)
+        latent = make_latent(id_hint, latent_image)
+        sigmas = compute_sigmas(model, sampler_name, scheduler, steps, denoise)
 
         sampling: Any = model.get_model_object("model_sampling")
         boundary = injection_sigma(
@@ -208,8 +212,8 @@ class IDPatchSampler(io.ComfyNode):
             first_injection_step(max(len(sigmas) - 1, 0), injection_ratio),
             float(sampling.percent_to_sigma(injection_percent(injection_ratio))),
         )
-        split = split_by_sigma(boundary, sampling.percent_to_sigma)
-        positive, negative = inject_both(positive, negative, id_patches, strengths, split)
+        split = split_at(boundary, sampling.percent_to_sigma)
+        positive, negative = inject_both(positive, negative, id_patches, token_strength, split)
         positive, negative = apply_control_net(
             positive, negative, control_net, id_hint, control_strength, 0.0, 1.0, guide_patches
         )

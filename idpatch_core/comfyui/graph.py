@@ -1,11 +1,11 @@
 """Puts a group photo's people, places and words into a workflow in API form."""
 
 import copy
-import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..layout import Point
+from ..placements import format_placements
 from ..poses import PRESETS
 
 Graph = dict[str, dict[str, Any]]
@@ -37,8 +37,7 @@ def fill(
     _people(graph, people)
     placer = only(graph, PLACER)["inputs"]
     if points is not None:
-        places = [None if p is None else {"x": p.x, "y": p.y} for p in points]
-        placer["placements"], placer["arrangement"] = json.dumps(places), "placements"
+        placer["placements"], placer["arrangement"] = format_placements(points), "placements"
     if size is not None:
         _size(graph, placer, size)
     if base_image is not None:
@@ -130,7 +129,7 @@ def shows_poses(graph: Graph) -> bool:
 
 
 def _stand(graph: Graph, placer: dict[str, Any], count: int) -> None:
-    preset = f"{count} standing"
+    preset = f"standing_{count}"
     for id in of_class(graph, POSE):
         if placer.get("pose_keypoint") == [id, 0] and preset in PRESETS:
             graph[id]["inputs"]["pose"] = preset

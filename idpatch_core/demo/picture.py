@@ -146,7 +146,7 @@ def set_people(prompt: Prompt, photos: Sequence[str]) -> None:
     for kind in ("IDPatchBuilder", "IDPatchVerify"):
         for node in of_class(prompt, kind):
             node["inputs"]["identities"] = [ids[-1], 0]
-    set_pose(prompt, f"{len(photos)} standing")
+    set_pose(prompt, f"standing_{len(photos)}")
 
 
 def place_anew(prompt: Prompt) -> None:

@@ -109,7 +109,7 @@ def template(workflow: Path, pose_free: bool, unguided: bool = False) -> dict[st
     if not pose_free:
         (placer,) = (n for n in graph.values() if n["class_type"] == "IDPatchPlacer")
         size = {"width": WIDTH, "height": HEIGHT}
-        graph["90"] = {"class_type": "IDPatchLoadPose", "inputs": {"pose": "2 standing", **size}}
+        graph["90"] = {"class_type": "IDPatchLoadPose", "inputs": {"pose": "standing_2", **size}}
         placer["inputs"]["pose_keypoint"] = ["90", 0]
     return graph
 

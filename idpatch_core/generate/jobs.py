@@ -13,7 +13,7 @@ from .. import journal
 from ..comfyui.graph import Graph
 from ..evaluate.cases import Case, read_cases
 from ..layout import Point
-from ..poses import standing
+from ..poses import make_standing
 
 NAMESPACE = uuid.UUID("5d2c1c64-2f0e-4a53-9d0c-6f1d0b0a7d11")
 
@@ -91,7 +91,7 @@ def _standing_at(points: Sequence[Point | None], width: int, height: int) -> np.
     there = [point for point in points if point is not None]
     if not there:
         return None
-    (body,) = standing(1, width // len(there), height)
+    (body,) = make_standing(1, width // len(there), height)
     return np.stack([body + np.array([*point, 0]) - [*body[0, :2], 0] for point in there])
 
 

@@ -28,7 +28,7 @@ from ..alignment import align_face
 from ..arcface import embed, load_arcface
 from ..face_detector import YUNET, Face, load_detector
 from ..journal import Journal, read, write_whole
-from ..skeleton import KEYPOINTS
+from ..skeleton import Joint
 from .data import EMPTY, FACES, FORMAT_VERSION, INDEX, INFO
 from .networks import load_vae
 from .pose_estimator import SIZES, PoseEstimator, of_faces
@@ -127,7 +127,7 @@ def look(source: Source, wishes: PrepareOptions) -> PreparedImage | Rejected:
         [str(people[i].group) for i in order],
         keypoints[order].astype(np.float32),
         boxes[order].astype(np.float32),
-        np.stack(moved) if moved else np.zeros((0, KEYPOINTS, 3)),
+        np.stack(moved) if moved else np.zeros((0, len(Joint), 3)),
         np.stack([align_face(pixels, keypoints[i].astype(np.float32)) for i in order]),
     )
 

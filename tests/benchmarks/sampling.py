@@ -174,7 +174,7 @@ def main() -> None:
         case = random_case(people=1, height=size, width=size)
         inputs = node_inputs(pack, case)
         hint = inputs["id_hint"]._replace(image=case.base)
-        both = pack.nodes.conditioning.apply_control_net(
+        both = pack.nodes.controlnet.apply_control_net(
             inputs["positive"], inputs["negative"], control_net, hint, 0.8, 0.0, 1.0
         )
         sigmas = pack.nodes.sampler.schedule(model, "euler", "normal", arguments.steps, 1.0)

@@ -86,7 +86,7 @@ def take_placer(editor: EditorPage) -> None:
         before = editor.encoder(faces, before, photo, 400 * index, name)
         encoders.append(before)
     editor.connect(encoders[-1], "identities", builder, "identities")
-    pose = editor.add("IDPatchLoadPose", 100, 90, pose="3 standing", width=1152, height=896)
+    pose = editor.add("IDPatchLoadPose", 100, 90, pose="standing_3", width=1152, height=896)
     editor.connect(pose, "pose_keypoint", placer.number, "pose_keypoint")
     editor.page.evaluate(
         "(id) => editorTest.app.canvas.graph.getNodeById(id).setSize([460, 640])", placer.number

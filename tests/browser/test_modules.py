@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from idpatch_core.layout import ARRANGEMENTS, Point, outside, overlapping, parse_placements
+from idpatch_core.layout import ARRANGEMENTS, Point, outside, overlapping
+from idpatch_core.placements import parse_placements
 
 ROOT = Path(__file__).parents[2]
 NODE = shutil.which("node")
@@ -79,7 +80,7 @@ def test_warnings_are_those_of_the_node() -> None:
 
 TEXTS = [
     '[{"x": 1, "y": 2}, {"x": 3.5, "y": -4}]',
-    '[null, {"x": 1e6, "y": 0, "strength": 10}]',
+    '[null, {"x": 1e6, "y": 0, "patch_strength": 10}]',
     '{"version": 1, "people": [{"placed": false}, {"x": 0, "y": 0, "anything": [1]}]}',
     '{"version": 1, "people": [{"x": "1", "y": 2, "placed": false}, null], "more": 1}',
     '[{"x": 1, "y": 2}, {"x": 3.5}]',
@@ -90,8 +91,8 @@ TEXTS = [
     '[{"x": 1, "y": 2}, {"x": "7", "y": 1}]',
     '[{"x": 1, "y": 2}, {"x": true, "y": 1}]',
     '[{"x": 1, "y": 2}, {"x": null, "y": 1}]',
-    '[{"x": 1, "y": 2}, {"x": 1, "y": 1, "strength": -1}]',
-    '[{"x": 1, "y": 2}, {"x": 1, "y": 1, "strength": null}]',
+    '[{"x": 1, "y": 2}, {"x": 1, "y": 1, "patch_strength": -1}]',
+    '[{"x": 1, "y": 2}, {"x": 1, "y": 1, "patch_strength": null}]',
     '[{"x": 1, "y": 2}, {"x": 1, "y": 1, "placed": null}]',
     '[{"x": 1, "y": 2}, [1, 2]]',
     '{"version": 2, "people": [null, null]}',

@@ -355,7 +355,7 @@ def row_point(placer: Placer, index: int) -> tuple[float, float]:
 
 def test_snaps_to_found_poses(editor: EditorPage) -> None:
     placer = editor.group(["obama.jpg", "collins.jpg"])
-    pose = editor.add("IDPatchLoadPose", 20, 600, pose="2 standing")
+    pose = editor.add("IDPatchLoadPose", 20, 600, pose="standing_2")
     editor.connect(pose, "pose_keypoint", placer.number, "pose_keypoint")
     outputs = editor.run()
     [report] = outputs[str(placer.number)]["idpatch_placer"]
@@ -455,7 +455,7 @@ def test_text_can_be_edited_by_hand(editor: EditorPage) -> None:
 
 def test_arrange_and_swap(editor: EditorPage) -> None:
     placer = editor.placer(THREE)
-    placer.act("two rows")
+    placer.act("two_rows")
     rows = [point[1] for point in placer.points if point]
     assert rows[0] == rows[1] < rows[2]
     placer.act("arc")
@@ -466,7 +466,7 @@ def test_arrange_and_swap(editor: EditorPage) -> None:
     placer.act("swap")
     placer.click(800, 300)
     assert placer.points == [(800, 300), (500, 420), (200, 300)]
-    placer.act("left to right")
+    placer.act("left_to_right")
     assert placer.points == [(200, 300), (500, 420), (800, 300)]
 
 

@@ -2,8 +2,14 @@ import pytest
 import torch
 from diffusers_reference import condition_image, random_case
 
-from idpatch_core.canvas import compose, face_side, resize_patch
-from idpatch_core.layout import Point
+from idpatch_core.canvas import (
+    Hint,
+    compose,
+    face_side,
+    find_patch_sides,
+    resize_patch,
+)
+from idpatch_core.layout import Head, Point
 
 
 def filled(value: float, size: int = 64) -> torch.Tensor:
@@ -64,9 +70,9 @@ def test_person_without_a_point_gets_no_patch():
 
 def test_swapping_two_people_swaps_their_patches_and_nothing_else():
     case = random_case(people=2, points=[[40.0, 50.0], [110.0, 90.0]], height=160, width=160)
-    places = [Point(*p) for p in case.points.tolist()]
-    a = compose(case.base, case.patches, places) - case.base
-    b = compose(case.base, case.patches.flip(0), places) - case.base
+    points = [Point(*p) for p in case.points.tolist()]
+    a = compose(case.base, case.patches, points) - case.base
+    b = compose(case.base, case.patches.flip(0), points) - case.base
     torch.testing.assert_close(a[..., 18:82, 8:72], b[..., 58:122, 78:142], rtol=0, atol=1e-6)
     torch.testing.assert_close(b[..., 18:82, 8:72], a[..., 58:122, 78:142], rtol=0, atol=1e-6)
     a[..., 18:82, 8:72], a[..., 58:122, 78:142] = 0, 0
@@ -87,10 +93,10 @@ def test_one_point_for_each_person():
 
 
 @pytest.mark.parametrize(
-    ("eyes", "side"), [(None, 64), (35.0, 74), (5.0, 32), (100.0, 210), (500.0, 256)]
+    ("eye_distance", "side"), [(None, 64), (35.0, 74), (5.0, 32), (100.0, 210), (500.0, 256)]
 )
-def test_a_patch_is_as_large_as_the_face_within_limits(eyes: float | None, side: int):
-    assert face_side(eyes, 64) == side
+def test_a_patch_is_as_large_as_the_face_within_limits(eye_distance: float | None, side: int):
+    assert face_side(eye_distance, 64) == side
 
 
 def test_a_resized_patch_keeps_its_values():
@@ -104,8 +110,25 @@ def test_a_resized_patch_keeps_its_values():
         assert resized.max() == pytest.approx(3, abs=0.15)
 
 
-def test_patches_may_have_sizes_of_their_own():
+def test_patches_may_have_different_sizes():
     patches = [torch.ones(3, 32, 32), torch.ones(3, 100, 100)]
     image = compose(torch.zeros(1, 3, 128, 256), patches, [Point(40, 64), Point(180, 64)])
     assert image[0, 0, :, :100].sum() == 32**2
     assert image[0, 0, :, 100:].sum() == 100**2
+
+
+def test_a_patch_is_as_large_as_the_face_at_its_point():
+    heads = [Head(Point(100, 50), 1.0, 50.0), Head(Point(300, 50), 1.0)]
+    points = [Point(120, 60), Point(300, 50), Point(200, 50), None]
+    assert find_patch_sides(points, heads, 64) == [105, 64, 64, 64]
+
+
+def test_a_hint_knows_its_people():
+    image = torch.zeros(1, 3, 64, 64)
+    hint = Hint(image, image, (None, None), ("Ann", "Bob"))
+    assert hint.check_names(["Ann", "Bob"], "identities") == ""
+    assert hint.check_names(["Bob", "Ann"], "identities") == (
+        "id_hint: it was made for Ann, Bob, identities holds Bob, Ann."
+    )
+    with pytest.raises(ValueError, match=r"id_hint: it places 2 people, identities holds 1 person"):
+        hint.check_names(["Ann"], "identities")

@@ -10,9 +10,8 @@ from idpatch_core.injection import (
     injection_percent,
     injection_sigma,
     join_tokens,
-    split_by_percent,
-    split_by_sigma,
-    strengthen,
+    scale_tokens,
+    split_at,
 )
 
 TEXT = torch.zeros(1, 77, 8)
@@ -52,12 +51,12 @@ def test_tokens_follow_the_text_person_by_person():
 
 def test_strength_scales_away_from_the_zero_tokens():
     zero, tokens = torch.full((3, 1, 1), 2.0), torch.full((3, 1, 1), 5.0)
-    assert strengthen(tokens, zero, [1, 0, 2]).flatten().tolist() == [5.0, 2.0, 8.0]
-    assert torch.equal(strengthen(tokens, zero, [1, 1, 1]), tokens)
+    assert scale_tokens(tokens, zero, [1, 0, 2]).flatten().tolist() == [5.0, 2.0, 8.0]
+    assert torch.equal(scale_tokens(tokens, zero, [1, 1, 1]), tokens)
 
 
 def test_percent_split_keeps_an_entry_within_its_own_part():
-    split = split_by_percent(0.2)
+    split = split_at(0.2)
     before, after = split({"start_percent": 0.1, "end_percent": 0.6, "mask": "m"})
     assert before == {"start_percent": 0.1, "end_percent": 0.2, "mask": "m"}
     assert after == {"start_percent": 0.2, "end_percent": 0.6, "mask": "m"}
@@ -66,7 +65,7 @@ def test_percent_split_keeps_an_entry_within_its_own_part():
 
 
 def test_sigma_split_keeps_an_entry_within_its_own_part():
-    split = split_by_sigma(5.0, lambda percent: 10 * (1 - percent))
+    split = split_at(5.0, lambda percent: 10 * (1 - percent))
     before, after = split({"start_percent": 0.2, "end_percent": 0.9, "clip_end_percent": 0.8})
     assert before == {"timestep_start": 8.0, "timestep_end": 5.0}
     assert after == {"timestep_start": 5.0, "timestep_end": pytest.approx(2.0)}
@@ -76,7 +75,7 @@ def test_sigma_split_keeps_an_entry_within_its_own_part():
 
 def test_all_else_of_an_entry_is_kept_on_both_sides():
     entry = [TEXT, {"pooled_output": "p", "control": "c", "cross_attn_controlnet": TEXT}]
-    before, after = inject([entry], TOKENS, split_by_percent(0.2))
+    before, after = inject([entry], TOKENS, split_at(0.2))
     assert before[0] is TEXT and after[0].shape == (1, 109, 8)
     assert before[1]["cross_attn_controlnet"] is TEXT
     assert after[1]["cross_attn_controlnet"].shape == (1, 109, 8)
@@ -85,4 +84,4 @@ def test_all_else_of_an_entry_is_kept_on_both_sides():
 
 
 def test_no_injection_leaves_the_conditioning_alone():
-    assert inject([[TEXT, {"a": 1}]], TOKENS, split_by_percent(1.0)) == [[TEXT, {"a": 1}]]
+    assert inject([[TEXT, {"a": 1}]], TOKENS, split_at(1.0)) == [[TEXT, {"a": 1}]]

@@ -21,7 +21,7 @@ def located_state() -> dict[str, torch.Tensor]:
     return {**small_mlp(4, 16), **tags}
 
 
-def test_a_tag_is_its_index_and_its_point() -> None:
+def test_a_tag_is_its_index_and_its_point():
     network = location()
     same_point = network(torch.tensor([[0.2, 0.7], [0.2, 0.7]]))
     expected = network.index.weight[0] - network.index.weight[1]
@@ -30,19 +30,19 @@ def test_a_tag_is_its_index_and_its_point() -> None:
     assert not torch.allclose(one, other)
 
 
-def test_who_is_nowhere_has_only_an_index() -> None:
+def test_a_person_without_a_point_has_only_an_index():
     network = location()
     tags = network(torch.tensor([[math.nan, math.nan]]))
     torch.testing.assert_close(tags[0], network.index.weight[:1])
 
 
-def test_too_many_people_are_refused() -> None:
+def test_too_many_people_are_refused():
     with pytest.raises(ValueError, match=r"4 people, but this ID-Patch model tags .* at most 3"):
         location()(torch.zeros(4, 2))
 
 
 @pytest.mark.parametrize("ending", [".safetensors", ".bin"])
-def test_a_checkpoint_carries_it(tmp_path, ending: str) -> None:
+def test_a_checkpoint_carries_it(tmp_path, ending: str):
     path = tmp_path / f"model{ending}"
     write_id_patch(path, small_halves()[0], located_state())
     _, prompt, _ = read_id_patch(path)
@@ -52,11 +52,11 @@ def test_a_checkpoint_carries_it(tmp_path, ending: str) -> None:
     torch.testing.assert_close(network(points), location()(points))
 
 
-def test_a_projection_without_it_has_none() -> None:
+def test_a_projection_without_it_has_none():
     assert build_projection(small_mlp(4, 16)).location is None
 
 
-def test_tokens_are_tagged_in_shares_of_the_picture() -> None:
+def test_points_are_normalised_to_the_image():
     tokens, zero = torch.randn(2, 4, 16), torch.randn(2, 4, 16)
     people = tuple(Identity(name, torch.zeros(512)) for name in "ab")
     plain = IDPatches(torch.zeros(2, 3, 8, 8), tokens, zero, people)

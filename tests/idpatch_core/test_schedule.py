@@ -44,5 +44,5 @@ def test_start_noise_equals_diffusers(steps: int):
 
 @pytest.mark.parametrize("steps", [0, 1001])
 def test_number_of_steps_is_checked(steps: int):
-    with pytest.raises(ValueError, match=f"steps is {steps}"):
+    with pytest.raises(ValueError, match=f"steps: {steps} is out of range"):
         reference_sigmas(sdxl_sigmas(), steps)

@@ -69,7 +69,7 @@ def test_a_limb_equals_opencv(hip: tuple[float, float], knee: tuple[float, float
     assert (drawn != expected).any(axis=-1).sum() <= 2
 
 
-def test_keypoints_that_are_no_limb_are_not_drawn():
+def test_joints_that_are_no_limb_are_not_drawn():
     assert not draw_openpose(person(l_wrist=(9, 9, 1), r_hip=(40, 9, 1))[None], 64, 64).any()
 
 
@@ -79,7 +79,7 @@ def test_limbs_need_both_ends_above_the_threshold():
     assert draw_openpose(person(neck=seen, nose=(90, 50, 0.31))[None], 200, 100).any()
 
 
-def test_nobody_is_a_black_picture():
+def test_no_people_are_a_black_image():
     drawn = draw_openpose(np.zeros((0, 18, 3)), 264, 200)
     assert drawn.shape == (200, 264, 3)
     assert not drawn.any()
@@ -90,9 +90,9 @@ def test_coco_becomes_openpose_with_a_neck():
     scores = np.linspace(0.1, 0.9, 17)[None]
     people = coco17_to_openpose18(keypoints, scores)
     order = [0, None, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]
-    for place, coco in enumerate(order):
+    for joint, coco in enumerate(order):
         if coco is not None:
-            assert people[0, place].tolist() == [coco, coco * 10, scores[0, coco]]
+            assert people[0, joint].tolist() == [coco, coco * 10, scores[0, coco]]
     assert people[0, 1].tolist() == [5.5, 55.0, scores[0, 5]]
 
 
@@ -102,7 +102,7 @@ def test_pixels_are_read_and_scaled():
     assert frame.scaled_to(800, 600)[0, 0].tolist() == [200, 120, 0.9]
 
 
-def test_shares_of_the_canvas_are_read():
+def test_normalised_points_are_read():
     (frame,) = read_pose_keypoint([pose(person(nose=(0.5, 0.25, 1), neck=(0.5, 1.1, 1)))])
     assert frame.people[0, 0].tolist() == [200, 75, 1]
 
@@ -127,7 +127,7 @@ def test_a_person_without_keypoints_keeps_their_number():
         ([], "expected a list of frames, got a list of 0"),
         ("pose", "expected a list of frames, got str"),
         ([3], "expected a dict with people and canvas, got int"),
-        ([pose() | {"canvas_width": 0}], "canvas_width must be the picture's size in pixels"),
+        ([pose() | {"canvas_width": 0}], "canvas_width must be the image's size in pixels"),
         ([pose() | {"canvas_height": None}], "canvas_height must be .* got None"),
         ([pose() | {"people": None}], "people must be a list, got nothing"),
         ([pose(), pose() | {"people": [3]}], "frame 2: person 1: expected a dict"),
@@ -135,7 +135,10 @@ def test_a_person_without_keypoints_keeps_their_number():
         ([pose(np.zeros((25, 3)))], "person 1: .* has 75 values, expected 54"),
         ([pose(person(), person(nose=(np.nan, 1, 1)))], "person 2: .* holds NaN"),
         ([pose(person(nose=(1e9, 1, 1)))], "person 1: .* huge value"),
-        ([pose() | {"people": [{"pose_keypoints_2d": ["a"] * 54}]}], "person 1: .* no number"),
+        (
+            [pose() | {"people": [{"pose_keypoints_2d": ["a"] * 54}]}],
+            "person 1: .* must hold numbers",
+        ),
     ],
 )
 def test_bad_poses_say_what_is_wrong(bad: object, message: str):
@@ -176,5 +179,5 @@ def test_large_and_certain_people_are_more_prominent():
 def test_the_distance_of_the_eyes_is_known_where_both_were_seen():
     both = find_head(person(nose=(9, 9, 1), r_eye=(3, 4, 1), l_eye=(9, 12, 1)))
     one = find_head(person(nose=(9, 9, 1), r_eye=(3, 4, 1)))
-    assert both is not None and both.eyes == pytest.approx(10)
-    assert one is not None and one.eyes is None
+    assert both is not None and both.eye_distance == pytest.approx(10)
+    assert one is not None and one.eye_distance is None

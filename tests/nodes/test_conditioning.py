@@ -1,14 +1,7 @@
 import pytest
 import torch
 from diffusers_reference import random_case
-from sampling import composable_conditioning, node_inputs, run_composable
-
-
-def test_both_branches_share_one_controlnet_copy(comfy, tiny_sdxl):
-    positive, negative = composable_conditioning(comfy, tiny_sdxl, random_case())
-    controls = {options["control"] for _, options in positive + negative}
-    assert len(positive) == len(negative) == 2 and len(controls) == 1
-    assert controls.pop() is not tiny_sdxl.control_net
+from sampling import composable_conditioning, node_inputs
 
 
 def test_text_and_tokens_are_as_long_in_both_branches(comfy, tiny_sdxl):
@@ -25,37 +18,25 @@ def test_long_prompts_are_not_cut(comfy, tiny_sdxl):
     assert torch.equal(positive[1][0][:, :231], long[0][0])
 
 
-def test_the_hint_reaches_the_controlnet_untouched(comfy, tiny_sdxl):
-    case = random_case()
-    positive, _ = composable_conditioning(comfy, tiny_sdxl, case)
-    hint = node_inputs(comfy, case)["id_hint"].image
-    assert torch.equal(positive[0][1]["control"].cond_hint_original, hint)
+def test_token_strength_multiplies_that_of_each_person(comfy, tiny_sdxl):
+    case = random_case(people=2)
+    id_patches = node_inputs(comfy, case)["id_patches"]
+    first, second = id_patches.people
+    weaker = id_patches._replace(people=(first, second._replace(token_strength=0.5)))
+    positive, negative = composable_conditioning(
+        comfy, tiny_sdxl, case, id_patches=weaker, token_strength=0.5
+    )
+    tokens, zero = case.tokens, case.zero_tokens
+    scaled = [torch.lerp(zero[i], tokens[i], strength) for i, strength in ((0, 0.5), (1, 0.25))]
+    assert torch.equal(positive[1][0][0, 77:], torch.cat(scaled))
+    assert torch.equal(negative[1][0][0, 77:], zero.flatten(0, 1))
 
 
-def test_sampling_a_latent_of_another_size_is_refused(comfy, tiny_sdxl):
-    case = random_case(height=192, width=128)._replace(noise=torch.zeros(1, 4, 32, 24))
-    with pytest.raises(ValueError, match=r"it is 128x192, but the latent .* is for 192x256 pixels"):
-        run_composable(comfy, tiny_sdxl, case, "euler", "normal")
-
-
-def test_one_strength_for_everybody_or_one_for_each(comfy):
-    parse = comfy.nodes.conditioning.parse_strengths
-    assert parse("0.5", ("Ann", "Bob")) == [0.5, 0.5]
-    assert parse(" 1, 0.25 ", ("Ann", "Bob")) == [1.0, 0.25]
-
-
-@pytest.mark.parametrize(
-    ("strengths", "message"),
-    [
-        ("strong", "strengths: expected numbers .* got 'strong'"),
-        ("nan", "each must be from 0 to 10"),
-        ("1,2,3", r"got 3 numbers for 2 people \(person 1, person 2\)"),
-        ("", "strengths: expected numbers"),
-    ],
-)
-def test_bad_strengths_are_refused(comfy, tiny_sdxl, strengths, message):
+@pytest.mark.parametrize("strength", [-0.1, 10.5, float("nan")])
+def test_bad_token_strengths_are_refused(comfy, tiny_sdxl, strength):
+    message = f"token_strength: it must be from 0 to 10, got {strength:g}"
     with pytest.raises(ValueError, match=message):
-        composable_conditioning(comfy, tiny_sdxl, random_case(), strengths=strengths)
+        composable_conditioning(comfy, tiny_sdxl, random_case(), token_strength=strength)
 
 
 def test_text_of_another_model_is_refused(comfy, tiny_sdxl):
@@ -67,35 +48,16 @@ def test_text_of_another_model_is_refused(comfy, tiny_sdxl):
 def test_tokens_are_not_injected_twice(comfy, tiny_sdxl):
     case = random_case(people=2)
     positive, _ = composable_conditioning(comfy, tiny_sdxl, case)
-    with pytest.raises(ValueError, match="positive: it carries the ID tokens of 2 people already"):
+    with pytest.raises(ValueError, match="positive: it already carries the ID tokens of 2 people"):
         composable_conditioning(comfy, tiny_sdxl, case, positive=positive)
 
 
-def test_nobody_is_refused(comfy, tiny_sdxl):
-    nobody = comfy.idpatch_core.projection.IDPatches(
+def test_no_people_are_refused(comfy, tiny_sdxl):
+    empty = comfy.idpatch_core.projection.IDPatches(
         torch.zeros(0, 3, 64, 64), torch.zeros(0, 16, 2048), torch.zeros(0, 16, 2048), ()
     )
-    with pytest.raises(ValueError, match="id_patches: there is nobody in it"):
-        composable_conditioning(comfy, tiny_sdxl, random_case(), id_patches=nobody)
-
-
-def test_controlnets_of_other_models_are_refused(comfy, tiny_sdxl):
-    import comfy.cldm.cldm as cldm
-    import comfy.controlnet as controlnet
-    import comfy.ops as ops
-    from reference_models import CONFIG
-
-    check = comfy.nodes.conditioning.check_control_net
-    check(tiny_sdxl.control_net, 2048)
-    unused = ("out_channels", "transformer_depth_output")
-    config = {k: v for k, v in CONFIG.items() if k not in unused} | {"context_dim": 768}
-    network = cldm.ControlNet(**config, hint_channels=3, operations=ops.disable_weight_init)
-    with pytest.raises(ValueError, match="control_net: it reads text tokens 768 wide"):
-        check(controlnet.ControlNet(network), 2048)
-    with pytest.raises(ValueError, match="expected an SDXL ControlNet, got ControlLora"):
-        check(controlnet.ControlLora({}), 2048)
-    with pytest.raises(ValueError, match="expected an SDXL ControlNet, got Linear"):
-        check(controlnet.ControlNet(torch.nn.Linear(1, 1)), 2048)
+    with pytest.raises(ValueError, match="id_patches: the list is empty"):
+        composable_conditioning(comfy, tiny_sdxl, random_case(), id_patches=empty)
 
 
 def test_a_model_with_locations_needs_the_hint(comfy, tiny_sdxl):

@@ -113,28 +113,26 @@ def test_a_person_outside_gets_no_patch_and_a_warning(comfy: Run):
     alone = place(comfy, random_people(comfy, 2), 264, 200, [(100, 100), None])
     assert torch.equal(output.args[0].image, alone.args[0].image)
     assert output.args[0].points[1] == (264, 100)
-    assert report(output)["warnings"] == [
-        "person 2 (p2) stands outside the picture and gets no patch."
-    ]
+    assert report(output)["warnings"] == ["person 2 (p2) is outside the image and gets no patch."]
     assert report(alone)["warnings"] == []
 
 
-def test_strength_scales_one_patch(comfy: Run):
+def test_patch_strength_scales_one_patch(comfy: Run):
     patches = torch.randn(2, 3, 64, 64)
-    text = '[{"x": 40, "y": 40, "strength": 0.5}, {"x": 200, "y": 40}]'
+    text = '[{"x": 40, "y": 40, "patch_strength": 0.5}, {"x": 200, "y": 40}]'
     image = place(comfy, people(comfy, patches), 264, 200, placements=text).args[0].image
     assert torch.equal(image[0, :, 8:72, 8:72], patches[0] * 0.5)
     assert torch.equal(image[0, :, 8:72, 168:232], patches[1])
 
 
-def test_without_places_people_stand_in_a_row_on_black(comfy: Run):
+def test_without_placements_people_are_in_a_row_on_black(comfy: Run):
     output = place(comfy, random_people(comfy, 3), 768, 512)
     assert [x for x, _ in output.args[0].points] == [128, 384, 640]
     assert report(output)["base"] is None
     assert (output.args[0].image == 0).float().mean() > 0.9
 
 
-def test_poses_are_drawn_and_give_the_places_from_left_to_right(comfy: Run):
+def test_poses_are_drawn_and_give_the_points_from_left_to_right(comfy: Run):
     drawn = pose((200, 60), (50, 50), width=256, height=256)
     output = place(comfy, random_people(comfy, 2), 512, 512, pose_keypoint=drawn)
     hint = output.args[0]
@@ -144,7 +142,7 @@ def test_poses_are_drawn_and_give_the_places_from_left_to_right(comfy: Run):
     assert report(output)["base"] is not None
 
 
-def test_a_spurious_pose_shifts_nobody(comfy: Run):
+def test_a_spurious_pose_shifts_no_one(comfy: Run):
     frames = pose((100, 100), (400, 120))
     frames[0]["people"] += pose((20, 20), score=0.2)[0]["people"]
     output = place(comfy, random_people(comfy, 2), 512, 512, pose_keypoint=frames)
@@ -167,7 +165,7 @@ def test_placements_win_over_poses(comfy: Run):
     assert report(output)["poses"] == [(99, 99)]
 
 
-def test_faces_in_the_base_picture_give_the_places_from_left_to_right(comfy: Run):
+def test_faces_in_the_base_image_give_the_points_from_left_to_right(comfy: Run):
     pytest.importorskip("cv2", reason="OpenCV is not installed")
     crops = load_file(REFERENCE / "faces.safetensors")
     base = torch.zeros(1, 300, 400, 3)
@@ -238,7 +236,7 @@ def test_a_person_off_the_canvas_and_without_a_crop(comfy: Run):
         ((1020, 512), {}, "width: 1020 is not a multiple of 8.* 1016 and 1024"),
         ((512, 4), {}, "height: 4 is not a multiple of 8.* 8 and 16"),
         ((512, 512), {"placements": "[{"}, "placements: not JSON at line 1"),
-        ((512, 512), {"placements": "[null]"}, r"1 place for 2 people \(p1, p2\)"),
+        ((512, 512), {"placements": "[null]"}, r"1 placement for 2 people \(p1, p2\)"),
         ((512, 512), {"arrangement": "placements"}, "placements: it is empty"),
         ((512, 512), {"arrangement": "pose"}, "'pose' needs pose_keypoint, which is not connected"),
         ((512, 512), {"arrangement": "heap"}, "expected one of auto, .* got 'heap'"),
@@ -261,8 +259,8 @@ def test_bad_input_says_what_is_wrong(comfy: Run, size: tuple, inputs: dict, mes
         place(comfy, random_people(comfy, 2), *size, **inputs)
 
 
-def test_nobody_to_place(comfy: Run):
-    with pytest.raises(ValueError, match="id_patches: there is nobody in it"):
+def test_no_people_to_place(comfy: Run):
+    with pytest.raises(ValueError, match="id_patches: the list is empty"):
         place(comfy, people(comfy, torch.zeros(0, 3, 64, 64)), 512, 512)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from idpatch_core.poses import standing, to_pose_keypoint
+from idpatch_core.poses import make_standing, to_pose_keypoint
 
 
 @pytest.fixture
@@ -21,16 +21,16 @@ def input_folder(comfy) -> Path:
     return folder
 
 
-def test_a_preset_fills_the_picture(load_pose):
-    (pose,) = load_pose.execute("2 standing", 640, 512).args
+def test_a_preset_fills_the_image(load_pose):
+    (pose,) = load_pose.execute("standing_2", 640, 512).args
     assert pose[0]["canvas_width"] == 640
     assert pose[0]["canvas_height"] == 512
     bodies = [person["pose_keypoints_2d"] for person in pose[0]["people"]]
-    np.testing.assert_allclose(np.reshape(bodies, (2, 18, 3)), standing(2, 640, 512))
+    np.testing.assert_allclose(np.reshape(bodies, (2, 18, 3)), make_standing(2, 640, 512))
 
 
 def test_a_file_of_the_input_folder_is_offered_and_read(load_pose, input_folder):
-    saved = to_pose_keypoint(standing(3, 320, 200), 320, 200)
+    saved = to_pose_keypoint(make_standing(3, 320, 200), 320, 200)
     (input_folder / "band.json").write_text(json.dumps(saved))
     assert "band.json" in load_pose.define_schema().inputs[0].options
     (pose,) = load_pose.execute("band.json", 1024, 1024).args

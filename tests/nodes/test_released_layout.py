@@ -55,7 +55,7 @@ def test_comfyui_reads_the_released_control_net(comfy, control_net_state, monkey
     assert caplog.messages == []  # no missing keys, none left over
     network = loaded.control_model
     assert len(network.state_dict()) == len(control_net_state)
-    comfy.nodes.conditioning.check_control_net(loaded, 2048)
+    comfy.nodes.controlnet.check_control_net(loaded, 2048)
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ def test_load_control_net_reads_the_file(comfy, control_net_state, tmp_path):
     write_zeros(tmp_path / "diffusion_pytorch_model.safetensors", control_net_state)
     folder_paths.add_model_folder_path("controlnet", str(tmp_path))
     (loaded,) = nodes.ControlNetLoader().load_controlnet("diffusion_pytorch_model.safetensors")
-    comfy.nodes.conditioning.check_control_net(loaded, 2048)
+    comfy.nodes.controlnet.check_control_net(loaded, 2048)
     weights = loaded.control_model.state_dict()
     assert sum(weight.numel() for weight in weights.values()) == 5_004_056_640 // 4
     assert not any(weight.any() for weight in weights.values())

@@ -238,13 +238,13 @@ def test_hint_of_other_people_is_refused_or_warned_of(comfy, tiny_sdxl, caplog):
     case = random_case(people=2)
     inputs = node_inputs(comfy, case)
     hint = inputs["id_hint"]
-    with pytest.raises(ValueError, match="id_hint: it places 1 people, id_patches holds 2"):
+    with pytest.raises(ValueError, match=r"id_hint: it places 1 person, id_patches holds 2 people"):
         fewer = hint._replace(points=hint.points[:1], names=hint.names[:1])
         run_sampler(comfy, tiny_sdxl, case, id_hint=fewer)
     with caplog.at_level(logging.WARNING):
         renamed = hint._replace(names=("Ann", "Bob"))
         run_sampler(comfy, tiny_sdxl, case, id_hint=renamed)
-    assert "made for Ann, Bob" in caplog.text
+    assert "made for Ann, Bob, id_patches holds person 1, person 2" in caplog.text
 
 
 def test_sd15_model_is_refused(comfy, tiny_sdxl):
@@ -260,5 +260,5 @@ def test_sd15_model_is_refused(comfy, tiny_sdxl):
 
 
 def test_too_many_reference_steps_are_refused(comfy, tiny_sdxl):
-    with pytest.raises(ValueError, match="steps is 1001"):
+    with pytest.raises(ValueError, match="steps: 1001 is out of range"):
         run_sampler(comfy, tiny_sdxl, random_case()._replace(steps=1001))

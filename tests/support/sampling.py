@@ -57,10 +57,10 @@ def composable_conditioning(
     if positive is not None:
         given["positive"] = positive
     hint = given.pop("id_hint")
-    nodes = pack.nodes.conditioning
-    both = nodes.IDPatchTokenInjector.execute(**given, injection_ratio=case.ratio).args
+    injector = pack.nodes.conditioning.IDPatchTokenInjector
+    both = injector.execute(**given, injection_ratio=case.ratio).args
     control = (tiny_sdxl.control_net, hint, case.scale, 0.0, 1.0)
-    return nodes.IDPatchApplyControlNet.execute(*both, *control).args
+    return pack.nodes.controlnet.IDPatchApplyControlNet.execute(*both, *control).args
 
 
 @torch.inference_mode()

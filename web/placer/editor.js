@@ -47,10 +47,10 @@ const ACTIONS = [
   ['redo', 'Redo'],
   null,
   ['row', 'Arrange in a row'],
-  ['two rows', 'Arrange in two rows'],
+  ['two_rows', 'Arrange in two rows'],
   ['arc', 'Arrange in an arc'],
   null,
-  ['left to right', 'Assign left to right: give the places, or the found poses, in order'],
+  ['left_to_right', 'Assign left to right: give the places, or the found poses, in order'],
   ['swap', 'Swap two people'],
   ['snap', 'Snap to found poses and faces'],
   null,
@@ -373,7 +373,7 @@ export class PlacerEditor {
     enable('undo', !scene.locked && canUndo(this.history))
     enable('redo', !scene.locked && canRedo(this.history))
     for (const id of Object.keys(ARRANGEMENTS)) enable(id, !nobody)
-    enable('left to right', !nobody && (several || targetsOf(scene).length > 0))
+    enable('left_to_right', !nobody && (several || targetsOf(scene).length > 0))
     enable('swap', !nobody && several)
     enable('snap', targetsOf(scene).length > 0)
     enable('off', !nobody && this.selected >= 0)
@@ -776,7 +776,7 @@ export class PlacerEditor {
       this.commit(now(history), { history })
     } else if (id in ARRANGEMENTS) {
       this.arrange(id)
-    } else if (id === 'left to right') {
+    } else if (id === 'left_to_right') {
       this.commitChanges(movedTo(leftToRight(pointsOf(this.entries), targetsOf(scene))))
     } else if (id === 'swap') {
       if (this.swapping) this.stopSwap()

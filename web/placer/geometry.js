@@ -57,7 +57,7 @@ export function outside(points, width, height) {
   )
 }
 
-export const ARRANGEMENTS = { row, 'two rows': twoRows, arc }
+export const ARRANGEMENTS = { row, two_rows: twoRows, arc }
 
 /** One row, or as many as keep the patches apart in a narrow picture. */
 export function row(count, width, height, patchSize = 64) {

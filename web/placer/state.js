@@ -4,7 +4,7 @@
 //   {"version": 1, "width": 1024, "height": 1024, "people": [
 //     {"x": 412, "y": 230, "name": "Ada"}, {"x": 600, "y": 231, "placed": false}, null]}
 // x and y are output pixels, people in the order in which they are encoded. `"placed": false` or
-// null takes a person off the canvas, `strength` scales their patch. `width` and `height` say for
+// null takes a person off the canvas, `patch_strength` scales their patch. `width` and `height` say for
 // which picture the places were made and `name` for whom; Python reads neither. Fields that this
 // editor does not know are kept.
 
@@ -70,9 +70,9 @@ const isSize = (value) => Number.isFinite(value) && value > 0
 function parsePerson(item) {
   if (item === null) return { x: null, y: null, placed: false, strength: 1, name: null, extra: {} }
   if (!isObject(item)) return `expected {"x": ..., "y": ...} or null, got ${shown(item)}`
-  const { x, y, placed = true, strength = 1, name, ...extra } = item
+  const { x, y, placed = true, patch_strength: strength = 1, name, ...extra } = item
   if (typeof strength !== 'number' || !(strength >= 0 && strength <= STRONGEST)) {
-    return `strength must be a number from 0 to ${STRONGEST}, got ${shown(strength)}`
+    return `patch_strength must be a number from 0 to ${STRONGEST}, got ${shown(strength)}`
   }
   if (typeof placed !== 'boolean') return `placed must be true or false, got ${shown(placed)}`
   const known = isPixel(x) && isPixel(y)
@@ -111,7 +111,7 @@ function serialisePerson({ x, y, placed, strength, name, extra }) {
   const item = {}
   if (x !== null) Object.assign(item, { x: tidy(x), y: tidy(y) })
   if (!placed) item.placed = false
-  if (strength !== 1) item.strength = strength
+  if (strength !== 1) item.patch_strength = strength
   if (name) item.name = name
   return { ...item, ...extra }
 }

@@ -27,7 +27,7 @@ test('reads a list of points', () => {
 test('what is read and written again is the same, unknown fields included', () => {
   const text =
     '{"version":1,"width":640,"height":480,"people":[{"x":1,"y":2.25,"name":"Ada","hat":true},' +
-    '{"x":3,"y":4,"placed":false,"strength":0.5},null],"colour":"red"}'
+    '{"x":3,"y":4,"placed":false,"patch_strength":0.5},null],"colour":"red"}'
   assert.equal(serialise(parse(text)), text)
 })
 
@@ -52,8 +52,8 @@ test('says what is wrong', () => {
     '[{"x": true, "y": 2}]': /x must be a number, got true/,
     '[{"x": 1e400, "y": 2}]': /far from any picture/,
     '[{"x": 5, "y": -2e6}]': /y is -2000000 pixels/,
-    '[{"x": 5, "y": 2, "strength": 11}]': /strength must be/,
-    '[{"x": 5, "y": 2, "strength": "1"}]': /strength must be/,
+    '[{"x": 5, "y": 2, "patch_strength": 11}]': /patch_strength must be/,
+    '[{"x": 5, "y": 2, "patch_strength": "1"}]': /patch_strength must be/,
     '[{"x": 5, "y": 2, "placed": 1}]': /placed must be true or false/
   }
   for (const [text, problem] of Object.entries(problems)) assert.match(parse(text).problem ?? '', problem)

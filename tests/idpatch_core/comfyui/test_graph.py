@@ -90,7 +90,7 @@ def test_several_photographs_of_a_person_are_one_batch():
 def test_as_many_people_stand_in_the_built_in_pose():
     three = [*TWO, ("Cy", ["cy.png"])]
     assert (
-        only(fill(template(), three, None, ""), "IDPatchLoadPose")["inputs"]["pose"] == "3 standing"
+        only(fill(template(), three, None, ""), "IDPatchLoadPose")["inputs"]["pose"] == "standing_3"
     )
     seven = [(f"P{i}", [f"{i}.png"]) for i in range(7)]
     graph = fill(template(), seven, None, "")

@@ -1,0 +1,85 @@
+import json
+
+import pytest
+
+from idpatch_core.layout import Placement, Point
+from idpatch_core.placements import format_placements, parse_placements
+
+TWO = ("Ann", "Bob")
+
+
+@pytest.mark.parametrize("text", ["", " \n", "[]", '{"version": 1, "people": []}'])
+def test_nothing_placed_by_hand(text: str):
+    assert parse_placements(text, TWO) == []
+
+
+def test_placements_are_read_in_the_order_of_the_people():
+    placements = parse_placements('[{"x": 412.5, "y": 230}, {"x": -7, "y": 1e3}]', TWO)
+    assert placements == [Placement(Point(412.5, 230.0)), Placement(Point(-7.0, 1000.0))]
+
+
+def test_points_stay_exact():
+    (placement,) = parse_placements('[{"x": 1001.4999999999, "y": 0.1}]', ("Ann",))
+    assert placement.point == (1001.4999999999, 0.1)
+
+
+def test_people_can_be_taken_off_the_canvas():
+    text = '[null, {"x": 3, "y": 4, "placed": false, "patch_strength": 0.5}]'
+    assert parse_placements(text, TWO) == [Placement(None), Placement(None, 0.5)]
+
+
+def test_patch_strength_and_fields_of_the_editor():
+    text = json.dumps(
+        {"version": 1, "seen": 3, "people": [{"x": 1, "y": 2, "patch_strength": 0.25, "key": "a"}]}
+    )
+    assert parse_placements(text, ("Ann",)) == [Placement(Point(1.0, 2.0), 0.25)]
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ('[{"x": 1, "y": 2},\n {"x": 1 "y": 2}]', "line 2, column 10"),
+        ("people", "not JSON at line 1, column 1"),
+        ("[" * 100_000, "nested too deeply"),
+        ("3", "a list with a placement for each person, got 3"),
+        ('{"people": []}', "expected version 1, got null"),
+        ('{"version": 2, "people": []}', "expected version 1, got 2"),
+        ('{"version": true, "people": []}', "expected version 1, got true"),
+        ('{"version": "1", "people": []}', 'expected version 1, got "1"'),
+        ('{"version": 1}', 'no "people"'),
+        ('[{"x": NaN, "y": 2}, null]', "NaN"),
+        ('[{"x": 1, "y": -Infinity}, null]', "-Infinity"),
+        ('[{"x": 1e999, "y": 2}, null]', r"person 1 \(Ann\): x must be a finite number"),
+        (f'[{{"x": 1{"0" * 5000}, "y": 2}}, null]', r"person 1 \(Ann\): x must be a finite"),
+        ('[null, {"x": 1, "y": 2e6}]', r"person 2 \(Bob\): y is 2e\+06 pixels"),
+        ('[null, {"x": "12", "y": 2}]', r'person 2 \(Bob\): x must be a number, got "12"'),
+        ('[null, {"x": true, "y": 2}]', r"person 2 \(Bob\): x must be a number, got true"),
+        ('[null, {"x": null, "y": 2}]', r"person 2 \(Bob\): x must be a number, got null"),
+        ('[null, {"x": 1}]', r"person 2 \(Bob\): y is missing"),
+        ("[null, [1, 2]]", r"person 2 \(Bob\): expected .* got \[1, 2\]"),
+        ('[null, {"x": 1, "y": 2, "placed": 1}]', "placed must be true or false, got 1"),
+        (
+            '[null, {"x": 1, "y": 2, "patch_strength": -1}]',
+            "patch_strength must be from 0 to 10, got -1",
+        ),
+        (
+            '[null, {"x": 1, "y": 2, "patch_strength": "1"}]',
+            'patch_strength must be a number, got "1"',
+        ),
+        ("[null]", r"1 placement for 2 people \(Ann, Bob\); none for Bob"),
+        (
+            "[null, null, null]",
+            r"3 placements for 2 people \(Ann, Bob\); no one is left for placement 3",
+        ),
+    ],
+)
+def test_bad_placements_say_what_is_wrong(text: str, message: str):
+    with pytest.raises(ValueError, match=f"^placements: .*{message}"):
+        parse_placements(text, TWO)
+
+
+def test_points_are_written_and_read_back():
+    points = [Point(412.5, 1001.4999999999), None]
+    assert [placement.point for placement in parse_placements(format_placements(points), TWO)] == (
+        points
+    )

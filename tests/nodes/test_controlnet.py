@@ -1,0 +1,60 @@
+import pytest
+import torch
+from diffusers_reference import random_case
+from sampling import composable_conditioning, node_inputs, run_composable
+
+
+def test_both_branches_share_one_controlnet_copy(comfy, tiny_sdxl):
+    positive, negative = composable_conditioning(comfy, tiny_sdxl, random_case())
+    controls = {options["control"] for _, options in positive + negative}
+    assert len(positive) == len(negative) == 2 and len(controls) == 1
+    assert controls.pop() is not tiny_sdxl.control_net
+
+
+def test_the_hint_reaches_the_controlnet_untouched(comfy, tiny_sdxl):
+    case = random_case()
+    positive, _ = composable_conditioning(comfy, tiny_sdxl, case)
+    hint = node_inputs(comfy, case)["id_hint"].image
+    assert torch.equal(positive[0][1]["control"].cond_hint_original, hint)
+
+
+def test_sampling_a_latent_of_another_size_is_refused(comfy, tiny_sdxl):
+    case = random_case(height=192, width=128)._replace(noise=torch.zeros(1, 4, 32, 24))
+    with pytest.raises(ValueError, match=r"it is 128x192, but the latent .* is for 192x256 pixels"):
+        run_composable(comfy, tiny_sdxl, case, "euler", "normal")
+
+
+def test_controlnets_of_other_models_are_refused(comfy, tiny_sdxl):
+    import comfy.cldm.cldm as cldm
+    import comfy.controlnet as controlnet
+    import comfy.ops as ops
+    from reference_models import CONFIG
+
+    check = comfy.nodes.controlnet.check_control_net
+    check(tiny_sdxl.control_net, 2048)
+    unused = ("out_channels", "transformer_depth_output")
+    config = {k: v for k, v in CONFIG.items() if k not in unused} | {"context_dim": 768}
+    network = cldm.ControlNet(**config, hint_channels=3, operations=ops.disable_weight_init)
+    with pytest.raises(ValueError, match="control_net: it reads text tokens 768 wide"):
+        check(controlnet.ControlNet(network), 2048)
+    with pytest.raises(ValueError, match="expected an SDXL ControlNet, got ControlLora"):
+        check(controlnet.ControlLora({}), 2048)
+    with pytest.raises(ValueError, match="expected an SDXL ControlNet, got Linear"):
+        check(controlnet.ControlNet(torch.nn.Linear(1, 1)), 2048)
+
+
+def test_a_core_without_preprocess_image_gets_the_hint(comfy, tiny_sdxl, monkeypatch):
+    kind, copy = type(tiny_sdxl.control_net), type(tiny_sdxl.control_net).copy
+
+    def copy_without(self):
+        copied = copy(self)
+        del copied.preprocess_image
+        return copied
+
+    monkeypatch.setattr(kind, "copy", copy_without)
+    case = random_case()
+    positive, _ = composable_conditioning(comfy, tiny_sdxl, case)
+    control = positive[0][1]["control"]
+    hint = node_inputs(comfy, case)["id_hint"].image
+    assert torch.equal(control.cond_hint_original, hint)
+    assert control.preprocess_image(hint) is hint
