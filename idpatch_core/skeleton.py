@@ -205,7 +205,7 @@ def _estimate_nose(person: np.ndarray) -> np.ndarray | None:
 
 
 def draw_openpose(people: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Draw OpenPose-18 people (N, 18, 3) on black, exactly as in the training of ID-Patch.
+    """Draw OpenPose-18 people (N, 18, 3) on black, exactly as in ID-Patch's training data.
 
     Returns (height, width, 3) uint8 RGB. A joint is drawn only as an end of a limb. Source:
     `utils/draw_condition.py` of the reference.

@@ -55,12 +55,12 @@ def read_pose(pose_keypoint: Any, width: int, height: int) -> tuple[np.ndarray, 
 
 def find_base_faces(base_image: Tensor, width: int, height: int) -> list[Head]:
     """Return the heads of the faces in an IMAGE, in output pixels."""
-    picture = (base_image[0, ..., :3].clamp(0, 1) * 255).round().byte().cpu().numpy()
-    if picture.shape[-1] == 1:
-        picture = picture.repeat(3, axis=-1)
-    scale = np.array([width / picture.shape[1], height / picture.shape[0]])
+    image = (base_image[0, ..., :3].clamp(0, 1) * 255).round().byte().cpu().numpy()
+    if image.shape[-1] == 1:
+        image = image.repeat(3, axis=-1)
+    scale = np.array([width / image.shape[1], height / image.shape[0]])
     heads = []
-    for face in YuNet().detect(np.ascontiguousarray(picture)):
+    for face in YuNet().detect(np.ascontiguousarray(image)):
         x, y = face.nose * scale
         eye_distance = float(np.linalg.norm((face.keypoints[1] - face.keypoints[0]) * scale))
         heads.append(Head(Point(float(x), float(y)), face.score * face.area, eye_distance))

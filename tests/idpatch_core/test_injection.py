@@ -62,6 +62,8 @@ def test_percent_split_keeps_an_entry_within_its_own_part():
     assert after == {"start_percent": 0.2, "end_percent": 0.6, "mask": "m"}
     assert split({"start_percent": 0.5}) == (None, {"start_percent": 0.5})
     assert split({"end_percent": 0.1}) == ({"end_percent": 0.1}, None)
+    scheduled = {"clip_start_percent": 0.5, "clip_end_percent": 1.0}
+    assert split(scheduled) == (None, scheduled)
 
 
 def test_sigma_split_keeps_an_entry_within_its_own_part():
