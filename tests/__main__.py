@@ -23,7 +23,7 @@ GRACE_SECONDS = 30.0
 def main(arguments: list[str]) -> int:
     try:
         with terminating_signals_raise():
-            here = environment.prepare(tests=True)
+            here = environment.prepare_environment(tests=True)
     except environment.SetupError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

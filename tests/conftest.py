@@ -5,20 +5,19 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-import standins
-from pack import load_pack
 
-from idpatch_core.comfyui import environment
-from idpatch_core.comfyui.client import ComfyClient
-from idpatch_core.comfyui.server import comfyui_server
+from idpatch_core.comfyui.environment import Environment, find_comfyui
+
+if TYPE_CHECKING:
+    from idpatch_core.comfyui.client import ComfyClient
 
 
 def comfyui_path() -> Path:
-    """Return the ComfyUI to test in: COMFYUI_PATH, or the one that `python3 -m tests` fetched."""
-    path = environment.given_comfyui() or environment.unpacked_comfyui()
+    """Return the ComfyUI to test in: COMFYUI_PATH, or what `python3 -m tests` downloaded."""
+    path = find_comfyui()
     if path is None:
         pytest.exit("No ComfyUI. Set COMFYUI_PATH, or run `python3 -m tests`.", 2)
     return path
@@ -36,6 +35,8 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     Its modules can also be imported as `comfyui_id_patch.nodes.sampler`, and ComfyUI's own as
     `comfy.…` and `folder_paths`, inside a test or fixture that asks for this one.
     """
+    from pack import load_pack
+
     base = tmp_path_factory.mktemp("comfyui")
     # Before the repository's root: `nodes` is ComfyUI's, ours is `comfyui_id_patch.nodes`.
     sys.path.insert(0, str(comfyui_path()))
@@ -71,7 +72,7 @@ def tiny_sdxl(comfy: ModuleType) -> TinySDXL:
 
 class ComfyServer(NamedTuple):
     url: str
-    client: ComfyClient
+    client: "ComfyClient"
     base: Path  # its --base-directory
     models: dict[str, Path]  # the stand-in models, by their path below base / "models"
 
@@ -79,7 +80,12 @@ class ComfyServer(NamedTuple):
 @pytest.fixture(scope="session")
 def comfy_server() -> Iterator[ComfyServer]:
     """A live server with the pack, and the stand-in models, on the CPU."""
-    here = environment.Environment(Path(sys.executable), comfyui_path())
+    import standins
+
+    from idpatch_core.comfyui.client import ComfyClient
+    from idpatch_core.comfyui.server import comfyui_server
+
+    here = Environment(Path(sys.executable), comfyui_path())
     models = standins.standin_models(here)
     with (
         comfyui_server(here.python, here.comfyui, models, packs=[standins.PACK]) as server,

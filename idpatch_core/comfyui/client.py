@@ -2,49 +2,29 @@
 
     with ComfyClient("http://127.0.0.1:8188") as client:
         photo = client.upload_image(Path("anna.jpg"))
-        prompt["10"]["inputs"]["image"] = photo
-        result = client.run(prompt, on_event=print)
+        graph["10"]["inputs"]["image"] = photo
+        result = client.run(graph, on_event=print)
         png = client.fetch(result.images()[0])
 
-A prompt is a graph in API form: `{node id: {"class_type", "inputs", "_meta": {"title"}}}`.
+A prompt is a graph that was queued on the server.
 """
 
 import asyncio
 import contextlib
 import json
-import struct
 import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import aiohttp
 
-Prompt = dict[str, dict[str, Any]]
+from .errors import ComfyError, raise_failure, raise_refusal
+from .events import Event, read_events
+from .graph import Graph
 
-PREVIEW = 1  # binary websocket message: type, image format, image
-PREVIEW_HEADER = 8  # bytes
-PATIENCE = 15.0  # seconds without a message after which the history is asked
-
-
-class ComfyError(Exception):
-    """The server refused, failed or went away; the message says what and why."""
-
-
-class Interrupted(ComfyError):
-    """The prompt was cancelled."""
-
-
-class NodeError(ComfyError):
-    """A node refused its inputs or failed while running."""
-
-    def __init__(self, node_id: str, title: str, message: str, traceback: str = ""):
-        super().__init__(f"{title} (node {node_id}): {message}")
-        self.node_id = node_id
-        self.title = title
-        self.message = message
-        self.traceback = traceback
+RECEIVE_TIMEOUT = 15.0  # seconds without a message before /history is polled
 
 
 class File(NamedTuple):
@@ -55,43 +35,30 @@ class File(NamedTuple):
     type: str = "output"
 
 
-class Event(NamedTuple):
-    """Something that happened to a running prompt.
+class PromptResult(NamedTuple):
+    """What the nodes of a finished prompt saved and showed."""
 
-    `cached` and `executing`: the node `node` needs no run, or starts; `progress`: it did `value`
-    of `total` steps; `preview`: `data` is a JPEG or PNG of it; `executed`: `data` is what it shows.
-    """
-
-    kind: Literal["cached", "executing", "progress", "preview", "executed"]
-    node: str
-    title: str
-    value: int = 0
-    total: int = 0
-    data: Any = None
-
-
-class Result(NamedTuple):
     prompt_id: str
-    outputs: dict[str, dict[str, Any]]  # by node: what it showed or saved
+    outputs: dict[str, dict[str, Any]]  # by node
 
     def images(self, type: str = "output") -> list[File]:
-        """Return the pictures that nodes saved (`output`) or showed (`temp`)."""
-        shown = [image for output in self.outputs.values() for image in output.get("images", [])]
+        """Return the images that nodes saved (`output`) or showed (`temp`)."""
+        images = [image for output in self.outputs.values() for image in output.get("images", [])]
         return [
             File(image["filename"], image["subfolder"], image["type"])
-            for image in shown
+            for image in images
             if image["type"] == type
         ]
 
 
 class ComfyClient:
-    """A connection to one server; not for several threads at once."""
+    """A connection to one server; use each client from one thread only."""
 
     def __init__(self, url: str, timeout: float = 60.0):
         self.url = url.rstrip("/")
         self.id = uuid.uuid4().hex
         self._timeout = timeout
-        # On a thread of its own: the caller's may have a running loop, as a notebook's does.
+        # A thread for the loop, because the caller's may run one already, as a notebook's does.
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
@@ -123,7 +90,7 @@ class ComfyClient:
         return self._get(f"/object_info/{node_class}" if node_class else "/object_info")
 
     def upload_image(self, image: Path | bytes, name: str = "") -> str:
-        """Upload a picture to the server's input folder and return its name for Load Image."""
+        """Upload an image to the server's input folder and return its name for Load Image."""
         if isinstance(image, Path):
             name, image = name or image.name, image.read_bytes()
         form = aiohttp.FormData()
@@ -136,81 +103,56 @@ class ComfyClient:
         return self._await(self._request("GET", "/view", params=file._asdict()))
 
     def queue(
-        self, prompt: Prompt, workflow: dict[str, Any] | None = None, prompt_id: str = ""
+        self, graph: Graph, workflow: dict[str, Any] | None = None, prompt_id: str = ""
     ) -> str:
-        """Queue a prompt and return its id; `workflow`, the graph in UI form, goes into its PNGs.
+        """Queue a graph and return its prompt id; `workflow`, its UI form, is saved in the PNGs.
 
         With a `prompt_id`, a UUID of the caller's, the prompt can be found again after a crash.
         Raises NodeError if a node refuses its inputs.
         """
         self._connect()  # before queueing, or the first events would be lost
-        body: dict[str, Any] = {"prompt": prompt, "client_id": self.id}
+        body: dict[str, Any] = {"prompt": graph, "client_id": self.id}
         if prompt_id:
             body["prompt_id"] = prompt_id
         if workflow is not None:
             body["extra_data"] = {"extra_pnginfo": {"workflow": workflow}}
         answer = self._json("POST", "/prompt", json=body, accept=(200, 400))
-        # The server runs what it can of a graph that is wrong in one part; we want all or nothing.
+        # The server runs the valid part of a graph that is partly wrong. Here it is all or nothing.
         if "prompt_id" in answer and answer.get("node_errors"):
             self.cancel(answer["prompt_id"])
-        _raise_refusal(prompt, answer)
+        raise_refusal(graph, answer)
         return answer["prompt_id"]
 
-    def events(self, prompt_id: str, prompt: Prompt) -> Iterator[Event]:
-        """Yield what happens to a queued prompt until it is done.
+    def events(self, prompt_id: str, graph: Graph) -> Iterator[Event]:
+        """Yield the events of a queued prompt until it has run.
 
         Raises NodeError if a node fails and Interrupted if the prompt is cancelled.
         """
-        node = ""
+        return read_events(graph, prompt_id, self._messages(prompt_id))
+
+    def _messages(self, prompt_id: str) -> Iterator[dict[str, Any] | bytes]:
         while True:
             message = self._receive()
-            if message is None:
-                if self.history(prompt_id):
-                    return
-                continue
-            if isinstance(message, bytes):
-                if len(message) > PREVIEW_HEADER and struct.unpack(">I", message[:4])[0] == PREVIEW:
-                    image = message[PREVIEW_HEADER:]
-                    yield Event("preview", node, title_of(prompt, node), data=image)
-                continue
-            kind, data = message["type"], message["data"]
-            if data.get("prompt_id") != prompt_id:
-                continue
-            if kind == "executing" and data["node"] is None:
-                return  # and the history knows the outcome, which `execution_success` precedes
-            if kind == "executing":
-                node = data["node"]
-                yield Event("executing", node, title_of(prompt, node))
-            elif kind == "execution_cached":
-                for cached in data["nodes"]:
-                    yield Event("cached", cached, title_of(prompt, cached))
-            elif kind == "progress":
-                node = data["node"] or node
-                steps = data["value"], data["max"]
-                yield Event("progress", node, title_of(prompt, node), *steps)
-            elif kind == "executed":
-                shown = data["output"]
-                yield Event("executed", data["node"], title_of(prompt, data["node"]), data=shown)
-            elif kind == "execution_interrupted":
-                raise Interrupted("The prompt was cancelled.")
-            elif kind == "execution_error":
-                raise _failure(prompt, data)
+            if message is not None:
+                yield message
+            elif self.history(prompt_id):
+                return
 
     def run(
         self,
-        prompt: Prompt,
+        graph: Graph,
         workflow: dict[str, Any] | None = None,
         on_event: Callable[[Event], object] = lambda _: None,
-    ) -> Result:
-        """Run a prompt to its end and return what its nodes saved and showed.
+    ) -> PromptResult:
+        """Run a graph and return what its nodes saved and showed.
 
-        Whatever ends the waiting early, Ctrl-C included, cancels the prompt.
+        If waiting for it ends early, by Ctrl-C for example, the prompt is cancelled.
         """
-        prompt_id = self.queue(prompt, workflow)
+        prompt_id = self.queue(graph, workflow)
         try:
-            for event in self.events(prompt_id, prompt):
+            for event in self.events(prompt_id, graph):
                 on_event(event)
-            return self.result(prompt_id, prompt)
+            return self.result(prompt_id, graph)
         except ComfyError:
             raise
         except BaseException:
@@ -231,20 +173,19 @@ class ComfyClient:
         """Delete the server's record of a finished prompt."""
         self._await(self._request("POST", "/history", json={"delete": [prompt_id]}))
 
-    def result(self, prompt_id: str, prompt: Prompt) -> Result:
+    def result(self, prompt_id: str, graph: Graph) -> PromptResult:
         """Return what a finished prompt made; raises NodeError or Interrupted if it failed."""
         record = self.history(prompt_id)
         if record is None:
-            raise ComfyError(f"Prompt {prompt_id} is not finished, or the server forgot it.")
-        for kind, data in record["status"]["messages"]:
-            if kind == "execution_interrupted":
-                raise Interrupted("The prompt was cancelled.")
-            if kind == "execution_error":
-                raise _failure(prompt, data)
-        return Result(prompt_id, record["outputs"])
+            raise ComfyError(
+                f"Prompt {prompt_id} is not finished, or the server no longer has its record."
+            )
+        for message_type, data in record["status"]["messages"]:
+            raise_failure(graph, message_type, data)
+        return PromptResult(prompt_id, record["outputs"])
 
     def cancel(self, prompt_id: str) -> None:
-        """Take a prompt off the queue, or stop it if it runs."""
+        """Remove a prompt from the queue, or interrupt it if it runs."""
         self._await(self._request("POST", "/queue", json={"delete": [prompt_id]}))
         self._await(self._request("POST", "/interrupt", json={"prompt_id": prompt_id}))
 
@@ -253,7 +194,7 @@ class ComfyClient:
         try:
             return future.result()
         finally:
-            future.cancel()  # if Ctrl-C ended the waiting
+            future.cancel()  # if Ctrl-C ended the wait
 
     def _await(self, coroutine: Any) -> Any:
         try:
@@ -288,15 +229,15 @@ class ComfyClient:
     async def _open_socket(self) -> Any:
         if self._session is None:
             self._session = aiohttp.ClientSession()
-        # The server may answer late while it computes, so no heartbeat; previews have no limit.
+        # No heartbeat: a computing server may answer late. No size limit: previews can be large.
         return await self._session.ws_connect(f"{self.url}/ws?clientId={self.id}", max_msg_size=0)
 
     def _receive(self) -> dict[str, Any] | bytes | None:
-        """Return the next message, or None if there was none for a while."""
+        """Return the next message, or None if none came within RECEIVE_TIMEOUT."""
         self._connect()
         assert self._socket
         try:
-            message = self._wait_for(self._socket.receive(PATIENCE))
+            message = self._wait_for(self._socket.receive(RECEIVE_TIMEOUT))
         except asyncio.TimeoutError:
             return None
         if message.type == aiohttp.WSMsgType.TEXT:
@@ -304,29 +245,3 @@ class ComfyClient:
         if message.type == aiohttp.WSMsgType.BINARY:
             return message.data
         raise ComfyError(f"The server at {self.url} closed the connection.")
-
-
-def title_of(prompt: Prompt, node_id: str) -> str:
-    """Return a node's title as its author wrote it, or else its class."""
-    node = prompt.get(node_id, {})
-    return node.get("_meta", {}).get("title") or node.get("class_type", "")
-
-
-def _raise_refusal(prompt: Prompt, answer: dict[str, Any]) -> None:
-    for node_id, refused in (answer.get("node_errors") or {}).items():
-        reasons = [f"{error['message']}: {error['details']}" for error in refused["errors"]]
-        raise NodeError(node_id, title_of(prompt, node_id), "; ".join(reasons))
-    if "error" in answer:
-        error = answer["error"]
-        if isinstance(error, dict):
-            error = f"{error['message']} {error.get('details', '')}".strip()
-        raise ComfyError(f"The server refused the prompt: {error}")
-
-
-def _failure(prompt: Prompt, data: dict[str, Any]) -> NodeError:
-    return NodeError(
-        data["node_id"],
-        title_of(prompt, data["node_id"]) or data["node_type"],
-        data["exception_message"].strip(),
-        "".join(data["traceback"]),
-    )

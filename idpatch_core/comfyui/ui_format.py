@@ -3,38 +3,46 @@
 from collections.abc import Iterator
 from typing import Any
 
-Graph = dict[str, Any]
+from .graph import Graph, is_link
+
+UIWorkflow = dict[str, Any]
 
 WIDGETS = {"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"}
-COLUMN, ROW = 380, 60  # pixels on the canvas, for nodes without a place
+COLUMN, ROW = 380, 60  # pixels on the canvas, for nodes without a position
 
 
-def to_ui(api: Graph, object_info: dict[str, Any], like: Graph | None = None) -> Graph:
-    """Return the UI form of a graph in API form, for a picture that restores it on the canvas.
+def to_ui(
+    graph: Graph, object_info: dict[str, Any], original: UIWorkflow | None = None
+) -> UIWorkflow:
+    """Return the UI form of a graph in API form, which an image can restore on the canvas.
 
-    `object_info` is the server's description of the node classes. Nodes that `like`, a graph in UI
-    form, has by the same id keep their place and look, and its notes and groups stay. Node ids must
-    be numbers.
+    `object_info` is the server's description of the node classes. Nodes with an id of `original`
+    keep the position and look that they have there; its notes and groups stay. Node ids must be
+    numbers.
     """
-    known = {str(node["id"]): node for node in (like or {}).get("nodes", [])}
-    places = _places(api, known)
+    known = {str(node["id"]): node for node in (original or {}).get("nodes", [])}
+    positions = _positions(graph, known)
     nodes, links = [], []
-    for order, (id, node) in enumerate(api.items()):
-        made = _node(id, node, object_info[node["class_type"]], order, places[id])
+    for order, (id, node) in enumerate(graph.items()):
+        made = _node(id, node, object_info[node["class_type"]], order, positions[id])
         made |= {key: known[id][key] for key in _LOOK if key in known.get(id, {})}
         nodes.append(made)
     by_id = {str(node["id"]): node for node in nodes}
     for node in nodes:
         for slot, entry in enumerate(node["inputs"]):
-            source, output = api[str(node["id"])]["inputs"][entry["name"]]
+            source, output = graph[str(node["id"])]["inputs"][entry["name"]]
             origin = by_id[source]["outputs"][output]
             entry["link"] = len(links) + 1
             origin["links"].append(entry["link"])
             link = [entry["link"], int(source), output, node["id"], slot, origin["type"]]
             links.append(link)
-    nodes += [node for id, node in known.items() if id not in api and node["type"] in _NOTES]
+    nodes += [node for id, node in known.items() if id not in graph and node["type"] in _NOTES]
     return {
-        **{key: value for key, value in (like or {}).items() if key in ("groups", "extra", "id")},
+        **{
+            key: value
+            for key, value in (original or {}).items()
+            if key in ("groups", "extra", "id")
+        },
         "last_node_id": max(node["id"] for node in nodes),
         "last_link_id": len(links),
         "nodes": nodes,
@@ -47,7 +55,9 @@ _LOOK = ("pos", "size", "flags", "color", "bgcolor", "properties", "title", "sho
 _NOTES = ("Note", "MarkdownNote")
 
 
-def _node(id: str, node: Graph, info: dict[str, Any], order: int, place: list[float]) -> Graph:
+def _node(
+    id: str, node: dict[str, Any], info: dict[str, Any], order: int, position: list[float]
+) -> dict[str, Any]:
     kind, given = node["class_type"], node["inputs"]
     inputs, values = [], []
     for name, spec in _inputs(info):
@@ -65,7 +75,7 @@ def _node(id: str, node: Graph, info: dict[str, Any], order: int, place: list[fl
     return {
         "id": int(id),
         "type": kind,
-        "pos": place,
+        "pos": position,
         "size": [320, 100],
         "flags": {},
         "order": order,
@@ -110,27 +120,23 @@ def _values(name: str, spec: list[Any], value: Any) -> list[Any]:
     return values
 
 
-def is_link(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
-
-
-def _places(api: Graph, known: dict[str, Graph]) -> dict[str, list[float]]:
-    """Put nodes without a place in columns below the others, from their sources to the right."""
+def _positions(graph: Graph, known: dict[str, dict[str, Any]]) -> dict[str, list[float]]:
+    """Put nodes without a position in columns below the others, to the right of their sources."""
     depths: dict[str, int] = {}
 
     def depth(id: str) -> int:
         if id not in depths:
-            sources = [value[0] for value in api[id]["inputs"].values() if is_link(value)]
+            sources = [value[0] for value in graph[id]["inputs"].values() if is_link(value)]
             depths[id] = 1 + max(map(depth, sources), default=-1)
         return depths[id]
 
     below = max((node["pos"][1] + node["size"][1] for node in known.values()), default=0) + ROW
     bottoms: dict[int, float] = {}
-    places = {}
-    for id in api:
+    positions = {}
+    for id in graph:
         column = depth(id)
         top = bottoms.get(column, below)
-        places[id] = [column * COLUMN, top]
+        positions[id] = [column * COLUMN, top]
         if id not in known:
             bottoms[column] = top + 300
-    return places
+    return positions

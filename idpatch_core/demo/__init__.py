@@ -1,1 +1,1 @@
-"""The demo: a real ComfyUI, prepared, started and asked for a picture."""
+"""The demo: makes a group photo in a ComfyUI that it prepares and starts itself."""

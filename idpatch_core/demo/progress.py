@@ -1,21 +1,22 @@
-"""A progress bar for a ComfyUI prompt: how much of the graph is done, and which node runs."""
+"""A progress bar for a ComfyUI prompt: the share of its graph that ran, and the current node."""
 
 import shutil
 import sys
 import time
 from typing import TextIO
 
-from ..comfyui.client import Event, Prompt
+from ..comfyui.events import Event
+from ..comfyui.graph import Graph
 
-WIDTH = 24  # characters of the bar
+BAR_WIDTH = 24  # characters
 
 
 class ProgressBar:
-    """Shows events as one line that is redrawn; without a terminal, as a line for each node."""
+    """Shows events on one line that it redraws or, without a terminal, on a line for each node."""
 
-    def __init__(self, prompt: Prompt, output: TextIO = sys.stdout):
-        self._nodes = len(prompt)
-        self._begun: set[str] = set()
+    def __init__(self, graph: Graph, output: TextIO = sys.stdout):
+        self._nodes = len(graph)
+        self._started: set[str] = set()
         self._output = output
         self._start = time.monotonic()
         self._redraw = output.isatty()
@@ -23,12 +24,12 @@ class ProgressBar:
     def __call__(self, event: Event) -> None:
         if event.kind not in ("cached", "executing", "progress"):
             return
-        known = event.node in self._begun
-        self._begun.add(event.node)
+        known = event.node in self._started
+        self._started.add(event.node)
         if event.kind == "cached" or (known and event.kind == "executing"):
             return
-        inside = event.value / event.total if event.total else 0.0
-        share = (len(self._begun) - 1 + inside) / self._nodes
+        progress = event.value / event.total if event.total else 0.0
+        share = (len(self._started) - 1 + progress) / self._nodes
         steps = f" {event.value}/{event.total}" if event.total > 1 else ""
         if self._redraw:
             self._draw(share, event.title + steps)
@@ -37,7 +38,7 @@ class ProgressBar:
             self._output.flush()
 
     def close(self) -> None:
-        """Finish the line, with the time that all took."""
+        """Finish the line with the total time."""
         seconds = time.monotonic() - self._start
         if self._redraw:
             self._draw(1.0, f"done in {seconds:.1f} s")
@@ -47,8 +48,8 @@ class ProgressBar:
         self._output.flush()
 
     def _draw(self, share: float, text: str) -> None:
-        full = round(share * WIDTH)
-        line = f"[{'#' * full}{'.' * (WIDTH - full)}] {share:4.0%} {text}"
+        full = round(share * BAR_WIDTH)
+        line = f"[{'#' * full}{'.' * (BAR_WIDTH - full)}] {share:4.0%} {text}"
         columns = shutil.get_terminal_size().columns - 1
         self._output.write("\r" + line[:columns].ljust(columns))
         self._output.flush()

@@ -21,6 +21,9 @@ from torch import nn
 
 from ..alignment import align_face
 from ..arcface import embed, load_arcface
+from ..comfyui.graph import Graph, inputs_of
+from ..comfyui.group_photo import add_standing_pose, save_decoded_images
+from ..comfyui.workflows import api_file, read_graph
 from ..face_detector import load_detector
 from ..generate.__main__ import main as generate
 from ..journal import read, write_whole
@@ -35,7 +38,7 @@ from ..verification.metrics import (
 )
 from .scenes import HEIGHT, WIDTH, ScenePlan, portrait, render, scene, sitter
 
-WORKFLOW = Path(__file__).parents[2] / "workflows" / "api" / "self_test.json"
+WORKFLOW = api_file("self_test")
 MODELS = Path(__file__).parents[1] / "demo" / "models"
 DETECTOR, SCORER = MODELS / "detector.onnx", MODELS / "scorer.safetensors"
 SEED = 100  # of the first scenes, which training has not drawn
@@ -93,24 +96,16 @@ def case(
     return row
 
 
-def template(workflow: Path, pose_free: bool, unguided: bool = False) -> dict[str, Any]:
+def template(workflow: Path, pose_free: bool, unguided: bool = False) -> Graph:
     """Return the workflow, with a pose to draw unless `pose_free`.
 
     `unguided` lets both branches see the patches, as the reference does.
     """
-    graph = json.loads(workflow.read_text("utf-8"))
-    for node in graph.values():
-        if node["class_type"] == "SaveImage":  # as it was decoded, not enlarged
-            node["inputs"]["images"] = next(
-                [id, 0] for id, node in graph.items() if node["class_type"] == "VAEDecode"
-            )
-        if node["class_type"] == "IDPatchSampler":
-            node["inputs"]["guide_patches"] = not unguided
+    graph = read_graph(workflow)
+    save_decoded_images(graph)  # not enlarged
+    inputs_of(graph, "IDPatchSampler")["guide_patches"] = not unguided
     if not pose_free:
-        (placer,) = (n for n in graph.values() if n["class_type"] == "IDPatchPlacer")
-        size = {"width": WIDTH, "height": HEIGHT}
-        graph["90"] = {"class_type": "IDPatchLoadPose", "inputs": {"pose": "standing_2", **size}}
-        placer["inputs"]["pose_keypoint"] = ["90", 0]
+        add_standing_pose(graph, 2, WIDTH, HEIGHT)
     return graph
 
 

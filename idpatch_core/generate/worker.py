@@ -1,67 +1,77 @@
-"""Makes one group photo at a time on one ComfyUI, and finds again what it made before."""
+"""Makes one group photo at a time on one ComfyUI, or fetches those that it made before."""
 
 import contextlib
 import io
 import os
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ..comfyui.client import ComfyClient, ComfyError, Event, Result
-from ..comfyui.graph import Graph, fill, shows_poses
-from .jobs import Job, pose_picture
+from ..comfyui.client import ComfyClient, PromptResult
+from ..comfyui.errors import ComfyError
+from ..comfyui.events import Event
+from ..comfyui.graph import Graph
+from ..comfyui.group_photo import PersonPhotos, fill_template, has_pose
+from ..comfyui.server import comfyui_server
+from .jobs import Job, draw_pose
 
-WAIT = 0.2  # seconds between two questions about a prompt that was sent before
+POLL_INTERVAL = 0.2  # seconds between two requests about a prompt that was sent before
 
 
-class Made(NamedTuple):
-    """The pictures of a job as PNG files, and how long the server worked on it."""
+class JobImages(NamedTuple):
+    """The images of a job as PNG files, and how long the server worked on it."""
 
-    pictures: list[bytes]
+    pngs: list[bytes]
     seconds: float | None
 
 
 class Worker:
-    """One ComfyUI that makes photos.
+    """Makes photos on one ComfyUI.
 
-    With a `url` it is a running server; with the folder of a ComfyUI it is one that the worker
-    starts for itself, on the GPU that it was given, and ends with itself.
+    `url` is that of a running server. Without it the worker starts the ComfyUI in the folder
+    `comfyui`, with the user's models and packs, and stops it when it ends. The interpreter of that
+    server is COMFYUI_PYTHON, its further arguments are COMFYUI_ARGUMENTS (environment variables).
     """
 
     def __init__(self, template: Graph, base: Path, url: str = "", comfyui: str = ""):
         self._template, self._base = template, base
         self._ending = contextlib.ExitStack()
-        self.url = url or self._ending.enter_context(own_server(Path(comfyui)))
+        self.url = url or self._start_server(Path(comfyui))
+
+    def _start_server(self, comfyui: Path) -> str:
+        python = os.environ.get("COMFYUI_PYTHON", sys.executable)
+        arguments = os.environ.get("COMFYUI_ARGUMENTS", "").split()
+        base = comfyui.resolve()
+        server = comfyui_server(python, base, cpu=False, arguments=arguments, base=base)
+        return self._ending.enter_context(server).url
 
     def close(self) -> None:
         self._ending.close()
 
-    def make(
+    def run_job(
         self, job: Job, sent_before: bool, on_event: Callable[[Event], object] = lambda _: None
-    ) -> Made:
-        """Make a job's pictures, or fetch them if the server has them or is making them."""
+    ) -> JobImages:
+        """Make a job's images, or fetch them if the server has them or is making them."""
         with ComfyClient(self.url) as client:
-            graph = self.graph(client, job)
-            result = self._find(client, job, graph) if sent_before else None
+            graph = self.build_graph(client, job)
+            result = self._find_result(client, job, graph) if sent_before else None
             if result is None:
                 client.queue(graph, prompt_id=job.prompt_id)
                 for event in client.events(job.prompt_id, graph):
                     on_event(event)
                 result = client.result(job.prompt_id, graph)
-            pictures = [client.fetch(file) for file in result.images()]
-            if not pictures:
-                raise ComfyError("The workflow saved no picture: it needs a Save Image node.")
-            return Made(pictures, seconds(client, job.prompt_id))
+            pngs = [client.fetch(file) for file in result.images()]
+            if not pngs:
+                raise ComfyError("The workflow saved no image: it needs a Save Image node.")
+            return JobImages(pngs, read_seconds(client, job.prompt_id))
 
-    def graph(self, client: ComfyClient, job: Job) -> Graph:
-        """Upload a job's photographs and return its workflow."""
+    def build_graph(self, client: ComfyClient, job: Job) -> Graph:
+        """Upload a job's photos and return its workflow."""
         case = job.case
         people = [
-            (
+            PersonPhotos(
                 person.name,
                 [
                     client.upload_image(
@@ -74,7 +84,7 @@ class Worker:
         ]
         points = [person.point for person in case.people]
         placed = any(point is not None for point in points)
-        return fill(
+        return fill_template(
             self._template,
             people,
             points if placed else None,
@@ -82,73 +92,44 @@ class Worker:
             job.row.get("negative"),
             job.row.get("seed"),
             case.size,
-            self._pose(client, job),
+            self._upload_pose(client, job),
             f"idpatch/{job.key[:12]}",
         )
 
-    def _pose(self, client: ComfyClient, job: Job) -> str | None:
+    def _upload_pose(self, client: ComfyClient, job: Job) -> str | None:
         from PIL import Image
 
-        if not shows_poses(self._template):
+        if not has_pose(self._template):
             return None
-        picture = pose_picture(job.case, job.row, self._base)
-        if picture is None:
+        image = draw_pose(job.case, job.row, self._base)
+        if image is None:
             return None
         png = io.BytesIO()
-        Image.fromarray(picture).save(png, "PNG")
+        Image.fromarray(image).save(png, "PNG")
         return client.upload_image(png.getvalue(), f"idpatch_{job.key[:12]}_pose.png")
 
-    def _find(self, client: ComfyClient, job: Job, graph: Graph) -> Result | None:
-        """Return what a prompt sent before made, waiting for it; None if the server lost it."""
+    def _find_result(self, client: ComfyClient, job: Job, graph: Graph) -> PromptResult | None:
+        """Wait for a prompt that was sent before and return its result; None if it has none."""
         while True:
             if client.history(job.prompt_id) is not None:
                 try:
                     return client.result(job.prompt_id, graph)
-                except ComfyError:  # it failed or was cancelled then: a new try
+                except ComfyError:  # it failed or was cancelled: run it again
                     client.forget(job.prompt_id)
                     return None
             if not client.is_queued(job.prompt_id):
-                # It may have ended between the two questions.
+                # It may have ended between the two requests.
                 if client.history(job.prompt_id) is None:
                     return None
                 continue
-            time.sleep(WAIT)
+            time.sleep(POLL_INTERVAL)
 
 
-def seconds(client: ComfyClient, prompt_id: str) -> float | None:
-    """Return how long a finished prompt ran, by the server's clock; None if it does not say."""
+def read_seconds(client: ComfyClient, prompt_id: str) -> float | None:
+    """Return how long a finished prompt ran, by the server's clock; None if it is not recorded."""
     record = client.history(prompt_id) or {}
     times = {
         kind: data.get("timestamp") for kind, data in record.get("status", {}).get("messages", [])
     }
     start, end = times.get("execution_start"), times.get("execution_success")
     return (end - start) / 1000 if start and end else None
-
-
-@contextlib.contextmanager
-def own_server(comfyui: Path) -> Iterator[str]:
-    """Run the user's ComfyUI, with their models and packs, on a loopback port of its own."""
-    from ..comfyui.server import free_port, stop, wait_until_up
-
-    port = free_port()
-    python = os.environ.get("COMFYUI_PYTHON", sys.executable)
-    command = [python, "-s", "main.py", "--listen", "127.0.0.1", "--port", str(port)]
-    command += ["--disable-auto-launch", "--database-url", "sqlite:///:memory:"]
-    command += os.environ.get("COMFYUI_ARGUMENTS", "").split()
-    with tempfile.TemporaryDirectory(prefix="idpatch-generate-") as folder:
-        log = Path(folder, "comfyui.log")
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                command,
-                cwd=comfyui,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            wait_until_up(url, process, log)
-            yield url
-        finally:
-            stop(process)

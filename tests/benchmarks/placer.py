@@ -29,7 +29,7 @@ IDLE_SECONDS = 3
 
 
 def main() -> None:
-    comfyui = environment.given_comfyui() or environment.unpacked_comfyui()
+    comfyui = environment.find_comfyui()
     if comfyui is None:
         sys.exit("No ComfyUI. Set COMFYUI_PATH, or run `python3 -m tests`.")
     from conftest import newest_frontend

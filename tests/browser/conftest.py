@@ -63,7 +63,7 @@ def add_photos(base: Path) -> None:
 @pytest.fixture(scope="session")
 def newest_url(comfy_server) -> Iterator[str]:
     """A second server, with the newest frontend."""
-    comfyui = environment.given_comfyui() or environment.unpacked_comfyui()
+    comfyui = environment.find_comfyui()
     assert comfyui
     arguments = ("--front-end-root", str(newest_frontend()))
     models = comfy_server.models

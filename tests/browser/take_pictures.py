@@ -36,7 +36,7 @@ def main() -> None:
     """Take all pictures, or those of the nodes named on the command line."""
     from conftest import add_photos, newest_frontend
 
-    comfyui = environment.given_comfyui() or environment.unpacked_comfyui()
+    comfyui = environment.find_comfyui()
     if comfyui is None:
         sys.exit("No ComfyUI. Set COMFYUI_PATH, or run `python3 -m tests`.")
     IMAGES.mkdir(parents=True, exist_ok=True)

@@ -14,9 +14,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from idpatch_core.comfyui import environment
+from idpatch_core.comfyui.environment import find_comfyui
 from idpatch_core.comfyui.server import ServerError, comfyui_server
-from idpatch_core.demo.__main__ import INSIDE
+from idpatch_core.demo.__main__ import COMFYUI_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 SMALL = ["--steps", "2"]
@@ -29,12 +29,11 @@ def command(tmp_path, comfy_server) -> Iterator[list[str]]:
 
 
 def variables(temporary: Path) -> dict[str, str]:
-    comfyui = environment.given_comfyui() or environment.unpacked_comfyui()
-    own = {INSIDE: str(comfyui), "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
+    own = {COMFYUI_VARIABLE: str(find_comfyui()), "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
     return {**os.environ, **own}
 
 
-def test_the_demo_writes_a_picture_that_restores_the_graph(command, tmp_path):
+def test_the_demo_writes_an_image_that_restores_the_graph(command, tmp_path):
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     done = subprocess.run(
@@ -52,8 +51,8 @@ def test_the_demo_writes_a_picture_that_restores_the_graph(command, tmp_path):
     assert list(temporary.glob("idpatch-*")) == []
 
 
-def heed_ctrl_c() -> None:
-    """Undo what a shell does to commands that it runs in the background."""
+def restore_ctrl_c() -> None:
+    """Handle SIGINT again, which a shell ignores in commands that it runs in the background."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -67,10 +66,10 @@ def test_ending_the_demo_ends_its_server(command, tmp_path, kind, code):
         env=variables(tmp_path),
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=heed_ctrl_c,
+        preexec_fn=restore_ctrl_c,
     )
     assert process.stdout
-    # The first line of progress: the server is up and at work.
+    # The first line of progress: the server runs the graph.
     assert any(re.match(r"\s*\d+% ", line) for line in process.stdout)
     servers = psutil.Process(process.pid).children(recursive=True)
     assert any("main.py" in " ".join(server.cmdline()) for server in servers)
@@ -81,7 +80,7 @@ def test_ending_the_demo_ends_its_server(command, tmp_path, kind, code):
     assert not (tmp_path / "out.png").exists()
 
 
-def test_a_server_that_cannot_start_shows_its_last_words(tmp_path):
+def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path):
     (tmp_path / "main.py").write_text("raise SystemExit('no room on the card')")
     with (
         pytest.raises(ServerError, match=r"ended with code 1\.\nno room on the card"),
@@ -91,7 +90,7 @@ def test_a_server_that_cannot_start_shows_its_last_words(tmp_path):
 
 
 def test_a_server_is_gone_after_an_error_in_the_block(comfy_server):
-    comfyui = environment.given_comfyui() or environment.unpacked_comfyui()
+    comfyui = find_comfyui()
     assert comfyui
     pid = 0
     with (

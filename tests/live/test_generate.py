@@ -1,6 +1,5 @@
 """`python -m idpatch_core.generate` against a live ComfyUI, killed, resumed and on Ray."""
 
-import io
 import json
 import os
 import re
@@ -13,24 +12,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from live_workflow import PHOTOS, png_bytes, standin_workflow
 from PIL import Image
-from standins import standin_names
 
 from idpatch_core import journal
-from idpatch_core.demo.picture import load_workflow, set_models, set_sampling
 
 ROOT = Path(__file__).parents[2]
-PHOTOS = ROOT / "tests" / "data" / "photos"
 PEOPLE = {"Eileen": "collins.jpg", "Barack": "obama.jpg"}
 
 
 @pytest.fixture
 def photos(tmp_path):
     """Write four group photos to make, and the workflow with stand-in models."""
-    prompt, _ = load_workflow("pose_free")
-    set_models(prompt, standin_names())
-    set_sampling(prompt, 1, 1)
-    (tmp_path / "workflow.json").write_text(json.dumps(prompt))
+    graph = standin_workflow("pose_free", steps=1)
+    (tmp_path / "workflow.json").write_text(json.dumps(graph))
     rows = [
         {
             "id": f"photo {number}",
@@ -118,7 +113,7 @@ def kill_when(photos, server, condition):
     process.wait()
 
 
-def test_killed_it_goes_on_without_making_anything_twice(comfy_server, photos):
+def test_a_killed_run_resumes_without_making_anything_twice(comfy_server, photos):
     before = len(ran(comfy_server))
 
     def sent(count):
@@ -128,7 +123,7 @@ def test_killed_it_goes_on_without_making_anything_twice(comfy_server, photos):
         (last,) = [event for event in events(photos) if event["event"] == "sent"][-1:]
         return comfy_server.client.is_queued(last["prompt_id"])
 
-    # At once after saying so, perhaps before the server heard of it; and while it works.
+    # Once just after the record, perhaps before the server got the job, and once while it runs.
     kill_when(photos, comfy_server, sent(1))
     kill_when(photos, comfy_server, lambda: sent(3)() and queued())
     with (photos.with_name("out") / "journal.jsonl").open("ab") as file:
@@ -142,9 +137,8 @@ def test_killed_it_goes_on_without_making_anything_twice(comfy_server, photos):
 
 
 def test_a_photo_that_cannot_be_made_is_named_and_the_others_are(comfy_server, photos):
-    blank = io.BytesIO()
-    Image.new("RGB", (64, 64), "gray").save(blank, "PNG")
-    photos.with_name("blank.png").write_bytes(blank.getvalue())
+    blank = png_bytes(np.full((64, 64, 3), 128, np.uint8))
+    photos.with_name("blank.png").write_bytes(blank)
     rows = [json.loads(line) for line in photos.read_text().splitlines()]
     rows[1]["people"][0]["references"] = ["blank.png"]
     rows[2]["people"][1]["references"] = ["gone.png"]
@@ -162,13 +156,13 @@ def test_a_server_that_is_not_there_leaves_its_photos_to_the_others(comfy_server
     assert "http://127.0.0.1:9 does not answer" in ended.stderr
     check_all_made(photos)
     alone = run(photos.rename(photos.with_name("p.jsonl")), "--server", "http://127.0.0.1:9")
-    assert alone.returncode == 0, "everything was made already"
+    assert alone.returncode == 0, "all photos were made already"
 
 
 def test_no_server_at_all_is_an_error(photos):
     ended = run(photos, "--server", "http://127.0.0.1:9")
     assert ended.returncode == 2
-    assert "No server answers any more; 4 photos are left" in ended.stderr
+    assert "No server answers any more; 4 photos are not made" in ended.stderr
 
 
 def test_two_ray_workers_share_the_photos(comfy_server, photos):
@@ -185,7 +179,7 @@ def test_two_ray_workers_share_the_photos(comfy_server, photos):
     check_all_made(photos)
     assert len(ran(comfy_server)) == before + 4
     used = {event["server"] for event in events(photos) if event["event"] == "sent"}
-    assert len(used) == 2, "one worker did everything"
+    assert len(used) == 2, "one worker did all jobs"
 
 
 @pytest.mark.slow

@@ -32,6 +32,6 @@ def graph(seed: int = 1) -> dict:
     }
 
 
-def test_the_stand_in_checkpoint_makes_a_picture(comfy_server):
+def test_the_stand_in_checkpoint_makes_an_image(comfy_server):
     result = comfy_server.client.run(graph())
     assert comfy_server.client.fetch(result.images()[0]).startswith(b"\x89PNG")

@@ -6,30 +6,17 @@ import shutil
 
 import numpy as np
 import pytest
-from groups import compose, read_photographs
+from groups import Group, compose, read_photographs
+from live_workflow import png_bytes, small_workflow, standin_workflow
 from PIL import Image
 from scorers import fetch_recogniser
-from standins import standin_names
 
-from idpatch_core.comfyui.client import File
-from idpatch_core.demo.picture import (
-    load_workflow,
-    set_models,
-    set_people,
-    set_sampling,
-    set_size,
-)
+from idpatch_core.comfyui.client import ComfyClient, File
+from idpatch_core.comfyui.graph import Graph, add_node, inputs_of
+from idpatch_core.comfyui.group_photo import PersonPhotos, set_people, set_placements, set_size
 
 PHOTOS = read_photographs()
 THREE = ["ardern", "macron", "obama"]
-CHECK = ("IDPatchLoadFaceModel", "IDPatchLoadModel", "IDPatchBuilder", "IDPatchPlacer")
-CHECK += ("IDPatchLoadScorer", "IDPatchVerify", "IDPatchPickBest", "IDPatchSaveReport", "SaveImage")
-
-
-def png(image):
-    content = io.BytesIO()
-    Image.fromarray(image).save(content, "PNG")
-    return content.getvalue()
 
 
 def padded(image):
@@ -38,41 +25,29 @@ def padded(image):
     return np.pad(image, ((0, -height % 8), (0, -width % 8), (0, 0)), mode="edge")
 
 
-def graph(client, *groups):
-    """The bundled workflow with finished pictures in place of the sampler's."""
-    prompt, _ = load_workflow("group_photo_best_of_four")
-    set_models(prompt, standin_names())
-    kept = {id: node for id, node in prompt.items() if node["class_type"] in CHECK}
-    last = None
-    for number, name in enumerate(THREE):
-        load, encode = f"1{number}0", f"1{number}1"
-        uploaded = client.upload_image(png(PHOTOS[f"{name}_1"]), f"verify_{name}.png")
-        kept[load] = {"class_type": "LoadImage", "inputs": {"image": uploaded}}
-        encoder = {"face_model": ["4", 0], "image": [load, 0], "name": name, "face": "largest"}
-        encoder |= {"index": 0, "people": "one person", **({"identities": last} if last else {})}
-        kept[encode] = {"class_type": "IDPatchFaceEncoder", "inputs": encoder}
-        last = [encode, 0]
+def verify_groups(client: ComfyClient, *groups: Group) -> Graph:
+    """Return the bundled workflow with the groups' images in place of the generated ones."""
+    graph = standin_workflow("group_photo_best_of_four", steps=1)
+    photos = [
+        client.upload_image(png_bytes(PHOTOS[f"{name}_1"]), f"verify_{name}.png") for name in THREE
+    ]
+    set_people(graph, [PersonPhotos(n, [photo]) for n, photo in zip(THREE, photos, strict=True)])
     batch = None
     for number, group in enumerate(groups):
-        uploaded = client.upload_image(png(padded(group.image)), f"verify_group_{number}.png")
-        kept[f"2{number}0"] = {"class_type": "LoadImage", "inputs": {"image": uploaded}}
-        image = [f"2{number}0", 0]
+        content = png_bytes(padded(group.image))
+        file = client.upload_image(content, f"verify_group_{number}.png")
+        image = [add_node(graph, "LoadImage", {"image": file}), 0]
         if batch:
             both = {"image1": batch, "image2": image}
-            kept[f"2{number}1"] = {"class_type": "ImageBatch", "inputs": both}
-            image = [f"2{number}1", 0]
+            image = [add_node(graph, "ImageBatch", both), 0]
         batch = image
+    for kind in ("IDPatchVerify", "IDPatchPickBest"):
+        inputs_of(graph, kind)["image"] = batch
     height, width = padded(groups[0].image).shape[:2]
-    places = json.dumps([{"x": point.x, "y": point.y} for point in groups[0].points])
-    placer = {"width": width, "height": height, "placements": places, "arrangement": "placements"}
-    for node in kept.values():
-        if node["class_type"] == "IDPatchPlacer":
-            node["inputs"] = {"id_patches": ["5", 0], **placer}
-        if node["class_type"] in ("IDPatchBuilder", "IDPatchVerify"):
-            node["inputs"]["identities"] = last
-        if node["class_type"] in ("IDPatchVerify", "IDPatchPickBest"):
-            node["inputs"]["image"] = batch
-    return kept
+    set_size(graph, width, height)
+    set_placements(graph, groups[0].points)
+    del inputs_of(graph, "IDPatchPlacer")["pose_keypoint"]
+    return graph
 
 
 @pytest.fixture
@@ -93,7 +68,7 @@ def test_the_best_of_a_batch_is_kept_and_the_report_saved(comfy_server, recognis
     )
     # The places of the right picture are those of all three.
     groups = [group._replace(points=right.points) for group in (swapped, right, missing)]
-    result = client.run(graph(client, *groups))
+    result = client.run(verify_groups(client, *groups))
 
     shown = next(output for output in result.outputs.values() if "text" in output)
     assert "1 of 3 pictures have everybody at their place." in shown["text"][0]
@@ -110,20 +85,15 @@ def test_the_best_of_a_batch_is_kept_and_the_report_saved(comfy_server, recognis
 
 def test_without_an_independent_recogniser_the_report_warns(comfy_server):
     client = comfy_server.client
-    result = client.run(graph(client, compose([PHOTOS[f"{name}_2"] for name in THREE])))
+    result = client.run(verify_groups(client, compose([PHOTOS[f"{name}_2"] for name in THREE])))
     shown = next(output for output in result.outputs.values() if "text" in output)
     assert "which also conditions: this flatters" in shown["text"][0]
 
 
 def test_the_bundled_workflow_judges_its_own_four_pictures(comfy_server):
     client = comfy_server.client
-    prompt, _ = load_workflow("group_photo_best_of_four")
-    photographs = [png(PHOTOS[f"{name}_1"]) for name in THREE[:2]]
-    set_people(prompt, [client.upload_image(p, f"{i}.png") for i, p in enumerate(photographs)])
-    set_models(prompt, standin_names())
-    set_size(prompt, 192, 128)
-    set_sampling(prompt, 1, 1)
-    result = client.run(prompt)
+    photos = [png_bytes(PHOTOS[f"{name}_1"]) for name in THREE[:2]]
+    result = client.run(small_workflow(client, "group_photo_best_of_four", *photos, steps=1))
     (kept,) = result.images()
     assert Image.open(io.BytesIO(client.fetch(kept))).size == (192, 128)
     files = next(o["idpatch_report"] for o in result.outputs.values() if "idpatch_report" in o)

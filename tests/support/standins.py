@@ -19,6 +19,7 @@ from idpatch_core import arcface, projection
 from idpatch_core.arcface import IRSE50
 from idpatch_core.comfyui import environment
 from idpatch_core.comfyui.environment import Environment
+from idpatch_core.comfyui.lock import locked
 from idpatch_core.projection import Resampler
 
 HERE = Path(__file__).parent
@@ -39,16 +40,16 @@ FILES = {
 
 
 def standin_names() -> dict[str, str]:
-    """Return the files' names for `idpatch_core.demo.picture.set_models`."""
+    """Return the files' names for `idpatch_core.comfyui.group_photo.set_models`."""
     return {name: file.split("/", 1)[1] for name, file in FILES.items()}
 
 
 def standin_models(here: Environment) -> dict[str, Path]:
     """Return the stand-in models by their path below `models/`; make them if they are not there."""
-    key = environment.fingerprint(*(Path(source).read_text() for source in SOURCES))
+    key = environment.hash_texts(*(Path(source).read_text() for source in SOURCES))
     cache = environment.cache_directory()
     directory = cache / f"standins-{key}"
-    with environment.locked(cache):
+    with locked(cache):
         if not environment.is_complete(directory, key):
             environment.say("Making stand-in models")
             for old in cache.glob("standins-*"):
@@ -59,7 +60,7 @@ def standin_models(here: Environment) -> dict[str, Path]:
                 path = os.pathsep.join([str(environment.REPOSITORY), str(HERE)])
                 variables = {**os.environ, "PYTHONPATH": path}
                 command = [here.python, "-m", "standins", made]
-                environment.run(*command, cwd=here.comfyui, env=variables)
+                environment.run_command(*command, cwd=here.comfyui, env=variables)
     files = [file for file in directory.rglob("*") if file.is_file()]
     return {
         file.relative_to(directory).as_posix(): file

@@ -32,6 +32,14 @@ def test_preparing_needs_only_the_standard_library():
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+def test_the_tests_can_be_collected_without_the_modules_of_unix():
+    paths = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "support")]
+    code = f"import sys; sys.path[:0] = {paths}\n"
+    code += "sys.modules.update(dict.fromkeys(('fcntl', 'pwd', 'grp', 'resource', 'termios')))\n"
+    code += "import conftest, idpatch_core.comfyui.server, idpatch_core.demo.__main__"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_comfyui_path_must_be_a_comfyui(comfyui, monkeypatch):
     assert environment.given_comfyui() is None
     monkeypatch.setenv("COMFYUI_PATH", str(comfyui))
@@ -78,21 +86,6 @@ def test_an_interrupted_replacement_leaves_what_was_there(tmp_path):
     assert list(tmp_path.iterdir()) == [directory]
 
 
-def test_a_second_run_waits_for_the_first(tmp_path):
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from idpatch_core.comfyui.environment import locked\n"
-        "with locked(Path(sys.argv[1])): print('inside')"
-    )
-    command = [sys.executable, "-c", code, str(tmp_path)]
-    with environment.locked(tmp_path):
-        second = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-        assert second.stdout
-        assert second.stdout.readline().startswith("Waiting for another run")
-        assert second.poll() is None
-    assert second.communicate(timeout=20)[0] == "inside\n"
-
-
 def test_the_extra_test_is_read_as_a_toml_reader_reads_it():
     tomllib = pytest.importorskip("tomllib", reason="tomllib came with Python 3.11")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -101,7 +94,7 @@ def test_the_extra_test_is_read_as_a_toml_reader_reads_it():
 
 def test_a_failed_command_shows_its_last_words():
     with pytest.raises(SetupError, match="no such package"):
-        environment.run(sys.executable, "-c", "raise SystemExit('no such package')")
+        environment.run_command(sys.executable, "-c", "raise SystemExit('no such package')")
 
 
 class Pip:

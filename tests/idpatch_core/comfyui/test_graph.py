@@ -1,113 +1,46 @@
-import json
-from pathlib import Path
-
 import pytest
 
-from idpatch_core.comfyui.graph import fill, of_class, only
-from idpatch_core.layout import Point
-
-WORKFLOWS = Path(__file__).parents[3] / "workflows" / "api"
-TWO = [("Ada", ["ada.png"]), ("Ben", ["ben.png"])]
-
-
-def template(name="group_photo"):
-    return json.loads((WORKFLOWS / f"{name}.json").read_text("utf-8"))
-
-
-def chain(graph):
-    """The names and photographs of the people, in the order that the builder gets them."""
-    people, link = [], only(graph, "IDPatchBuilder")["inputs"].get("identities")
-    while link:
-        encoder = graph[link[0]]["inputs"]
-        people.insert(0, (encoder["name"], graph[encoder["image"][0]]))
-        link = encoder.get("identities")
-    return people
+from idpatch_core.comfyui.graph import (
+    add_node,
+    find_node,
+    find_nodes,
+    inputs_of,
+    links,
+    title_of,
+)
 
 
-@pytest.mark.parametrize("name", sorted(path.stem for path in WORKFLOWS.glob("*.json")))
-@pytest.mark.parametrize("count", [1, 2, 5])
-def test_everybody_is_encoded_in_order_in_every_bundled_workflow(name, count):
-    people = [(f"P{i}", [f"{i}.png"]) for i in range(count)]
-    graph = fill(template(name), people, None, "words")
-    found = [(name, node["inputs"]["image"]) for name, node in chain(graph)]
-    assert found == [(name, photographs[0]) for name, photographs in people]
-    assert len(of_class(graph, "IDPatchFaceEncoder")) == count
-    for node in graph.values():  # no link into nothing
-        for value in node["inputs"].values():
-            if isinstance(value, list):
-                assert value[0] in graph
-
-
-def test_the_template_stays_as_it_was():
-    before = template()
-    graph = template()
-    fill(graph, TWO, [Point(1, 2), None], "words", "bad", 5, (640, 512), "base.png", "there")
-    assert graph == before
-
-
-def test_places_words_seed_and_size():
-    graph = fill(
-        template(), TWO, [Point(1.5, 2), None], "words", "bad", 5, (640, 512), None, "there"
-    )
-    placer = only(graph, "IDPatchPlacer")["inputs"]
-    assert json.loads(placer["placements"]) == [{"x": 1.5, "y": 2}, None]
-    assert (placer["arrangement"], placer["width"], placer["height"]) == ("placements", 640, 512)
-    sampler = only(graph, "IDPatchSampler")["inputs"]
-    assert graph[sampler["positive"][0]]["inputs"]["text"] == "words"
-    assert graph[sampler["negative"][0]]["inputs"]["text"] == "bad"
-    assert sampler["seed"] == 5
-    assert only(graph, "SaveImage")["inputs"]["filename_prefix"] == "there"
-
-
-def test_what_is_not_given_stays():
-    before = template()
-    graph = fill(before, TWO, None, "words")
-    sampler = only(graph, "IDPatchSampler")["inputs"]
-    assert sampler["seed"] == only(before, "IDPatchSampler")["inputs"]["seed"]
-    negative = sampler["negative"][0]
-    assert graph[negative]["inputs"]["text"] == before[negative]["inputs"]["text"]
-    assert only(graph, "IDPatchPlacer")["inputs"]["arrangement"] == "auto"
-
-
-def test_words_reach_the_encoders_through_the_composable_nodes():
-    graph = fill(template("group_photo_composable"), TWO, None, "words", "bad")
-    texts = {
-        node["inputs"]["text"] for node in graph.values() if node["class_type"] == "CLIPTextEncode"
+@pytest.fixture
+def graph():
+    return {
+        "3": {"class_type": "Load", "inputs": {"file": "a.png"}, "_meta": {"title": "Photo"}},
+        "5": {"class_type": "Load", "inputs": {"file": "b.png"}},
+        "9": {"class_type": "Mix", "inputs": {"one": ["3", 0], "two": ["5", 1], "size": [1, 2]}},
     }
-    assert texts == {"words", "bad"}
-    injector = only(graph, "IDPatchTokenInjector")["inputs"]
-    assert graph[injector["positive"][0]]["inputs"]["text"] == "words"
 
 
-def test_several_photographs_of_a_person_are_one_batch():
-    graph = fill(template(), [("Ada", ["1.png", "2.png", "3.png"])], None, "words")
-    ((_, batch),) = chain(graph)
-    assert batch["class_type"] == "ImageBatch"
-    used = [node["inputs"]["image"] for node in graph.values() if node["class_type"] == "LoadImage"]
-    assert used == ["1.png", "2.png", "3.png"]
+def test_nodes_are_found_by_their_class(graph):
+    assert find_nodes(graph, "Load") == ["3", "5"]
+    assert find_nodes(graph, "Save") == []
+    assert find_node(graph, "Mix") == "9"
+    assert inputs_of(graph, "Mix") is graph["9"]["inputs"]
 
 
-def test_as_many_people_stand_in_the_built_in_pose():
-    three = [*TWO, ("Cy", ["cy.png"])]
-    assert (
-        only(fill(template(), three, None, ""), "IDPatchLoadPose")["inputs"]["pose"] == "standing_3"
-    )
-    seven = [(f"P{i}", [f"{i}.png"]) for i in range(7)]
-    graph = fill(template(), seven, None, "")
-    assert "pose_keypoint" not in only(graph, "IDPatchPlacer")["inputs"]
-    assert of_class(graph, "IDPatchLoadPose") == []
+@pytest.mark.parametrize(("kind", "count"), [("Load", 2), ("Save", 0)])
+def test_one_node_must_be_one(graph, kind, count):
+    with pytest.raises(ValueError, match=f"must have one {kind} node, this one has {count}"):
+        find_node(graph, kind)
 
 
-def test_a_base_picture_replaces_the_pose():
-    graph = fill(template(), TWO, [Point(1, 2), Point(3, 4)], "", base_image="pose.png")
-    placer = only(graph, "IDPatchPlacer")["inputs"]
-    assert graph[placer["base_image"][0]]["inputs"]["image"] == "pose.png"
-    assert "pose_keypoint" not in placer
-    assert of_class(graph, "IDPatchLoadPose") == []
+def test_a_new_node_has_an_id_of_its_own(graph):
+    assert add_node(graph, "Save", {"images": ["9", 0]}) == "10"
+    assert graph["10"] == {"class_type": "Save", "inputs": {"images": ["9", 0]}}
+    assert add_node({}, "Save", {}) == "1"
 
 
-@pytest.mark.parametrize("kind", ["IDPatchPlacer", "IDPatchBuilder", "IDPatchFaceEncoder"])
-def test_another_workflow_is_refused(kind):
-    graph = {id: node for id, node in template().items() if node["class_type"] != kind}
-    with pytest.raises(ValueError, match=kind):
-        fill(graph, TWO, None, "words")
+def test_only_links_are_links(graph):
+    assert list(links(graph["9"])) == [("one", "3"), ("two", "5")]
+
+
+def test_a_node_without_a_title_is_called_by_its_class(graph):
+    assert [title_of(graph, id) for id in ("3", "5", "7")] == ["Photo", "Load", ""]

@@ -46,7 +46,7 @@ def test_widgets_are_in_the_front_ends_order_with_those_it_adds():
 
 
 def test_known_nodes_keep_their_look_and_notes_stay():
-    like = {
+    original = {
         "nodes": [
             {"id": 3, "type": "Load", "pos": [9, 9], "size": [50, 60], "color": "#123"},
             {"id": 8, "type": "Note", "pos": [0, 0], "size": [10, 10], "widgets_values": ["Hi"]},
@@ -54,16 +54,16 @@ def test_known_nodes_keep_their_look_and_notes_stay():
         ],
         "groups": [{"title": "Group"}],
     }
-    graph = to_ui(GRAPH, INFO, like)
+    graph = to_ui(GRAPH, INFO, original)
     assert node(graph, 3)["pos"] == [9, 9]
     assert node(graph, 3)["color"] == "#123"
     assert [one["id"] for one in graph["nodes"]] == [3, 5, 7, 8]
-    assert graph["groups"] == like["groups"]
+    assert graph["groups"] == original["groups"]
     assert graph["last_node_id"] == 8
 
 
 def test_new_nodes_stand_below_the_known_ones_from_left_to_right():
-    like = {"nodes": [{"id": 3, "type": "Load", "pos": [0, 100], "size": [50, 60]}]}
-    graph = to_ui(GRAPH, INFO, like)
+    original = {"nodes": [{"id": 3, "type": "Load", "pos": [0, 100], "size": [50, 60]}]}
+    graph = to_ui(GRAPH, INFO, original)
     assert node(graph, 5)["pos"][1] > 160
     assert node(graph, 7)["pos"][0] > node(graph, 5)["pos"][0]

@@ -1,9 +1,9 @@
 import io
 
-from idpatch_core.comfyui.client import Event
+from idpatch_core.comfyui.events import Event
 from idpatch_core.demo.progress import ProgressBar
 
-PROMPT = {str(i): {"class_type": "Node", "inputs": {}} for i in range(4)}
+GRAPH = {str(i): {"class_type": "Node", "inputs": {}} for i in range(4)}
 
 
 class Terminal(io.StringIO):
@@ -21,13 +21,13 @@ def events(bar: ProgressBar) -> None:
 
 def test_without_a_terminal_each_node_is_a_line():
     output = io.StringIO()
-    events(ProgressBar(PROMPT, output))
+    events(ProgressBar(GRAPH, output))
     assert output.getvalue().splitlines() == [" 25% Encoder", " 50% Sampler", " 75% Sampler 2/2"]
 
 
 def test_on_a_terminal_one_line_is_drawn_again():
     output = Terminal()
-    bar = ProgressBar(PROMPT, output)
+    bar = ProgressBar(GRAPH, output)
     events(bar)
     drawn = [line.strip() for line in output.getvalue().split("\r")]
     assert drawn[1:] == [

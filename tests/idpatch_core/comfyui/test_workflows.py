@@ -1,0 +1,24 @@
+import pytest
+
+from idpatch_core.comfyui.workflows import WORKFLOWS, load_workflow, read_graph
+
+
+def test_a_bundled_workflow_has_the_same_nodes_in_both_forms():
+    for path in WORKFLOWS.glob("*.json"):
+        graph, workflow = load_workflow(path.stem)
+        ui_nodes = {str(node["id"]): node["type"] for node in workflow["nodes"]}
+        assert graph.items() and {id: node["class_type"] for id, node in graph.items()} == {
+            id: kind for id, kind in ui_nodes.items() if kind not in ("Note", "MarkdownNote")
+        }
+
+
+def test_the_ui_form_is_refused_with_the_way_to_the_api_form():
+    with pytest.raises(ValueError, match=r"is not in API form\. In ComfyUI choose"):
+        read_graph(WORKFLOWS / "group_photo.json")
+
+
+def test_a_file_that_is_no_json_is_refused(tmp_path):
+    (tmp_path / "workflow.json").write_text("{")
+    for name in ("workflow.json", "gone.json"):
+        with pytest.raises(ValueError, match=rf"{name} cannot be read"):
+            read_graph(tmp_path / name)
