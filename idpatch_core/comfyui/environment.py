@@ -42,7 +42,7 @@ OWN_PYTHONS = (
     "../python_embeded/python.exe",
 )
 TEST_MODULES = ("pytest", "ruff", "pyright", "playwright", "diffusers")
-COMPLETE = ".complete"  # holds the fingerprint of what a folder was made from
+COMPLETE = ".complete"  # holds the hash of what a folder was made from
 
 
 class SetupError(RuntimeError):

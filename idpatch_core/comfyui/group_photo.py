@@ -158,7 +158,7 @@ def _batch_images(graph: Graph, loaders: Sequence[str]) -> list[Any]:
 
 
 def set_standing_pose(graph: Graph, count: int) -> None:
-    """Choose the built-in pose of `count` people, or no pose where there is none of that number.
+    """Choose the built-in pose of `count` people, or remove the pose if no such pose exists.
 
     A workflow whose Patch Placer has no Load Pose stays as it is.
     """
@@ -234,7 +234,7 @@ def _set_numbers(graph: Graph, names: Sequence[str], number: int) -> None:
 
 
 def set_text(graph: Graph, side: str, text: str) -> None:
-    """Set the prompt of a side, "positive" or "negative"; raises ValueError if there is none."""
+    """Set the prompt of a side, "positive" or "negative"; raises ValueError if it has no text."""
     ids = list(text_encoders(graph, side))
     if not ids:
         raise ValueError(f"The workflow has no CLIP Text Encode at the {side} input.")

@@ -66,8 +66,8 @@ def comfyui_server(
 ) -> Iterator[Server]:
     """Run a ComfyUI while the block runs, and yield it.
 
-    Its base directory is `base`, with the models and packs that are there, or else a temporary one
-    with this pack, `models` and `packs` (see `make_base_directory`). The server has a process group
+    Its base directory is `base`, with the models and packs in it, or else a temporary one with this
+    pack, `models` and `packs` (see `make_base_directory`). The server has a process group
     of its own. It ends with the block, with Ctrl-C, and with SIGTERM or SIGHUP to this process (if
     this is the main thread); on Linux the kernel ends it even if this process is killed.
     """

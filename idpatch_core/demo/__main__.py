@@ -35,8 +35,9 @@ def parse_demo_options(arguments: Sequence[str] | None = None) -> argparse.Names
     parser.add_argument("--prompt", help="what the image shows (default: the workflow's prompt)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the noise (default: 0)")
     parser.add_argument("--steps", type=int, help="denoising steps (default: the workflow's)")
-    parser.add_argument("--width", type=parse_side, help="pixels (default: 1024, demo models 192)")
-    parser.add_argument("--height", type=parse_side, help="pixels (default: 1024, demo models 96)")
+    for name, demo_side in (("width", 192), ("height", 96)):
+        sides = f"pixels (default: 1024, with the demo models {demo_side})"
+        parser.add_argument(f"--{name}", type=parse_side, help=sides)
     parser.add_argument(
         "--out",
         type=Path,

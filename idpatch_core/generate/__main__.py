@@ -66,7 +66,7 @@ def generate_photos(options: argparse.Namespace) -> int:
     except ValueError as error:
         raise ValueError(f"--workflow: {error}") from None
     if not options.photos.is_file():
-        raise ValueError(f"photos: there is no file {options.photos}.")
+        raise ValueError(f"photos: no such file: {options.photos}")
     jobs, problems = read_jobs(options.photos, template)
     base = options.photos.parent
     options.out.mkdir(parents=True, exist_ok=True)
@@ -128,11 +128,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return generate_photos(options)
     except (ValueError, ComfyError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return fail(f"error: {error}", 2)
     except KeyboardInterrupt:
-        print("\nStopped. Run the same command again to resume.", file=sys.stderr)
-        return 130
+        return fail("\nStopped. Run the same command again to resume.", 130)
+
+
+def fail(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

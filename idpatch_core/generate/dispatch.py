@@ -36,8 +36,8 @@ def dispatch_to_threads(
 ) -> None:
     """Run the jobs on the servers, one at a time on each; the calling thread keeps the ledger.
 
-    A job that was sent to one of these servers before goes there again, because its images may be
-    there; any other goes to the next idle server. The jobs of a server that does not answer go to
+    A job that was sent to one of these servers before goes to that server again, which may have its
+    images; any other goes to the next idle server. The jobs of a server that does not answer go to
     the others. Raises ComfyError if no server is left.
     """
     own: dict[str, list[Job]] = {server: [] for server in servers}

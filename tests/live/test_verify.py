@@ -1,4 +1,4 @@
-"""Verify Identities, Pick Best and Save Report on a live ComfyUI, on photographs put together."""
+"""Verify Identities, Pick Best and Save Report on a live ComfyUI, on photos put side by side."""
 
 import io
 import json
@@ -66,7 +66,7 @@ def test_the_best_of_a_batch_is_kept_and_the_report_saved(comfy_server, recognis
         compose([name and PHOTOS[f"{name}_2"] for name in shown])
         for shown in (["macron", "ardern", "obama"], THREE, ["ardern", None, "obama"])
     )
-    # The places of the right picture are those of all three.
+    # The placements of the right image are used for all three.
     groups = [group._replace(points=right.points) for group in (swapped, right, missing)]
     result = client.run(verify_groups(client, *groups))
 
@@ -90,7 +90,7 @@ def test_without_an_independent_recogniser_the_report_warns(comfy_server):
     assert "which also conditions: this flatters" in shown["text"][0]
 
 
-def test_the_bundled_workflow_judges_its_own_four_pictures(comfy_server):
+def test_the_bundled_workflow_verifies_its_own_four_images(comfy_server):
     client = comfy_server.client
     photos = [png_bytes(PHOTOS[f"{name}_1"]) for name in THREE[:2]]
     result = client.run(small_workflow(client, "group_photo_best_of_four", *photos, steps=1))
@@ -98,5 +98,5 @@ def test_the_bundled_workflow_judges_its_own_four_pictures(comfy_server):
     assert Image.open(io.BytesIO(client.fetch(kept))).size == (192, 128)
     files = next(o["idpatch_report"] for o in result.outputs.values() if "idpatch_report" in o)
     content = json.loads(client.fetch(File(**files[1])))
-    # Stand-in models make noise: there is nobody in it.
+    # Stand-in models make noise, without people.
     assert [picture["scores"] for picture in content["pictures"]] == [[-1.0, -1.0]] * 4

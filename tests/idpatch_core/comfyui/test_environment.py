@@ -137,7 +137,7 @@ def test_an_environment_is_filled_once_and_again_when_something_changed(pip, com
     assert len(pip.installed) == 4
 
 
-def test_an_interrupted_installation_is_begun_afresh(pip, comfyui, tmp_path):
+def test_an_interrupted_installation_starts_again(pip, comfyui, tmp_path):
     directory = tmp_path / "env"
     (comfyui / "requirements.txt").write_text("torch\n")
     pip.interrupted = True

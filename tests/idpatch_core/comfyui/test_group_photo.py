@@ -55,14 +55,14 @@ def test_the_template_stays_as_it_was():
     before = template()
     graph = template()
     fill_template(
-        graph, TWO, [Point(1, 2), None], "words", "bad", 5, (640, 512), "base.png", "there"
+        graph, TWO, [Point(1, 2), None], "words", "bad", 5, (640, 512), "base.png", "prefix"
     )
     assert graph == before
 
 
 def test_placements_texts_seed_and_size():
     graph = fill_template(
-        template(), TWO, [Point(1.5, 2), None], "words", "bad", 5, (640, 512), None, "there"
+        template(), TWO, [Point(1.5, 2), None], "words", "bad", 5, (640, 512), None, "prefix"
     )
     placer = inputs_of(graph, "IDPatchPlacer")
     assert json.loads(placer["placements"]) == [{"x": 1.5, "y": 2}, None]
@@ -71,7 +71,7 @@ def test_placements_texts_seed_and_size():
     assert graph[sampler["positive"][0]]["inputs"]["text"] == "words"
     assert graph[sampler["negative"][0]]["inputs"]["text"] == "bad"
     assert sampler["seed"] == 5
-    assert inputs_of(graph, "SaveImage")["filename_prefix"] == "there"
+    assert inputs_of(graph, "SaveImage")["filename_prefix"] == "prefix"
 
 
 def test_what_is_not_given_stays():
