@@ -16,6 +16,7 @@ from live_workflow import PHOTOS, png_bytes, standin_workflow
 from PIL import Image
 
 from idpatch_core import journal
+from idpatch_core.comfyui.environment import find_comfyui
 
 ROOT = Path(__file__).parents[2]
 PEOPLE = {"Eileen": "collins.jpg", "Barack": "obama.jpg"}
@@ -185,10 +186,8 @@ def test_two_ray_workers_share_the_photos(comfy_server, photos):
 @pytest.mark.slow
 def test_ray_workers_start_their_own_comfyui(comfy_server, photos):
     pytest.importorskip("ray", reason="Ray is not installed")
-    import conftest
-
     arguments = f"--cpu --base-directory {comfy_server.base}"
-    own = ["--ray", "--comfyui", str(conftest.comfyui_path()), "--workers", "2", "--gpus", "0"]
+    own = ["--ray", "--comfyui", str(find_comfyui()), "--workers", "2", "--gpus", "0"]
     ended = run(photos, *own, COMFYUI_ARGUMENTS=arguments)
     assert ended.returncode == 0, ended.stderr
     check_all_made(photos)
