@@ -11,9 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..training.config import build, load_config, read_settings
-from ..training.prepare import PrepareOptions, prepare
-from ..training.sources import find_sources, read_about
+from ..training.base_model import load_vae
+from ..training.config_file import build_dataclass, load_config, read_settings
+from ..training.find_people import PrepareOptions
+from ..training.prepare import prepare_images
+from ..training.sources import find_sources, read_annotation
 from . import train_base, train_vae
 from .scenes import write_scenes
 from .train_detector import Scenes, quality, train_face_detector
@@ -147,11 +149,11 @@ def make_base(folder: Path, world: World) -> None:
 
 
 def prepare_scenes(folder: Path, world: World) -> None:
-    wishes = PrepareOptions(resolution=0, multiple=32, smallest=24)
+    options = PrepareOptions(resolution=0, multiple=32, min_face_width=24)
     models = str(folder / "base"), str(folder / "faces" / "conditioning.safetensors")
     for name in vars(world.pictures):
         target = folder / "prepared" / name
-        prepare(folder / "scenes" / name, target, *models, wishes, world.workers)
+        prepare_images(folder / "scenes" / name, target, *models, options, world.workers)
 
 
 def make_face_encoders(folder: Path, world: World) -> None:
@@ -188,10 +190,10 @@ def read_pictures(folder: Path, name: str) -> Tensor:
     from PIL import Image
 
     sources = find_sources(folder / "scenes" / name)
-    first = np.array(Image.open(sources[0].picture.path))
+    first = np.array(Image.open(sources[0].image.path))
     pictures = torch.empty(len(sources), *first.shape, dtype=torch.uint8)
     for i, source in enumerate(sources):
-        pictures[i] = torch.from_numpy(np.array(Image.open(source.picture.path)))
+        pictures[i] = torch.from_numpy(np.array(Image.open(source.image.path)))
     return pictures
 
 
@@ -199,8 +201,6 @@ def read_pictures(folder: Path, name: str) -> Tensor:
 def read_latents(folder: Path, precision: str) -> tuple[tuple[Tensor, Tensor], list[str]]:
     """Return the training scenes' scaled latents (means and deviations), and their captions."""
     from tqdm import tqdm
-
-    from ..training.networks import load_vae
 
     network = load_vae(str(folder / "base"))
     file = folder / "latents.safetensors"
@@ -216,7 +216,7 @@ def read_latents(folder: Path, precision: str) -> tuple[tuple[Tensor, Tensor], l
     stored = load_file(file)
     scale = network.config.scaling_factor
     sources = find_sources(folder / "scenes" / "training")
-    captions = [read_about(source.about).caption for source in sources]
+    captions = [read_annotation(source.annotation).caption for source in sources]
     return (stored["means"] * scale, stored["deviations"] * scale), captions
 
 
@@ -268,7 +268,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.stage:
             train_stage(options.folder, options.stage, options.set)
         else:
-            world = build(World, read_settings(options.world), "")
+            world = build_dataclass(World, read_settings(options.world))
             make(options.folder, world, tuple(options.only), options.set)
     except ValueError as error:
         print(error, file=sys.stderr)

@@ -22,7 +22,7 @@ from .__main__ import HERE, train_stage
 STAGE1, STAGE2 = HERE / "stage1.toml", HERE / "stage2.toml"
 RESULTS = "ablations.md"
 FRESH = ("models.controlnet=", "models.id_patch=")
-PROJECTION = ("projection.tokens=4", "projection.patch=24")
+PROJECTION = ("projection.tokens=4", "projection.patch_size=24")
 
 
 class Variant(NamedTuple):
@@ -67,11 +67,11 @@ def variants(steps: int, fresh: int) -> list[Variant]:
         trained("… without the matching loss", "no-matching", "losses.matching=0"),
         trained("… without the identity loss", "no-identity", "losses.identity=0"),
         trained("… without the weight of faces", "no-face-weight", "losses.face_weight=0"),
-        trained("… without min-SNR", "no-min-snr", "losses.min_snr=0"),
+        trained("… without min-SNR", "no-min-snr", "losses.min_snr_gamma=0"),
         trained("… with the detection loss", "detection", "losses.detection=0.05"),
         anew(f"no stage 1, {fresh} steps, MLP", "mlp", *mlp),
         anew("… Resampler", "resampler", "projection.kind=resampler", *resampler),
-        anew("… MLP, location embedding", "location", *mlp, "projection.location=true"),
+        anew("… MLP, location embedding", "location", *mlp, "projection.location_embedding=true"),
         anew("… MLP, face-sized patches", "face-sized", *mlp, "projection.face_sized=true"),
     ]
 
@@ -89,7 +89,7 @@ def figures(world: Path, variant: Variant, pictures: int) -> dict[str, float]:
     if not kept.is_file():
         without = ["--without", *variant.without] if variant.without else []
         guide = "--guide-patches" if variant.guided else "--no-guide-patches"
-        metrics = evaluate([str(run), f"--pictures={pictures}", guide, *without])
+        metrics = evaluate([str(run), f"--images={pictures}", guide, *without])
         kept.write_text(json.dumps(metrics), "utf-8")
     return json.loads(kept.read_text("utf-8"))
 

@@ -28,7 +28,7 @@ from ..face_detector import load_detector
 from ..generate.__main__ import main as generate
 from ..journal import read, write_whole
 from ..poses import to_pose_keypoint
-from ..training.config import build, read_settings
+from ..training.config_file import build_dataclass, read_settings
 from ..verification.metrics import (
     Tally,
     association_accuracy,
@@ -152,7 +152,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--pose-free", action="store_true", help="points alone, without skeletons")
     parser.add_argument("--unguided", action="store_true", help="patches in both branches")
     options = parser.parse_args(arguments)
-    world = build(World, read_settings(HERE / "world.toml"), "")
+    world = build_dataclass(World, read_settings(HERE / "world.toml"), "")
     portraits = (options.folder / "portraits").absolute()
     people = known_people(portraits, *world.people.evaluation)
     scorer = load_arcface(options.scorer).float()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..training import losses
-from ..training.networks import load_alphas
+from ..training.base_model import load_alphas
 from ..training.text_encoders import TextEncoders
 from .loop import Losses, fit
 from .scenes import COUNTS, SHIRTS, WALLS

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..face_detector import YuNet
 from ..training.losses import overlap
-from ..training.sources import find_sources, read_about
+from ..training.sources import find_sources, read_annotation
 from ..training.torch_yunet import TorchYuNet
 from .loop import Losses, fit
 from .people import draw, look
@@ -69,7 +69,9 @@ class Scenes:
 
     def __init__(self, folder: Path, pictures: Tensor):
         self.pictures = pictures
-        self._people = [read_about(source.about).people for source in find_sources(folder)]
+        self._people = [
+            read_annotation(source.annotation).people for source in find_sources(folder)
+        ]
 
     def batch(self, random: np.random.Generator, count: int) -> Faces:
         """Take some at one of SCALES."""

@@ -6,7 +6,7 @@ accelerate launch -m idpatch_core.training CONFIG [section.setting=value …]
 import argparse
 import sys
 
-from .config import load_config
+from .config_file import load_config
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,7 +18,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = load_config(options.config, options.changes)
-        from .trainer import train
+        from .trainer import train  # imports torch: only after the config is valid
 
         train(config)
     except ValueError as error:

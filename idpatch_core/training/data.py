@@ -1,8 +1,8 @@
-"""Reads prepared pictures in batches that depend on nothing but the seed and the step.
+"""Reads prepared images in batches that depend on the seed and the step alone.
 
-Every random number belongs to an example's number in the run: `seed` and that number alone decide
-which picture it is, the noise, the timestep, what is dropped and whose photograph is the reference.
-So a resumed run, and a run on another number of processes, see what one uninterrupted process saw.
+The seed and an example's number in the run determine its image, noise, timestep, dropped parts and
+reference photos. So a resumed run, and a run on a different number of processes, sees the same data
+as one uninterrupted process.
 """
 
 import json
@@ -19,36 +19,37 @@ from torch import Tensor
 
 from ..journal import read
 from ..skeleton import draw_openpose
-from .config import Drop
+from .config import DropConfig
 
-INDEX = "index.jsonl"
-INFO = "info.json"
-FACES = "faces.safetensors"
-EMPTY = "empty.safetensors"
+INDEX_FILE = "index.jsonl"
+INFO_FILE = "info.json"
+EMBEDDINGS_FILE = "embeddings.safetensors"
+EMPTY_CAPTION_FILE = "empty_caption.safetensors"
 FORMAT_VERSION = 1
 TIMESTEPS = 1000  # SDXL's noise levels
-NOSE = 2  # of the five keypoints
+FACE_NOSE = 2  # among the five keypoints
 
 
-class Picture(NamedTuple):
-    """One prepared picture: its file, its size in pixels, and its first face among all faces."""
+class ImageRecord(NamedTuple):
+    """A prepared image: its file, size in pixels, and the index of its first face among all."""
 
     file: Path
     width: int
     height: int
     people: int
-    first: int
+    first_face: int
 
 
 class Batch(NamedTuple):
-    """B pictures with F people each, all of one size, and everything that was drawn for them.
+    """B images of one size with F people each, and the random choices made for them.
 
     `latents`, `noise` (B, C, H/8, W/8), the latents scaled to the UNet's space; `timesteps` (B);
     `text` (B, N, D), `pooled` (B, D'), `time_ids` (B, 6); `base` (B, 3, H, W) in [0, 1], the pose
-    or black; `points` (B, F, 2) pixels; `references` (B, F, 512) the face feature shown, `faces`
-    that of the picture itself and `views` that of one more photograph of the person; `token_keep`
-    and `patch_keep` (B) are 1 or 0; `groups` (B, F) the person's number; `keypoints` (B, F, 5, 2)
-    and `boxes` (B, F, 4) in pixels; `reference_numbers` (B, F) which of all faces the reference is.
+    or black; `points` (B, F, 2) pixels; `reference_embeddings` (B, F, 512), which condition,
+    `own_embeddings` of the image's own faces, and `view_embeddings` of one more photo of each
+    person; `token_keep` and `patch_keep` (B) are 1 or 0; `groups` (B, F), the person's index;
+    `keypoints` (B, F, 5, 2) and `boxes` (B, F, 4) in pixels; `reference_faces` (B, F), the index
+    of the reference among all faces.
     """
 
     latents: Tensor
@@ -59,136 +60,146 @@ class Batch(NamedTuple):
     time_ids: Tensor
     base: Tensor
     points: Tensor
-    references: Tensor
-    faces: Tensor
-    views: Tensor
+    reference_embeddings: Tensor
+    own_embeddings: Tensor
+    view_embeddings: Tensor
     token_keep: Tensor
     patch_keep: Tensor
     groups: Tensor
     keypoints: Tensor
     boxes: Tensor
-    reference_numbers: Tensor
+    reference_faces: Tensor
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of the pictures in pixels."""
+        """Width and height of the images in pixels."""
         return self.base.shape[3], self.base.shape[2]
 
 
-class Prepared:
-    """A folder made by `prepare`: its pictures, all face features, and who is who.
+class PreparedData:
+    """A folder made by `prepare`: its images, the embeddings of all faces, and their people.
 
-    Raises ValueError if the folder is none or preparing it has not been finished.
+    Raises ValueError if the folder is incomplete or of another format version.
     """
 
     def __init__(self, folder: str | Path):
         self.folder = Path(folder)
-        for name in (INDEX, INFO, FACES, EMPTY):
+        for name in (INDEX_FILE, INFO_FILE, EMBEDDINGS_FILE, EMPTY_CAPTION_FILE):
             if not (self.folder / name).is_file():
                 raise ValueError(
                     f"data: {self.folder} has no {name}. Make it with "
-                    "`python -m idpatch_core.training.prepare`, and let that finish."
+                    "`python -m idpatch_core.training.prepare`, and let it finish."
                 )
-        self.info: dict[str, Any] = json.loads((self.folder / INFO).read_text("utf-8"))
+        self.info: dict[str, Any] = json.loads((self.folder / INFO_FILE).read_text("utf-8"))
         if self.info.get("version") != FORMAT_VERSION:
             raise ValueError(
-                f"data: {self.folder} is of version {self.info.get('version')}, expected "
-                f"{FORMAT_VERSION}. Prepare the pictures again."
+                f"data: {self.folder} has format version {self.info.get('version')}, expected "
+                f"{FORMAT_VERSION}. Prepare the images again."
             )
-        self.pictures: list[Picture] = []
+        self.images: list[ImageRecord] = []
         names: list[str] = []
-        for record in read(self.folder / INDEX):
+        for record in read(self.folder / INDEX_FILE):
             if "file" in record:
                 people = record["people"]
-                picture = (self.folder / record["file"], record["width"], record["height"])
-                self.pictures.append(Picture(*picture, len(people), len(names)))
+                file, size = self.folder / record["file"], (record["width"], record["height"])
+                self.images.append(ImageRecord(file, *size, len(people), len(names)))
                 names += people
-        self.embeddings = load_file(self.folder / FACES)["embeddings"]  # (all faces, 512)
+        self.embeddings = load_file(self.folder / EMBEDDINGS_FILE)["embeddings"]  # (all faces, 512)
         if len(self.embeddings) != len(names):
             raise ValueError(
-                f"data: {self.folder / FACES} has {len(self.embeddings)} faces, the index "
-                f"{len(names)}. Run prepare again: it completes the folder."
+                f"data: {self.folder / EMBEDDINGS_FILE} has {len(self.embeddings)} faces, expected "
+                f"{len(names)} as in {INDEX_FILE}. Run prepare again to complete the folder."
             )
-        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-        self.groups = np.array([numbers[name] for name in names], np.int64)
-        members = defaultdict(list)
+        indices = {name: index for index, name in enumerate(dict.fromkeys(names))}
+        self.groups = np.array([indices[name] for name in names], np.int64)
+        faces_of = defaultdict(list)
         for face, group in enumerate(self.groups):
-            members[int(group)].append(face)
-        self._members = dict(members)
+            faces_of[int(group)].append(face)
+        self._faces_of = dict(faces_of)
 
-    def others(self, face: int) -> list[int]:
-        """Return the other photographs of the person with this face, by the face's number."""
-        return [other for other in self._members[int(self.groups[face])] if other != face]
+    @property
+    def embedding_dim(self) -> int:
+        return self.embeddings.shape[1]
+
+    def other_faces(self, face: int) -> list[int]:
+        """Return the other faces of the same person; faces are indices among all."""
+        return [other for other in self._faces_of[int(self.groups[face])] if other != face]
 
     def crop(self, face: int) -> Tensor:
-        """Return the aligned crop (112, 112, 3) uint8 RGB of a face, by its number."""
-        picture = self.pictures[bisect_right(self.pictures, face, key=lambda p: p.first) - 1]
-        return load_file(picture.file)["crops"][face - picture.first]
+        """Return the aligned crop (112, 112, 3) uint8 RGB of a face, by its index among all."""
+        image = self.images[bisect_right(self.images, face, key=lambda i: i.first_face) - 1]
+        return load_file(image.file)["crops"][face - image.first_face]
+
+    def empty_caption(self) -> dict[str, Tensor]:
+        """Return `text` (N, D) and `pooled` (D') of the empty caption."""
+        return load_file(self.folder / EMPTY_CAPTION_FILE)
 
 
 class Examples(torch.utils.data.Dataset):
-    """Makes an example of a picture and of its number in the run: `examples[(picture, number)]`."""
+    """Makes the example of an image and its number in the run: `examples[image, number]`."""
 
-    def __init__(self, prepared: Prepared, drop: Drop, seed: int, shuffle_people: bool = True):
-        self.prepared, self.drop, self.seed = prepared, drop, seed
+    def __init__(
+        self, data: PreparedData, drop: DropConfig, seed: int, shuffle_people: bool = True
+    ):
+        self.data, self.drop, self.seed = data, drop, seed
         self.shuffle_people = shuffle_people
-        self._empty = load_file(prepared.folder / EMPTY)
+        self._empty_caption = data.empty_caption()
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Tensor]:
         index, number = key
-        picture = self.prepared.pictures[index]
+        image = self.data.images[index]
         random = np.random.default_rng([self.seed, number])
-        stored = load_file(picture.file)
+        stored = load_file(image.file)
         mean = stored["latent_mean"].float()
-        latents = mean + stored["latent_std"].float() * _normal(random, mean.shape)
-        noise = _normal(random, mean.shape)
+        latents = mean + stored["latent_std"].float() * _standard_normal(random, mean.shape)
+        noise = _standard_normal(random, mean.shape)
         timestep = int(random.integers(TIMESTEPS))
         no_tokens, no_patches, no_text, no_pose = random.random(4) < (
             [self.drop.tokens, self.drop.patches, self.drop.text, self.drop.pose]
         )
-        references, views = (np.array(x) for x in self._references(picture, random))
-        order = np.arange(picture.people)  # from left to right
+        references, views = (np.array(x) for x in self._draw_photos(image, random))
+        order = np.arange(image.people)  # from left to right
         if self.shuffle_people:
             order = random.permutation(order)
-        own = (picture.first + order).tolist()
-        text = self._empty if no_text else stored
+        own = (image.first_face + order).tolist()
+        caption = self._empty_caption if no_text else stored
         poses = stored["poses"].double().numpy()[: 0 if no_pose else None]
-        base = draw_openpose(poses, picture.width, picture.height)
-        embeddings = self.prepared.embeddings
+        base = draw_openpose(poses, image.width, image.height)
+        embeddings = self.data.embeddings
         return {
-            "latents": latents * self.prepared.info["scaling_factor"],
+            "latents": latents * self.data.info["scaling_factor"],
             "noise": noise,
             "timesteps": torch.tensor(timestep),
-            "text": text["text"].float(),
-            "pooled": text["pooled"].float(),
+            "text": caption["text"].float(),
+            "pooled": caption["pooled"].float(),
             "time_ids": stored["time_ids"].float(),
             "base": torch.from_numpy(base).permute(2, 0, 1).float() / 255,
-            "points": stored["keypoints"][order, NOSE].float(),
-            "references": embeddings[references[order]].float(),
-            "faces": embeddings[own].float(),
-            "views": embeddings[views[order]].float(),
+            "points": stored["keypoints"][order, FACE_NOSE].float(),
+            "reference_embeddings": embeddings[references[order]].float(),
+            "own_embeddings": embeddings[own].float(),
+            "view_embeddings": embeddings[views[order]].float(),
             "token_keep": torch.tensor(0.0 if no_tokens else 1.0),
             "patch_keep": torch.tensor(0.0 if no_patches else 1.0),
-            "groups": torch.from_numpy(self.prepared.groups[own]),
+            "groups": torch.from_numpy(self.data.groups[own]),
             "keypoints": stored["keypoints"][order].float(),
             "boxes": stored["boxes"][order].float(),
-            "reference_numbers": torch.from_numpy(references[order]),
+            "reference_faces": torch.from_numpy(references[order]),
         }
 
-    def _references(
-        self, picture: Picture, random: np.random.Generator
+    def _draw_photos(
+        self, image: ImageRecord, random: np.random.Generator
     ) -> tuple[list[int], list[int]]:
-        """Choose, for each face, another photograph as the reference and one more as the view."""
+        """Draw, for each face, another photo as the reference and one more as the view."""
         references, views = [], []
-        for face in range(picture.first, picture.first + picture.people):
-            others = self.prepared.others(face)
-            chosen = random.permutation(others)[:2].tolist() if others else [face]
-            references.append(chosen[0])
-            views.append(chosen[-1] if len(chosen) > 1 else face)
+        for face in range(image.first_face, image.first_face + image.people):
+            others = self.data.other_faces(face)
+            drawn = random.permutation(others)[:2].tolist() if others else [face]
+            references.append(drawn[0])
+            views.append(drawn[-1] if len(drawn) > 1 else face)
         return references, views
 
 
-def _normal(random: np.random.Generator, shape: Sequence[int]) -> Tensor:
+def _standard_normal(random: np.random.Generator, shape: Sequence[int]) -> Tensor:
     return torch.from_numpy(random.standard_normal(tuple(shape), np.float32))
 
 
@@ -196,23 +207,29 @@ def collate(examples: Sequence[dict[str, Tensor]]) -> Batch:
     return Batch(**{key: torch.stack([e[key] for e in examples]) for key in Batch._fields})
 
 
-class Plan:
-    """Says which pictures each batch has, without end; batch `start` comes first.
+def group_images(images: Sequence[ImageRecord]) -> dict[tuple[int, int, int], list[int]]:
+    """Return the images' indices by width, height and number of people."""
+    indices: dict[tuple[int, int, int], list[int]] = defaultdict(list)
+    for index, image in enumerate(images):
+        indices[image.width, image.height, image.people].append(index)
+    return dict(indices)
 
-    A batch has pictures of one size with the same number of people. In an epoch, every picture
-    comes once; the last batch of its kind is filled up from the beginning of the kind.
+
+class BatchSampler:
+    """An endless, resumable batch sampler, beginning with batch `start`.
+
+    The images of a batch have the same size and number of people. Each image comes once an epoch;
+    the last batch of a size and number of people is filled up with their first images.
     """
 
-    drop_last = False  # for accelerate, which shares each batch out to the processes
+    drop_last = False  # read by accelerate, which splits each batch between the processes
 
-    def __init__(self, pictures: Sequence[Picture], batch_size: int, seed: int, start: int = 0):
-        if not pictures:
-            raise ValueError("data: there are no pictures to train on.")
+    def __init__(self, images: Sequence[ImageRecord], batch_size: int, seed: int, start: int = 0):
+        if not images:
+            raise ValueError("data: there are no images to train on.")
         self.batch_size, self.seed, self.start = batch_size, seed, start
-        self._kinds: dict[tuple[int, int, int], list[int]] = defaultdict(list)
-        for index, picture in enumerate(pictures):
-            self._kinds[picture.width, picture.height, picture.people].append(index)
-        self.epoch_length = sum(-(-len(kind) // batch_size) for kind in self._kinds.values())
+        self._buckets = group_images(images)
+        self.epoch_length = sum(-(-len(bucket) // batch_size) for bucket in self._buckets.values())
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         number = self.start
@@ -224,18 +241,18 @@ class Plan:
                 number += 1
 
     def _epoch(self, epoch: int) -> list[list[int]]:
-        random = np.random.default_rng([self.seed, epoch, 1])  # 1: not an example's stream
+        random = np.random.default_rng([self.seed, epoch, 1])  # 1: unlike the examples' streams
         batches = []
-        for kind in self._kinds.values():
-            order = random.permutation(kind)
-            count = -(-len(kind) // self.batch_size)
+        for bucket in self._buckets.values():
+            order = random.permutation(bucket)
+            count = -(-len(bucket) // self.batch_size)
             batches += np.resize(order, (count, self.batch_size)).tolist()
         return [batches[i] for i in random.permutation(len(batches))]
 
 
 def load_batches(
-    prepared: Prepared,
-    drop: Drop,
+    data: PreparedData,
+    drop: DropConfig,
     seed: int,
     batch_size: int,
     workers: int,
@@ -244,8 +261,8 @@ def load_batches(
 ) -> torch.utils.data.DataLoader:
     """Return an endless loader of batches, beginning with batch `start`."""
     return torch.utils.data.DataLoader(
-        Examples(prepared, drop, seed, shuffle_people),
-        batch_sampler=Plan(prepared.pictures, batch_size, seed, start),  # pyright: ignore[reportArgumentType]
+        Examples(data, drop, seed, shuffle_people),
+        batch_sampler=BatchSampler(data.images, batch_size, seed, start),  # pyright: ignore[reportArgumentType]
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,
@@ -253,15 +270,13 @@ def load_batches(
 
 
 def evaluation_batches(
-    prepared: Prepared, count: int, batch_size: int, drop: Drop, seed: int = 0
+    data: PreparedData, count: int, batch_size: int, drop: DropConfig, seed: int = 0
 ) -> Iterator[Batch]:
-    """Yield `count` pictures, spread over all numbers of people, always the same ones."""
-    kinds = defaultdict(list)
-    for index, picture in enumerate(prepared.pictures):
-        kinds[picture.width, picture.height, picture.people].append(index)
-    each = -(-count // len(kinds))
-    examples = Examples(prepared, drop, seed)
-    for kind in sorted(kinds):
-        chosen = kinds[kind][:each]
+    """Yield `count` images, spread over all numbers of people, always the same ones."""
+    buckets = group_images(data.images)
+    per_bucket = -(-count // len(buckets))
+    examples = Examples(data, drop, seed)
+    for size in sorted(buckets):
+        chosen = buckets[size][:per_bucket]
         for i in range(0, len(chosen), batch_size):
             yield collate([examples[index, index] for index in chosen[i : i + batch_size]])

@@ -1,4 +1,4 @@
-"""An exponential moving average of what learns."""
+"""An exponential moving average of the trainable weights."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 class EMA:
     """Keeps `shadow ← decay · shadow + (1 - decay) · weight` in float32, by the weight's name.
 
-    While few steps have been made, decay is (1 + steps) / (10 + steps), so that the beginning is
+    In the first steps the decay is (1 + steps) / (10 + steps), so that the initial weights are soon
     forgotten (as TensorFlow's ExponentialMovingAverage with `num_updates`).
     """
 
@@ -20,16 +20,16 @@ class EMA:
 
     @torch.no_grad()
     def update(self, weights: Mapping[str, Tensor], steps: int) -> None:
-        """Take in the weights after step number `steps`, counted from 1."""
+        """Update the average after step number `steps`, counted from 1."""
         decay = min(self.decay, (1 + steps) / (10 + steps))
         for name, average in self.shadow.items():
             average.lerp_(weights[name].detach().float(), 1 - decay)
 
     @contextmanager
     def applied(self, network: nn.Module) -> Iterator[None]:
-        """Give the network the averages, and its own weights back at the end."""
+        """Replace the network's weights with the averages, and restore them at the end."""
         weights = {n: p for n, p in network.named_parameters() if n in self.shadow}
-        kept = {name: weight.detach().clone() for name, weight in weights.items()}
+        backup = {name: weight.detach().clone() for name, weight in weights.items()}
         try:
             with torch.no_grad():
                 for name, weight in weights.items():
@@ -38,4 +38,4 @@ class EMA:
         finally:
             with torch.no_grad():
                 for name, weight in weights.items():
-                    weight.copy_(kept[name])
+                    weight.copy_(backup[name])

@@ -1,4 +1,4 @@
-"""Finds the poses of people with rtmlib, as the released pipeline does.
+"""Estimates poses with rtmlib, as the released pipeline does.
 
 rtmlib runs YOLOX and RTMPose (Jiang et al., arXiv 2303.07399) in onnxruntime. Install it with
 `pip install rtmlib`.
@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from ..face_detector import check_picture
-from ..skeleton import coco17_to_openpose18
+from ..skeleton import Joint, coco17_to_openpose18
 
-SIZES = ("lightweight", "balanced", "performance")  # of rtmlib's models, which it downloads
-DETECTOR, POSE = "detector.onnx", "pose.onnx"  # in a folder of one's own
+RTMLIB_MODELS = ("lightweight", "balanced", "performance")  # rtmlib downloads them
+DETECTOR_FILE, POSE_FILE = "detector.onnx", "pose.onnx"  # in a folder of the user's
 
 
 class PoseEstimator:
-    """rtmlib's `Body`: `models` is one of SIZES, or a folder with DETECTOR and POSE.
+    """rtmlib's `Body`: `models` is one of RTMLIB_MODELS, or a folder with two ONNX files.
 
-    Raises ImportError without rtmlib, ValueError for a folder without these files.
+    Raises ImportError without rtmlib, ValueError for a folder without DETECTOR_FILE or POSE_FILE.
     """
 
     def __init__(self, models: str | Path, device: str = "cpu"):
@@ -29,15 +29,15 @@ class PoseEstimator:
             raise ImportError(
                 f"poses: rtmlib cannot be used ({error}). Install it with `pip install rtmlib`."
             ) from error
-        if models in SIZES:
+        if models in RTMLIB_MODELS:
             self._body = Body(mode=str(models), device=device)
             return
-        files = [Path(models) / name for name in (DETECTOR, POSE)]
+        files = [Path(models) / name for name in (DETECTOR_FILE, POSE_FILE)]
         for file in files:
             if not file.is_file():
                 raise ValueError(
-                    f"poses: there is no {file}. Expected {', '.join(SIZES)}, or a folder with "
-                    f"{DETECTOR} (YOLOX) and {POSE} (RTMPose)."
+                    f"poses: there is no {file}. Expected {', '.join(RTMLIB_MODELS)}, or a folder "
+                    f"with {DETECTOR_FILE} (YOLOX) and {POSE_FILE} (RTMPose)."
                 )
         (det_height, det_width), (height, width) = map(_input_size, files)
         self._body = Body(
@@ -49,38 +49,42 @@ class PoseEstimator:
         )
 
     def find(self, image: np.ndarray) -> np.ndarray:
-        """Return the poses (N, 18, 3), x, y and score, in a picture (H, W, 3) uint8 RGB.
+        """Return the poses (N, 18, 3), x, y and score, in an image (H, W, 3) uint8 RGB.
 
-        Where nobody is found rtmlib takes the whole picture for one person: see `of_faces`.
+        If rtmlib finds no one, it returns one pose for the whole image; `match_poses` drops it.
         """
         check_picture(image)
         keypoints, scores = self._body(np.ascontiguousarray(image[..., ::-1]))
         return coco17_to_openpose18(np.asarray(keypoints), np.asarray(scores))
 
 
-def of_faces(poses: np.ndarray, boxes: Sequence[np.ndarray]) -> list[np.ndarray | None]:
-    """Return, for each face's box (4), the pose whose nose is in it, the surest if several.
+def match_poses(poses: np.ndarray, boxes: Sequence[np.ndarray]) -> list[np.ndarray | None]:
+    """Return, for each face's box (4), the pose whose nose is in it, the most certain if several.
 
-    A pose belongs to one face alone; what has no face, such as a statue or nobody, is left out.
+    A pose is used for one face only. Poses without a face, such as a statue's, are dropped.
     """
-    left = list(np.argsort(-poses[:, 0, 2])) if len(poses) else []
-    found: list[np.ndarray | None] = []
-    for x0, y0, x1, y1 in boxes:
-        inside = [i for i in left if x0 <= poses[i, 0, 0] <= x1 and y0 <= poses[i, 0, 1] <= y1]
-        found.append(poses[inside[0]] if inside else None)
-        left = [i for i in left if i not in inside[:1]]
-    return found
+    remaining = list(np.argsort(-poses[:, Joint.NOSE, 2])) if len(poses) else []
+    matched: list[np.ndarray | None] = []
+    for left, top, right, bottom in boxes:
+        inside = [
+            i
+            for i in remaining
+            if left <= poses[i, Joint.NOSE, 0] <= right and top <= poses[i, Joint.NOSE, 1] <= bottom
+        ]
+        matched.append(poses[inside[0]] if inside else None)
+        remaining = [i for i in remaining if i not in inside[:1]]
+    return matched
 
 
 def _input_size(file: Path) -> tuple[int, int]:
-    """Return the height and width that a network expects."""
+    """Return a network's input height and width."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
     shape = session.get_inputs()[0].shape
     if len(shape) != 4 or not all(isinstance(side, int) for side in shape[2:]):
         raise ValueError(
-            f"poses: {file} takes pictures of {shape}, expected a fixed height and width. Export "
-            "it with a fixed size."
+            f"poses: {file} takes images of {shape}, expected a fixed height and width. Export it "
+            "with a fixed size."
         )
     return shape[2], shape[3]

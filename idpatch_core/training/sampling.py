@@ -1,4 +1,4 @@
-"""Samples from the networks being trained, as the released pipeline and the nodes do."""
+"""Samples from the networks in training, as the released pipeline and the nodes do."""
 
 from dataclasses import replace
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..injection import first_injection_step
 from ..schedule import OFFSET, reference_sigmas, start_noise_scale
-from .config import Sampling
+from .config import SamplingConfig
 from .losses import EPSILON
 from .networks import Condition, Networks
 
@@ -18,6 +18,19 @@ class Schedule(NamedTuple):
 
     sigmas: Tensor
     timesteps: Tensor
+
+
+class GuidedCondition(NamedTuple):
+    """The condition of B negative and B positive branches, in this order.
+
+    `text` (2B, N, D), `tokens` (2B, F * T, D), `hint` (2B, 3, H, W); of `condition` only `pooled`
+    (2B, D') and `time_ids` (2B, 6) are used.
+    """
+
+    text: Tensor
+    tokens: Tensor
+    hint: Tensor
+    condition: Condition
 
 
 def reference_schedule(alphas: Tensor, steps: int) -> Schedule:
@@ -30,54 +43,95 @@ def reference_schedule(alphas: Tensor, steps: int) -> Schedule:
 @torch.no_grad()
 def sample(
     networks: Networks,
-    shown: Condition,
+    condition: Condition,
     negative_text: Tensor,
     negative_pooled: Tensor,
     noise: Tensor,
     alphas: Tensor,
-    kind: str,
-    settings: Sampling,
+    prediction_type: str,
+    config: SamplingConfig,
 ) -> Tensor:
-    """Return latents (B, C, h, w) in the UNet's space.
+    """Return latents (B, C, h, w) in the UNet's space, by Euler's method with guidance.
 
     `noise` (B, C, h, w) of unit variance; `negative_text` (N, D) and `negative_pooled` (D') of the
-    empty caption. Both branches are one batch with the same condition image, but for
-    `settings.guide_patches`; the negative one has the tokens of the zero vector. Until the
-    injection step both see text alone. Source: `modules/pipeline_idpatch_sd_xl.py` of the
-    reference, which has no `guide_patches`.
+    empty caption. Up to the injection step both branches have the text alone.
+    Source: `modules/pipeline_idpatch_sd_xl.py` of the reference, which has no `guide_patches`.
     """
-    schedule = reference_schedule(alphas.cpu(), settings.steps)
-    count = len(noise)
-    texts = torch.cat([negative_text.expand(count, -1, -1), shown.text])
-    tokens = torch.cat(
-        [
-            networks.tokens(torch.zeros_like(shown.token_embeddings), shown),
-            networks.tokens(shown.token_embeddings, shown),
-        ]
+    guided = guide_condition(
+        networks, condition, negative_text, negative_pooled, config.guide_patches
     )
-    both = replace(
-        shown,
-        pooled=torch.cat([negative_pooled.expand(count, -1), shown.pooled]),
-        time_ids=shown.time_ids.repeat(2, 1),
-    )
-    hint = networks.hint(shown)
-    keep = shown.patch_keep * 0 if settings.guide_patches else shown.patch_keep
-    hint = torch.cat([networks.hint(replace(shown, patch_keep=keep)), hint])
-    first = first_injection_step(settings.steps, settings.injection_ratio)
+    schedule = reference_schedule(alphas.cpu(), config.steps)
     sigmas = schedule.sigmas.tolist()
+    first = first_injection_step(config.steps, config.injection_ratio)
     x = noise * (sigmas[0] * start_noise_scale(sigmas[0]))
     for i, timestep in enumerate(schedule.timesteps.to(noise.device)):
-        sigma = sigmas[i]
-        text = texts if i < first else torch.cat([texts, tokens], dim=1)
-        scaled = (x / (sigma**2 + 1) ** 0.5).repeat(2, 1, 1, 1)
-        times = timestep.expand(2 * count)
-        predicted = networks.denoise(scaled, times, text, both, hint, settings.control_strength)
-        negative, positive = predicted.float().chunk(2)
-        guided = negative + settings.cfg * (positive - negative)
-        if kind == EPSILON:
-            slope = guided
-        else:
-            x0 = x / (sigma**2 + 1) - guided * sigma / (sigma**2 + 1) ** 0.5
-            slope = (x - x0) / sigma
-        x = x + slope * (sigmas[i + 1] - sigma)
+        prediction = guided_prediction(
+            networks, x, sigmas[i], timestep, guided, inject=i >= first, config=config
+        )
+        d = derivative(x, prediction, sigmas[i], prediction_type)
+        x = x + d * (sigmas[i + 1] - sigmas[i])  # Euler's method
     return x
+
+
+def guide_condition(
+    networks: Networks,
+    condition: Condition,
+    negative_text: Tensor,
+    negative_pooled: Tensor,
+    guide_patches: bool,
+) -> GuidedCondition:
+    """Return the condition of both branches.
+
+    The negative branch has the tokens of the zero vector, and the same condition image unless
+    `guide_patches`: then its image has no patches.
+    """
+    count, embeddings = len(condition.text), condition.token_embeddings
+    negative_tokens = networks.tokens(torch.zeros_like(embeddings), condition)
+    tokens = networks.tokens(embeddings, condition)
+    keep = condition.patch_keep * 0 if guide_patches else condition.patch_keep
+    negative_hint = networks.hint(replace(condition, patch_keep=keep))
+    return GuidedCondition(
+        torch.cat([negative_text.expand(count, -1, -1), condition.text]),
+        torch.cat([negative_tokens, tokens]),
+        torch.cat([negative_hint, networks.hint(condition)]),
+        replace(
+            condition,
+            pooled=torch.cat([negative_pooled.expand(count, -1), condition.pooled]),
+            time_ids=condition.time_ids.repeat(2, 1),
+        ),
+    )
+
+
+def guided_prediction(
+    networks: Networks,
+    x: Tensor,
+    sigma: float,
+    timestep: Tensor,
+    guided: GuidedCondition,
+    inject: bool,
+    config: SamplingConfig,
+) -> Tensor:
+    """Return the classifier-free guided prediction, negative + cfg · (positive - negative).
+
+    `inject` appends the ID tokens to the text. Source: Ho and Salimans, arXiv 2207.12598, eq. 6.
+    """
+    text = torch.cat([guided.text, guided.tokens], dim=1) if inject else guided.text
+    scaled = (x / (sigma**2 + 1) ** 0.5).repeat(2, 1, 1, 1)
+    timesteps = timestep.expand(len(scaled))
+    prediction = networks.denoise(
+        scaled, timesteps, text, guided.condition, guided.hint, config.control_strength
+    )
+    negative, positive = prediction.float().chunk(2)
+    return negative + config.cfg * (positive - negative)
+
+
+def derivative(x: Tensor, prediction: Tensor, sigma: float, prediction_type: str) -> Tensor:
+    """Return the ODE's derivative by sigma, (x - x0) / sigma, which equals ε.
+
+    For v, x0 = x / (sigma² + 1) - v · sigma / √(sigma² + 1).
+    Source: Karras et al., arXiv 2206.00364, eq. 1 and 3.
+    """
+    if prediction_type == EPSILON:
+        return prediction
+    x0 = x / (sigma**2 + 1) - prediction * sigma / (sigma**2 + 1) ** 0.5
+    return (x - x0) / sigma

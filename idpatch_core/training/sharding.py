@@ -1,4 +1,4 @@
-"""Weights that several processes keep in parts: FSDP's `DTensor`."""
+"""Weights sharded over several processes: FSDP's `DTensor`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,31 +8,33 @@ from torch import Tensor, nn
 
 
 def is_sharded(networks: nn.Module) -> bool:
-    return any(_is_part(parameter) for parameter in networks.parameters())
+    return any(_is_dtensor(parameter) for parameter in networks.parameters())
 
 
-def _is_part(tensor: Any) -> bool:
-    if not torch.distributed.is_available():  # PyTorch was built without
+def _is_dtensor(tensor: Any) -> bool:
+    if not torch.distributed.is_available():  # PyTorch was built without it
         return False
     from torch.distributed.tensor import DTensor
 
     return isinstance(tensor, DTensor)
 
 
-def whole(tensor: Any) -> Tensor:
-    """Return the whole of a tensor; every process must ask for it if it is kept in parts."""
-    return tensor.full_tensor() if _is_part(tensor) else tensor
+def gather_tensor(tensor: Any) -> Tensor:
+    """Return the full tensor; if it is sharded, all processes must call this."""
+    return tensor.full_tensor() if _is_dtensor(tensor) else tensor
 
 
-def gathered(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return whole tensors on the CPU by their names; every process must ask for them."""
-    return {name: whole(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()}
+def gather_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the full tensors on the CPU; if they are sharded, all processes must call this."""
+    return {
+        name: gather_tensor(tensor.detach()).cpu().contiguous() for name, tensor in tensors.items()
+    }
 
 
-def kept_as(tensor: Tensor, other: Any) -> Tensor:
-    """Return a whole tensor on the device of another, and in parts as that is."""
+def shard_like(tensor: Tensor, other: Any) -> Tensor:
+    """Move a full tensor to the device of another, and shard it as that one is."""
     tensor = tensor.to(other.device)
-    if not _is_part(other):
+    if not _is_dtensor(other):
         return tensor
     from torch.distributed.tensor import distribute_tensor
 

@@ -1,4 +1,4 @@
-"""Finds pictures and what is known about them: a folder, or WebDataset shards.
+"""Finds images and their annotations in a folder or in WebDataset shards.
 
 Beside `name.jpg` lies `name.json`, in the folder or in the tar file:
 
@@ -6,9 +6,9 @@ Beside `name.jpg` lies `name.json`, in the folder or in the tar file:
      "people": [{"group": "anna", "box": [x0, y0, x1, y1],
                  "keypoints": [[x, y], … 5], "pose": [[x, y, score], … 17 or 18]}]}
 
-All of it is optional, all numbers are pixels. `group` names the person: pictures of one group show
-each other's references. A box without keypoints is looked for, a picture without people is searched
-for all faces. Keypoints are in the order of `idpatch_core.face_detector.Face`, a pose has COCO's 17
+All of it is optional; coordinates are in pixels. `group` names the person: photos of one group are
+each other's references. The face in a box without keypoints is detected; in an image without people
+all faces are. Keypoints are in the order of `idpatch_core.face_detector.Face`, a pose has COCO's 17
 or OpenPose's 18 keypoints.
 """
 
@@ -22,11 +22,11 @@ import numpy as np
 
 from ..skeleton import coco17_to_openpose18
 
-PICTURES = (".jpg", ".jpeg", ".png", ".webp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
-class Place(NamedTuple):
-    """Where bytes lie: a file, or a part of one."""
+class FileSlice(NamedTuple):
+    """A file, or a part of one."""
 
     path: str
     offset: int = 0
@@ -39,15 +39,15 @@ class Place(NamedTuple):
 
 
 class Source(NamedTuple):
-    """A picture and its JSON, if it has one; `key` names it."""
+    """An image and its JSON, if it has one; `key` names it."""
 
     key: str
-    picture: Place
-    about: Place | None
+    image: FileSlice
+    annotation: FileSlice | None
 
 
-class Person(NamedTuple):
-    """What is known of a person: `box` (4), `keypoints` (5, 2), `pose` (18, 3) or None each."""
+class AnnotatedPerson(NamedTuple):
+    """A person's `box` (4), `keypoints` (5, 2) and `pose` (18, 3), None where not given."""
 
     group: str | None
     box: np.ndarray | None
@@ -55,91 +55,100 @@ class Person(NamedTuple):
     pose: np.ndarray | None
 
 
-class About(NamedTuple):
+class Annotation(NamedTuple):
     caption: str
-    people: list[Person]
+    people: list[AnnotatedPerson]
 
 
 def find_sources(path: Path) -> list[Source]:
-    """Return the pictures in a folder and below, in its tar files, or in one tar file; in order.
+    """Return the images in a folder and below, in its tar files, or in one tar file; in order.
 
     Raises ValueError if there is none.
     """
     if path.suffix == ".tar":
-        sources = list(_in_shard(path, path.stem))
+        sources = list(_find_in_shard(path, path.stem))
     elif path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
-        sources = list(_in_folder(path, files))
+        sources = list(_find_in_folder(path, files))
         for shard in (file for file in files if file.suffix == ".tar"):
-            sources += _in_shard(shard, shard.relative_to(path).with_suffix("").as_posix())
+            sources += _find_in_shard(shard, shard.relative_to(path).with_suffix("").as_posix())
     else:
         raise ValueError(f"source: {path} is neither a folder nor a .tar file.")
     if not sources:
-        raise ValueError(f"source: {path} holds no picture ({', '.join(PICTURES)}).")
+        raise ValueError(f"source: {path} has no image ({', '.join(IMAGE_SUFFIXES)}).")
     return sources
 
 
-def _in_folder(root: Path, files: list[Path]) -> Iterator[Source]:
-    there = set(files)
+def _find_in_folder(root: Path, files: list[Path]) -> Iterator[Source]:
+    existing = set(files)
     for file in files:
-        if file.suffix.lower() in PICTURES:
-            about = file.with_suffix(".json")
+        if file.suffix.lower() in IMAGE_SUFFIXES:
+            annotation = file.with_suffix(".json")
             key = file.relative_to(root).with_suffix("").as_posix()
-            yield Source(key, Place(str(file)), Place(str(about)) if about in there else None)
+            yield Source(
+                key,
+                FileSlice(str(file)),
+                FileSlice(str(annotation)) if annotation in existing else None,
+            )
 
 
-def _in_shard(shard: Path, name: str) -> Iterator[Source]:
-    pictures: dict[str, Place] = {}
-    abouts: dict[str, Place] = {}
+def _find_in_shard(shard: Path, name: str) -> Iterator[Source]:
+    images: dict[str, FileSlice] = {}
+    annotations: dict[str, FileSlice] = {}
     with tarfile.open(shard) as tar:
         for member in tar:
             if not member.isfile():
                 continue
             # WebDataset: the key ends at the first dot of the file's name.
             folder, slash, file = member.name.rpartition("/")
-            stem, _, ending = file.partition(".")
-            key, place = folder + slash + stem, Place(str(shard), member.offset_data, member.size)
-            if f".{ending.lower()}" in PICTURES:
-                pictures[key] = place
-            elif ending.lower() == "json":
-                abouts[key] = place
-    for key, place in pictures.items():
-        yield Source(f"{name}/{key}", place, abouts.get(key))
+            stem, _, suffix = file.partition(".")
+            key = folder + slash + stem
+            content = FileSlice(str(shard), member.offset_data, member.size)
+            if f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                images[key] = content
+            elif suffix.lower() == "json":
+                annotations[key] = content
+    for key, image in images.items():
+        yield Source(f"{name}/{key}", image, annotations.get(key))
 
 
-def read_about(place: Place | None) -> About:
-    """Read a picture's JSON; ValueError says what is wrong with it."""
-    if place is None:
-        return About("", [])
+def read_annotation(file: FileSlice | None) -> Annotation:
+    """Read an image's JSON; ValueError describing what is wrong with it."""
+    if file is None:
+        return Annotation("", [])
     try:
-        data = json.loads(place.read())
+        data = json.loads(file.read())
     except ValueError as error:
         raise ValueError(f"its JSON is broken: {error}") from error
     if not isinstance(data, dict) or not isinstance(data.get("people", []), list):
-        raise ValueError("its JSON is no object with a list of people")
+        raise ValueError("its JSON is not an object with a list of people")
     caption = data.get("caption", "")
     if not isinstance(caption, str):
-        raise ValueError("its caption is no text")
-    people = [_person(p, f"person {i}") for i, p in enumerate(data.get("people", []), start=1)]
-    return About(caption, people)
+        raise ValueError("its caption is not text")
+    people = data.get("people", [])
+    return Annotation(
+        caption, [_parse_person(p, f"person {i}") for i, p in enumerate(people, start=1)]
+    )
 
 
-def _person(data: Any, where: str) -> Person:
+def _parse_person(data: Any, where: str) -> AnnotatedPerson:
     if not isinstance(data, dict):
-        raise ValueError(f"{where} is no object")
+        raise ValueError(f"{where} is not an object")
     group = data.get("group")
     if group is not None and not isinstance(group, str):
-        raise ValueError(f"{where}: group is no text")
-    pose = _array(data, "pose", where, [(17, 3), (18, 3)])
+        raise ValueError(f"{where}: group is not text")
+    pose = _parse_array(data, "pose", where, [(17, 3), (18, 3)])
     if pose is not None and len(pose) == 17:
         pose = coco17_to_openpose18(pose[None, :, :2], pose[None, :, 2])[0]
-    box = _array(data, "box", where, [(4,)])
+    box = _parse_array(data, "box", where, [(4,)])
     if box is not None and not (box[2:] > box[:2]).all():
         raise ValueError(f"{where}: box is not left, top, right, bottom")
-    return Person(group, box, _array(data, "keypoints", where, [(5, 2)]), pose)
+    return AnnotatedPerson(group, box, _parse_array(data, "keypoints", where, [(5, 2)]), pose)
 
 
-def _array(data: dict, name: str, where: str, shapes: list[tuple[int, ...]]) -> np.ndarray | None:
+def _parse_array(
+    data: dict, name: str, where: str, shapes: list[tuple[int, ...]]
+) -> np.ndarray | None:
     if data.get(name) is None:
         return None
     try:
@@ -147,6 +156,6 @@ def _array(data: dict, name: str, where: str, shapes: list[tuple[int, ...]]) -> 
     except (TypeError, ValueError):
         array = np.empty(0)
     if array.shape not in shapes or not np.isfinite(array).all():
-        wanted = " or ".join("x".join(map(str, shape)) for shape in shapes)
-        raise ValueError(f"{where}: {name} is not {wanted} numbers")
+        expected = " or ".join("x".join(map(str, shape)) for shape in shapes)
+        raise ValueError(f"{where}: {name} is not {expected} numbers")
     return array

@@ -1,4 +1,4 @@
-"""SDXL's two text encoders, as far as training needs them."""
+"""SDXL's two text encoders."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-LENGTH = 77
+MAX_TOKENS = 77
 
 
 class TextEncoders(nn.Module):
@@ -17,10 +17,10 @@ class TextEncoders(nn.Module):
         self.first, self.second, self._tokenizers = first, second, tokenizers
 
     def forward(self, captions: list[str]) -> tuple[Tensor, Tensor]:
-        """Return text (B, 77, D) and pooled (B, D') of captions; beyond 77 tokens they are cut.
+        """Return text (B, 77, D) and pooled (B, D') of captions, cut after 77 tokens.
 
-        The last but one layers of both, side by side; pooled from the second, as SDXL does (Podell
-        et al., arXiv 2307.01952, section 2.1).
+        `text` joins the penultimate layers of both encoders, `pooled` is the second one's, as in
+        SDXL (Podell et al., arXiv 2307.01952, section 2.1).
         """
         layers, pooled = [], torch.empty(0)
         encoders = zip((self.first, self.second), self._tokenizers, strict=True)
@@ -28,13 +28,13 @@ class TextEncoders(nn.Module):
             ids = tokenizer(
                 captions,
                 padding="max_length",
-                max_length=LENGTH,
+                max_length=MAX_TOKENS,
                 truncation=True,
                 return_tensors="pt",
             ).input_ids
             output = encoder(ids.to(encoder.device), output_hidden_states=True)
             layers.append(output.hidden_states[-2])
-            pooled = output[0]  # of the second: its projected end token
+            pooled = output[0]  # the last one kept is the second's: its projected end token
         return torch.cat(layers, dim=-1), pooled
 
 

@@ -1,4 +1,4 @@
-"""Aligns faces differentiably: gradients flow from the crop back into the picture."""
+"""Aligns faces differentiably: gradients flow from the crop back into the image."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,19 @@ from torch import Tensor
 from ..alignment import SIZE, TEMPLATE, similarity_transform
 
 
-def align_faces(pictures: Tensor, keypoints: Sequence[np.ndarray], size: int = SIZE) -> Tensor:
-    """Cut faces out of pictures, as `idpatch_core.alignment.align_face` does, with gradients.
+def align_faces(images: Tensor, keypoints: Sequence[np.ndarray], size: int = SIZE) -> Tensor:
+    """Cut faces out of images, as `idpatch_core.alignment.align_face` does, with gradients.
 
-    `pictures` (N, C, H, W), one face in each; `keypoints` N times (5, 2) in pixels, constants.
-    Returns (N, C, size, size), 0 where a picture ends. Bilinear sampling at the inverse of the
+    `images` (N, C, H, W), one face in each; `keypoints` N times (5, 2) in pixels, constants.
+    Returns (N, C, size, size), 0 outside the image. Bilinear sampling at the inverse of the
     similarity transform (Umeyama 1991) as in insightface's `norm_crop`; within one grey level of
     OpenCV's `warpAffine`.
     """
-    if len(pictures) != len(keypoints):
-        raise ValueError(f"{len(keypoints)} faces for {len(pictures)} pictures; give one each.")
-    height, width = pictures.shape[2:]
+    if len(images) != len(keypoints):
+        raise ValueError(f"{len(keypoints)} faces for {len(images)} images; give one each.")
+    height, width = images.shape[2:]
     template = TEMPLATE * (size / SIZE)
-    # A grid in double precision, because a picture may be thousands of pixels wide.
+    # In double precision, because an image may be thousands of pixels wide.
     steps = np.arange(size, dtype=np.float64)
     target = np.stack([*np.meshgrid(steps, steps), np.ones((size, size))], axis=-1)  # (S, S, 3)
     grids = []
@@ -30,5 +30,5 @@ def align_faces(pictures: Tensor, keypoints: Sequence[np.ndarray], size: int = S
         matrix = np.vstack([similarity_transform(points, template), [0.0, 0.0, 1.0]])
         source = target @ np.linalg.inv(matrix)[:2].T  # (S, S, 2) pixels
         grids.append((source + 0.5) * [2 / width, 2 / height] - 1)
-    grid = torch.from_numpy(np.stack(grids)).to(pictures)
-    return F.grid_sample(pictures, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    grid = torch.from_numpy(np.stack(grids)).to(images)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)

@@ -1,4 +1,4 @@
-"""YuNet in PyTorch, so that a loss can ask for a face and send gradients into the picture.
+"""YuNet in PyTorch, for a face-detection loss with gradients to the image.
 
 The weights are read from the in-tree ONNX file. Reference: Wu et al., "YuNet: A Tiny
 Millisecond-level Face Detector", Machine Intelligence Research 2023; the decoding of boxes is that
@@ -18,7 +18,7 @@ STRIDES = (8, 16, 32)
 
 
 class Candidates(NamedTuple):
-    """What the detector sees at each of A places of N pictures.
+    """The detector's output at A points of each of N images.
 
     `scores` (N, A) from 0 to 1; `boxes` (N, A, 4) left, top, right, bottom in pixels; `keypoints`
     (N, A, 5, 2) in pixels, in the order of `face_detector.Face`; `centres` (A, 2) in pixels.
@@ -31,9 +31,9 @@ class Candidates(NamedTuple):
 
 
 class TorchYuNet(nn.Module):
-    """Runs the ONNX file's graph of convolutions, poolings and upsamplings with torch's own.
+    """Runs the graph of YuNet's ONNX file with torch's operators.
 
-    Raises ImportError without the onnx package, ValueError for a graph with other operators.
+    Raises ImportError without the onnx package, ValueError for operators other than YuNet's.
     """
 
     def __init__(self, path: Any = YUNET_FILE):
@@ -45,9 +45,9 @@ class TorchYuNet(nn.Module):
         graph = self._file.graph
         constants = {c.name: numpy_helper.to_array(c) for c in graph.initializer}
         self._nodes = []
-        self._stored = {name: name for name in constants}  # a weight's name in the file
+        self._stored = {name: name for name in constants}  # by the name in the graph
         for node in graph.node:
-            if node.op_type == "Reshape" and node.input[0] in constants:  # a weight's own shape
+            if node.op_type == "Reshape" and node.input[0] in constants:  # of a weight
                 weight, shape = (constants[name] for name in node.input)
                 constants[node.output[0]] = weight.reshape(shape)
                 self._stored[node.output[0]] = node.input[0]
@@ -55,14 +55,14 @@ class TorchYuNet(nn.Module):
                 self._nodes.append(_read_node(node, constants))
         for name in {name for _, inputs, *_ in self._nodes for name in inputs[1:]}:
             if name in constants and constants[name].dtype.kind == "f":
-                self.register_buffer(_key(name), torch.from_numpy(constants[name].copy()))
+                self.register_buffer(_buffer_name(name), torch.from_numpy(constants[name].copy()))
         self._input = graph.input[0].name
         self._outputs = [output.name for output in graph.output]
 
-    def forward(self, pictures: Tensor) -> Candidates:
-        """Look at pictures (N, 3, H, W), RGB from 0 to 1."""
-        height, width = pictures.shape[2:]
-        bgr = pictures.flip(1) * 255
+    def forward(self, images: Tensor) -> Candidates:
+        """Detect faces in images (N, 3, H, W), RGB from 0 to 1."""
+        height, width = images.shape[2:]
+        bgr = images.flip(1) * 255
         bgr = F.pad(bgr, (0, -width % 32, 0, -height % 32))  # as OpenCV does
         values = {self._input: bgr}
         for operator, inputs, output, settings in self._nodes:
@@ -78,7 +78,7 @@ class TorchYuNet(nn.Module):
         )
 
     def write(self, path: Path) -> None:
-        """Write the ONNX file again, with the weights as they are now."""
+        """Write the ONNX file with the current weights."""
         import onnx
         from onnx import numpy_helper
 
@@ -86,7 +86,7 @@ class TorchYuNet(nn.Module):
         model.CopyFrom(self._file)
         constants = {c.name: c for c in model.graph.initializer}
         for name, stored in self._stored.items():
-            weight = getattr(self, _key(name), None)
+            weight = getattr(self, _buffer_name(name), None)
             if isinstance(weight, Tensor):
                 old = constants[stored]
                 array = weight.detach().cpu().numpy().reshape(tuple(old.dims))
@@ -94,7 +94,9 @@ class TorchYuNet(nn.Module):
         onnx.save(model, str(path))
 
     def _run(self, operator: str, inputs: list[str], settings: dict, values: dict) -> Tensor:
-        x, *others = (values[n] if n in values else getattr(self, _key(n), None) for n in inputs)
+        x, *others = (
+            values[n] if n in values else getattr(self, _buffer_name(n), None) for n in inputs
+        )
         assert isinstance(x, Tensor)
         match operator:
             case "Conv":
@@ -116,13 +118,13 @@ class TorchYuNet(nn.Module):
                 return x.permute(settings["perm"])
             case "Reshape":
                 return x.reshape([len(x), *settings["shape"][1:]])
-        raise ValueError(f"detector: there is no {operator} in YuNet.")
+        raise ValueError(f"detector: YuNet has no operator {operator}.")
 
 
 OPERATORS = ("Conv", "Relu", "Sigmoid", "MaxPool", "Resize", "Add", "Transpose", "Reshape")
 
 
-def _key(name: str) -> str:
+def _buffer_name(name: str) -> str:
     return "constant_" + name.replace(".", "_").replace("/", "_").replace(":", "_")
 
 
@@ -134,7 +136,10 @@ def _read_node(node: Any, constants: dict) -> tuple[str, list[str], str, dict]:
     from onnx import helper
 
     if node.op_type not in OPERATORS:
-        raise ValueError(f"detector: there is no {node.op_type} in YuNet; is this its ONNX file?")
+        raise ValueError(
+            f"detector: it has the operator {node.op_type}, which YuNet does not. Use YuNet's ONNX "
+            "file."
+        )
     settings = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if node.op_type == "Reshape":
         settings["shape"] = constants[node.input[1]].tolist()
@@ -144,12 +149,12 @@ def _read_node(node: Any, constants: dict) -> tuple[str, list[str], str, dict]:
 def _decode(
     heads: list[Tensor], stride: int, columns: int
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Turn one level's heads (N, A, 1 | 1 | 4 | 10) into pixels."""
-    face, there, box, keypoints = heads
-    place = torch.arange(face.shape[1], device=face.device)
-    cells = torch.stack([place % columns, place // columns], dim=-1).to(face)  # (A, 2)
-    # The square root's slope is infinite at 0.
-    scores = (face * there).squeeze(-1).clamp(1e-12, 1).sqrt()
+    """Return the candidates in pixels of one level's heads (N, A, 1 | 1 | 4 | 10)."""
+    classes, objects, box, keypoints = heads
+    index = torch.arange(classes.shape[1], device=classes.device)
+    cells = torch.stack([index % columns, index // columns], dim=-1).to(classes)  # (A, 2)
+    # The gradient of the square root is infinite at 0.
+    scores = (classes * objects).squeeze(-1).clamp(1e-12, 1).sqrt()
     centre = (cells + box[..., :2]) * stride
     half = box[..., 2:].clamp(max=20).exp() * (stride / 2)
     points = (cells[:, None] + keypoints.unflatten(-1, (5, 2))) * stride

@@ -1,10 +1,10 @@
-"""Samples pictures of people who were not trained on and scores who stands where.
+"""Samples images of people who were not trained on, and scores identity and placement.
 
-    python -m idpatch_core.training.validate RUN [--pictures N] [--without tokens patches pose]
+    python -m idpatch_core.training.validate RUN [--images N] [--without tokens patches pose]
         [--guide-patches | --no-guide-patches]
 
-Faces are looked at where they belong, at the keypoints of the picture the pose is from: a face in
-another place counts as wrong.
+Faces are read at the keypoints of the image that the pose is from: a face elsewhere counts as
+wrong.
 """
 
 import argparse
@@ -26,131 +26,151 @@ from ..verification.metrics import (
     face_similarity,
     make_assignment,
 )
-from .config import Config, Drop, Sampling
-from .data import Prepared, evaluation_batches
-from .networks import FrozenNetworks, Networks, face_features, load_alphas, load_vae
-from .objective import condition
+from .base_model import decode, load_alphas, load_vae
+from .config import Config, DropConfig, SamplingConfig
+from .data import Batch, PreparedData, evaluation_batches
+from .export import load_run
+from .frozen_networks import embed_crops
+from .networks import Networks
+from .objective import make_condition
 from .sampling import sample
 from .torch_alignment import align_faces
 
-EVERYTHING = Drop(0.0, 0.0, 0.0, 0.0)
-BATCH = 16
+DROP_NOTHING = DropConfig(0.0, 0.0, 0.0, 0.0)
+BATCH_SIZE = 16
 
 
-class Result(NamedTuple):
-    """`metrics` by name; `pictures` (N, 3, H, W) in [0, 1] of the first size."""
+class Evaluation(NamedTuple):
+    """`metrics` by name; `images` (N, 3, H, W) in [0, 1], those of the first one's size."""
 
     metrics: dict[str, float]
-    pictures: Tensor
+    images: Tensor
 
 
 @torch.no_grad()
 def evaluate(
     networks: Networks,
-    vae: FrozenNetworks,
+    vae: Any,
     scorer: nn.Module,
-    prepared: Prepared,
+    data: PreparedData,
     alphas: Tensor,
-    kind: str,
-    settings: Sampling,
-    drop: Drop = EVERYTHING,
+    prediction_type: str,
+    config: SamplingConfig,
+    drop: DropConfig = DROP_NOTHING,
     seed: int = 0,
-) -> Result:
-    """Sample `settings.pictures` pictures and return their metrics, by number of people.
+) -> Evaluation:
+    """Sample `config.images` images and return their metrics, by number of people F.
 
     `accuracy_F` is ID-position association and `similarity_F` the cosine with the reference, each
-    with a 95 % interval; `truth_similarity_F` is the cosine of the real picture's faces, the most
-    that can be expected.
+    with a 95 % interval. `truth_accuracy_F` and `truth_similarity_F` are those of the original
+    images, an upper bound.
     """
     device = alphas.device
-    empty = {k: v.float().to(device) for k, v in _empty(prepared).items()}
+    empty = {name: t.float().to(device) for name, t in data.empty_caption().items()}
     tallies: dict[str, list[Tally]] = defaultdict(list)
-    shown: list[Tensor] = []
-    for batch in evaluation_batches(prepared, settings.pictures, BATCH, drop, seed):
-        people = batch.groups.shape[1]
-        references = torch.stack(
-            [prepared.crop(n) for n in batch.reference_numbers.flatten().tolist()]
-        )
-        wanted = embed(scorer, references.to(device))  # (B * F, D)
-        batch = type(batch)(*(x.to(device) for x in batch))
+    images: list[Tensor] = []
+    for batch in evaluation_batches(data, config.images, BATCH_SIZE, drop, seed):
+        references = embed_references(scorer, data, batch, device)
+        batch = Batch(*(x.to(device) for x in batch))
         latents = sample(
             networks,
-            condition(batch),
+            make_condition(batch),
             empty["text"],
             empty["pooled"],
             batch.noise,
             alphas,
-            kind,
-            settings,
+            prediction_type,
+            config,
         )
-        pictures = vae.decode(latents).clamp(0, 1)
-        shown += list(pictures.cpu())
-        for name, source in (("", pictures), ("truth_", vae.decode(batch.latents).clamp(0, 1))):
-            owner = torch.arange(len(source), device=device).repeat_interleave(people)
-            points = list(batch.keypoints.flatten(0, 1).double().cpu().numpy())
-            found = face_features(scorer, align_faces(source[owner], points))
-            for mine, theirs in zip(wanted.split(people), found.split(people), strict=True):
-                assignment = make_assignment(_cosines(mine, theirs), range(people))
-                tallies[f"{name}similarity_{people}"].append(face_similarity(assignment))
-                tallies[f"{name}accuracy_{people}"].append(association_accuracy(assignment))
+        sampled = decode(vae, latents).clamp(0, 1)
+        images += list(sampled.cpu())
+        original = decode(vae, batch.latents).clamp(0, 1)
+        for prefix, batch_images in (("", sampled), ("truth_", original)):
+            for name, tally in score_images(scorer, batch, batch_images, references):
+                tallies[prefix + name].append(tally)
+    shape = images[0].shape
+    return Evaluation(
+        summarise(tallies, seed), torch.stack([image for image in images if image.shape == shape])
+    )
+
+
+def embed_references(
+    scorer: nn.Module, data: PreparedData, batch: Batch, device: torch.device
+) -> Tensor:
+    """Return the scorer's embeddings (B * F, D) of the batch's reference photos."""
+    crops = [data.crop(face) for face in batch.reference_faces.flatten().tolist()]
+    return embed(scorer, torch.stack(crops).to(device))
+
+
+def score_images(
+    scorer: nn.Module, batch: Batch, images: Tensor, references: Tensor
+) -> list[tuple[str, Tally]]:
+    """Return each image's similarity and accuracy, with the metric's name.
+
+    `images` (B, 3, H, W) in [0, 1]; `references` (B * F, D).
+    """
+    people = batch.groups.shape[1]
+    image_of = torch.arange(len(images), device=images.device).repeat_interleave(people)
+    keypoints = list(batch.keypoints.flatten(0, 1).double().cpu().numpy())
+    faces = embed_crops(scorer, align_faces(images[image_of], keypoints))  # (B * F, D)
+    tallies = []
+    for reference, face in zip(references.split(people), faces.split(people), strict=True):
+        assignment = make_assignment(cosines(reference, face), range(people))
+        tallies.append((f"similarity_{people}", face_similarity(assignment)))
+        tallies.append((f"accuracy_{people}", association_accuracy(assignment)))
+    return tallies
+
+
+def cosines(references: Tensor, faces: Tensor) -> np.ndarray:
+    """Return (F, F): rows are references, columns faces, both embeddings (F, D)."""
+    return (references @ faces.T).double().cpu().numpy()
+
+
+def summarise(tallies: dict[str, list[Tally]], seed: int) -> dict[str, float]:
+    """Return the mean of each metric, and the interval of those of sampled images."""
     metrics = {}
     for name, parts in sorted(tallies.items()):
         metrics[name] = sum(p.total for p in parts) / sum(p.count for p in parts)
         if not name.startswith("truth_"):
             metrics[f"{name}_low"], metrics[f"{name}_high"] = bootstrap_interval(parts, seed)
-    first = shown[0].shape
-    return Result(metrics, torch.stack([x for x in shown if x.shape == first]))
+    return metrics
 
 
-def _cosines(references: Tensor, faces: Tensor) -> np.ndarray:
-    return (references @ faces.T).double().cpu().numpy()
-
-
-def _empty(prepared: Prepared) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    from .data import EMPTY
-
-    return load_file(prepared.folder / EMPTY)
-
-
-def grid(pictures: Tensor, columns: int = 4) -> Tensor:
-    """Return one picture (3, H, W) of many (N, 3, h, w), row by row; empty places are black."""
-    count, channels, height, width = pictures.shape
+def make_grid(images: Tensor, columns: int = 4) -> Tensor:
+    """Arrange images (N, 3, h, w) row by row in one (3, H, W); the remaining cells are black."""
+    count, channels, height, width = images.shape
     rows = -(-count // columns)
-    filled = torch.zeros(rows * columns, channels, height, width)
-    filled[:count] = pictures
-    filled = filled.view(rows, columns, channels, height, width).permute(2, 0, 3, 1, 4)
-    return filled.reshape(channels, rows * height, columns * width)
+    cells = torch.zeros(rows * columns, channels, height, width)
+    cells[:count] = images
+    cells = cells.view(rows, columns, channels, height, width).permute(2, 0, 3, 1, 4)
+    return cells.reshape(channels, rows * height, columns * width)
 
 
-def save_picture(picture: Tensor, path: Path) -> None:
-    """Write a picture (3, H, W) in [0, 1]."""
+def save_image(image: Tensor, path: Path) -> None:
+    """Write an image (3, H, W) in [0, 1]."""
     from PIL import Image
 
-    array = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    array = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     Image.fromarray(array).save(path)
 
 
-def load_scorer_network(config: Config) -> nn.Module:
-    """Load the face network that scores: another one than the conditioning one, if given."""
+def load_scorer(config: Config) -> nn.Module:
+    """Load the face model of the metrics: the config's scorer, or the conditioning model."""
     return load_arcface(config.models.scorer or config.models.face_model)
 
 
 def main(arguments: list[str] | None = None) -> dict[str, Any]:
-    from .export import load_run
-
     parser = argparse.ArgumentParser(
         prog="python -m idpatch_core.training.validate",
-        description="Samples from a run's last checkpoint and scores who stands where.",
+        description="Samples from a run's last checkpoint and scores identity and placement.",
     )
     parser.add_argument("run", type=Path, help="the run's output folder")
-    parser.add_argument("--pictures", type=int, help="how many, over all numbers of people")
+    parser.add_argument("--images", type=int, help="how many, over all numbers of people")
     parser.add_argument("--without", nargs="*", choices=("tokens", "patches", "pose"), default=[])
     parser.add_argument(
         "--guide-patches",
         action=argparse.BooleanOptionalAction,
-        help="hide the patches from the negative branch; by default as the run's config says",
+        help="hide the patches from the negative branch; the default is the run's setting",
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--step", type=int, help="of the checkpoint; the last by default")
@@ -159,32 +179,31 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     networks, config = load_run(options.run, options.step)
     if not config.data.evaluation or not (config.models.scorer or config.models.face_model):
         parser.error("the run's config names no data.evaluation or no face model")
-    settings = config.sampling
-    if options.pictures:
-        settings = replace(settings, pictures=options.pictures)
+    sampling = config.sampling
+    if options.images:
+        sampling = replace(sampling, images=options.images)
     if options.guide_patches is not None:
-        settings = replace(settings, guide_patches=options.guide_patches)
-    alphas, kind = load_alphas(config.models.base)
+        sampling = replace(sampling, guide_patches=options.guide_patches)
+    alphas, prediction_type = load_alphas(config.models.base)
     device = torch.device(options.device)
-    scorer = load_scorer_network(config).to(device)
-    result = evaluate(
+    evaluation = evaluate(
         networks.to(device).eval(),
-        FrozenNetworks(load_vae(config.models.base), None, None).to(device),
-        scorer,
-        Prepared(config.data.evaluation),
+        load_vae(config.models.base).requires_grad_(False).to(device),
+        load_scorer(config).to(device),
+        PreparedData(config.data.evaluation),
         alphas.to(device),
-        kind,
-        settings,
-        Drop(**{**EVERYTHING.__dict__, **{name: 1.0 for name in options.without}}),
+        prediction_type,
+        sampling,
+        replace(DROP_NOTHING, **dict.fromkeys(options.without, 1.0)),
         options.seed,
     )
-    kinds = [f"without-{n}" for n in options.without] + ["guided"] * settings.guide_patches
-    name = "-".join(["evaluation", *kinds, str(options.seed)])
-    (options.run / f"{name}.json").write_text(json.dumps(result.metrics, indent=1), "utf-8")
-    save_picture(grid(result.pictures[:16]), options.run / f"{name}.png")
-    for key, value in result.metrics.items():
+    variants = [f"without-{n}" for n in options.without] + ["guided"] * sampling.guide_patches
+    name = "-".join(["evaluation", *variants, str(options.seed)])
+    (options.run / f"{name}.json").write_text(json.dumps(evaluation.metrics, indent=1), "utf-8")
+    save_image(make_grid(evaluation.images[:16]), options.run / f"{name}.png")
+    for key, value in evaluation.metrics.items():
         print(f"{key:28} {value:.3f}")
-    return result.metrics
+    return evaluation.metrics
 
 
 if __name__ == "__main__":

@@ -1,16 +1,17 @@
-"""What ID-Patch costs in training: a step against a plain ControlNet step of the same networks.
+"""Measures a training step of ID-Patch against a plain ControlNet step of the same networks.
 
     python tests/benchmarks/training.py [--rounds N] [--device cuda] [--full-size]
 
 The plain step is that of diffusers' `train_controlnet_sdxl.py`: noise, ControlNet, frozen UNet,
-mean squared error, AdamW, with a picture as condition and the text alone. The ID-Patch step also
-projects the people's features, composes their patches and appends their tokens; its identity losses
-are off. Some steps of each take turns in one process, and the time is the median of the rounds;
-memory is the peak of a process of its own for each kind.
+mean squared error, AdamW, with an image as condition and the text alone. The ID-Patch step also
+projects the people's embeddings, composes their patches and appends their tokens; its face losses
+are off. The kinds of steps alternate in one process, and the time is the median of the rounds;
+memory is the peak of a separate process for each kind.
 
-The tokens cost more than they look: the plain step needs no gradient in the first half of the
-frozen UNet, because a ControlNet acts on the second; tokens act on both. `run.token_gradient_every`
-spares that: the second row has it in every step, the third in every `--every`-th one.
+The tokens' gradient is most of the difference: the plain step needs no backward pass through the
+down and mid blocks of the frozen UNet, because a ControlNet acts on the up blocks alone; tokens act
+on all. `run.token_gradient_every` reduces that: the second row has it in every step, the third in
+every `--every`-th one.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support")]
 BOUND = 1.10
-KINDS = ("plain", "id-patch", "id-patch, some")
+KINDS = ("plain", "id-patch", "id-patch, every n")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -46,7 +47,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def make_networks(options: argparse.Namespace) -> Any:
-    """Make UNet, ControlNet and projections: SDXL's, or the same structure in small."""
+    """Make UNet, ControlNet and projections: SDXL's, or smaller ones of the same structure."""
     import torch
     from diffusers import ControlNetModel, UNet2DConditionModel
 
@@ -108,39 +109,40 @@ def make_batch(options: argparse.Namespace, networks: Any) -> Any:
         time_ids=torch.full((count, 6), float(side)),
         base=torch.rand(count, 3, side, side),
         points=torch.rand(count, people, 2) * side,
-        references=torch.randn(count, people, 512),
-        faces=torch.randn(count, people, 512),
-        views=torch.randn(count, people, 512),
+        reference_embeddings=torch.randn(count, people, 512),
+        own_embeddings=torch.randn(count, people, 512),
+        view_embeddings=torch.randn(count, people, 512),
         token_keep=torch.ones(count),
         patch_keep=torch.ones(count),
         groups=torch.zeros(count, people, dtype=torch.long),
         keypoints=torch.zeros(count, people, 5, 2),
         boxes=torch.zeros(count, people, 4),
-        reference_numbers=torch.zeros(count, people, dtype=torch.long),
+        reference_faces=torch.zeros(count, people, dtype=torch.long),
     )
     return Batch(*(x.to(options.device) for x in batch))
 
 
 def make_step(kind: str, options: argparse.Namespace, networks: Any, batch: Any) -> Callable:
-    """Return `options.every` whole steps of a kind: forward, backward, clipping, AdamW."""
+    """Return a function that runs `options.every` steps: forward, backward, clipping, AdamW."""
     import torch
     import torch.nn.functional as F
 
-    from idpatch_core.training.config import Losses, Optimiser
+    from idpatch_core.training.config import LossConfig, OptimiserConfig
     from idpatch_core.training.losses import EPSILON, add_noise
     from idpatch_core.training.objective import Objective
-    from idpatch_core.training.trainer import make_optimiser, token_gradient
+    from idpatch_core.training.optimiser import make_optimiser
+    from idpatch_core.training.token_gradient import token_gradient_factor
 
     alphas = torch.linspace(0.999, 0.005, 1000, device=options.device)
-    objective = Objective(Losses(), alphas, EPSILON)
+    objective = Objective(LossConfig(), alphas, EPSILON)
     if kind == "plain":
-        learning = list(networks.controlnet.parameters())
-        optimiser = torch.optim.AdamW(learning, 1e-6)
+        trainable = list(networks.controlnet.parameters())
+        optimiser = torch.optim.AdamW(trainable, 1e-6)
     else:
-        learning = [p for p in networks.parameters() if p.requires_grad]
-        optimiser = make_optimiser(networks, Optimiser(1e-6))
+        trainable = [p for p in networks.parameters() if p.requires_grad]
+        optimiser = make_optimiser(networks, OptimiserConfig(1e-6))
 
-    def plain() -> Any:
+    def plain_loss() -> Any:
         noisy = add_noise(batch.latents, batch.noise, alphas[batch.timesteps])
         added = {"text_embeds": batch.pooled, "time_ids": batch.time_ids}
         down, mid = networks.controlnet(
@@ -162,28 +164,28 @@ def make_step(kind: str, options: argparse.Namespace, networks: Any, batch: Any)
         )[0]
         return F.mse_loss(prediction.float(), batch.noise)
 
-    def of_people(number: int) -> Any:
+    def id_patch_loss(number: int) -> Any:
         every = 1 if kind == "id-patch" else options.every
-        share = token_gradient(number, every)
-        return objective(networks, batch, token_gradient=share)[0]
+        factor = token_gradient_factor(number, every)
+        return objective(networks, batch, token_gradient=factor)[0]
 
-    def steps() -> None:
+    def run_steps() -> None:
         device = options.device.split(":")[0]
         for number in range(options.every):
             with torch.autocast(device, torch.bfloat16, enabled=options.full_size):
-                loss = plain() if kind == "plain" else of_people(number)
+                loss = plain_loss() if kind == "plain" else id_patch_loss(number)
             loss.backward()
-            torch.nn.utils.clip_grad_norm_(learning, 1.0)
+            torch.nn.utils.clip_grad_norm_(trainable, 1.0)
             optimiser.step()
             networks.zero_grad()
         if device == "cuda":
             torch.cuda.synchronize()
 
-    return steps
+    return run_steps
 
 
-def memory_of(kind: str, options: argparse.Namespace) -> float:
-    """Return the peak of some steps in GB: of the device, or of this process."""
+def measure_memory(kind: str, options: argparse.Namespace) -> float:
+    """Return the peak memory of some steps in GB, of the device or of this process."""
     import torch
 
     networks = make_networks(options)
@@ -197,7 +199,7 @@ def memory_of(kind: str, options: argparse.Namespace) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def measured_apart(kind: str) -> float:
+def measure_in_process(kind: str) -> float:
     command = [sys.executable, __file__, *sys.argv[1:], "--memory-of", kind]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
@@ -207,9 +209,9 @@ def main() -> None:
     if options.full_size and options.device == "cpu":
         options.device = "cuda"
     if options.memory_of:
-        print(memory_of(options.memory_of, options))
+        print(measure_memory(options.memory_of, options))
         return
-    memory = {kind: measured_apart(kind) for kind in KINDS}
+    memory = {kind: measure_in_process(kind) for kind in KINDS}
     networks = make_networks(options)
     batch = make_batch(options, networks)
     steps = {kind: make_step(kind, options, networks, batch) for kind in KINDS}
@@ -218,7 +220,7 @@ def main() -> None:
         for kind in KINDS:
             start = time.perf_counter()
             steps[kind]()
-            if turn:  # the first warms up
+            if turn:  # the first is a warm-up
                 times[kind].append((time.perf_counter() - start) / options.every)
     print(f"{options.people} people, batch {options.batch}, {options.rounds} rounds")
     print(f"{'':20} {'s a step':>10} {'GB':>8} {'time':>8} {'memory':>8}    bound {BOUND:.2f}")

@@ -19,8 +19,9 @@ from idpatch_core.face_detector import YUNET_FILE
 from idpatch_core.identity import Identity
 from idpatch_core.layout import Point
 from idpatch_core.projection import IDPatches, MLPProjection, project
-from idpatch_core.training.config import Sampling
-from idpatch_core.training.networks import Condition, Networks, load_alphas
+from idpatch_core.training.base_model import load_alphas
+from idpatch_core.training.config import SamplingConfig
+from idpatch_core.training.networks import Condition, Networks
 from idpatch_core.training.sampling import sample
 
 MODULE = "comfyui_id_patch.nodes.demo_models"
@@ -103,7 +104,7 @@ def test_text_is_that_of_training(loaded: Any, world: Path) -> None:
 
 @torch.inference_mode()
 def test_pictures_are_those_of_training(loaded: Any, world: Path) -> None:
-    from idpatch_core.training.networks import load_vae
+    from idpatch_core.training.base_model import load_vae
 
     latent = torch.randn(1, 8, 8, 16, generator=torch.Generator().manual_seed(0))
     expected = load_vae(str(world / "base")).decode(latent).sample / 2 + 0.5
@@ -139,7 +140,7 @@ def test_the_latent_is_that_of_training(
     sizes = torch.tensor([[HEIGHT, WIDTH, 0, 0, HEIGHT, WIDTH]], dtype=torch.float32)
     people = embeddings[None]
     shown = Condition(text, pooled, sizes, base, points, people, people, torch.ones(1))
-    how = Sampling(
+    how = SamplingConfig(
         steps=4, cfg=2.5, injection_ratio=1.0, control_strength=1.0, guide_patches=guide_patches
     )
     alphas, kind = load_alphas(str(world / "base"))

@@ -1,9 +1,9 @@
-"""Trains on the CPU under FSDP or DeepSpeed, which accelerate itself lets run on GPUs alone.
+"""Trains on the CPU under FSDP or DeepSpeed, which accelerate itself only allows on GPUs.
 
 torchrun --standalone --nproc_per_node=2 tests/support/carried_training.py CONFIG
 
-What accelerate takes from its config file it reads from the environment: `FSDP` and `DEEPSPEED`.
-Only the question which device there is gets another answer; processes speak through gloo.
+accelerate reads the settings of its config file from the environment: `FSDP` and `DEEPSPEED`. Only
+its choice of a device is replaced; the processes communicate through gloo.
 """
 
 import sys

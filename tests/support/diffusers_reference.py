@@ -17,7 +17,7 @@ DATA = Path(__file__).parents[1] / "data" / "reference"
 
 
 class Case(NamedTuple):
-    """Inputs of one run: F people on a base picture (1, 3, H, W) in [0, 1]; text rows are
+    """Inputs of one run: F people on a base image (1, 3, H, W) in [0, 1]; text rows are
     negative, positive (2, N, 2048) and (2, 1280)."""
 
     base: Tensor
@@ -50,10 +50,10 @@ def random_case(
     def randn(*shape: int) -> Tensor:
         return torch.randn(shape, generator=g)
 
-    places = torch.rand(people, 2, generator=g) * torch.tensor([width, height])
+    random_points = torch.rand(people, 2, generator=g) * torch.tensor([width, height])
     return Case(
         base=torch.rand(1, 3, height, width, generator=g),
-        points=places if points is None else torch.tensor(points),
+        points=random_points if points is None else torch.tensor(points),
         patches=randn(people, 3, 64, 64),
         tokens=randn(people, 16, 2048),
         zero_tokens=randn(people, 16, 2048),
@@ -116,14 +116,14 @@ def final_latent(case: Case, unet: UNet2DConditionModel, control: ControlNetMode
     latent = case.noise * scheduler.init_noise_sigma
     for i, t in enumerate(scheduler.timesteps):
         x = scheduler.scale_model_input(torch.cat([latent] * 2), t)  # pyright: ignore[reportArgumentType]
-        seen = text[:, :77] if i < case.steps * (1 - case.ratio) else text
+        visible = text[:, :77] if i < case.steps * (1 - case.ratio) else text
         down, mid = control(
-            x, t, seen, hint, case.scale, added_cond_kwargs=added, return_dict=False
+            x, t, visible, hint, case.scale, added_cond_kwargs=added, return_dict=False
         )
         negative, positive = unet(
             x,
             t,
-            seen,
+            visible,
             added_cond_kwargs=added,
             down_block_additional_residuals=down,
             mid_block_additional_residual=mid,

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def node_inputs(pack: Any, case: Case) -> dict[str, Any]:
-    """Return positive, negative, id_patches and id_hint as the nodes pass them on."""
+    """Return positive, negative, id_patches and id_hint as the nodes pass them."""
     names = tuple(f"person {i + 1}" for i in range(len(case.points)))
     points = tuple(pack.idpatch_core.layout.Point(*p) for p in case.points.tolist())
     image = pack.idpatch_core.canvas.compose(case.base, case.patches, points)

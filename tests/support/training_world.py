@@ -1,4 +1,4 @@
-"""A world of a few kilobytes to train in: random networks, random pictures, made in seconds."""
+"""Tiny random networks and images to train with: a few kilobytes, made in seconds."""
 
 import json
 from pathlib import Path
@@ -9,10 +9,18 @@ import torch
 from safetensors.torch import save_file
 
 from idpatch_core.arcface import IRSE50
-from idpatch_core.training.data import EMPTY, FACES, FORMAT_VERSION, INDEX, INFO
+from idpatch_core.training.config import Config
+from idpatch_core.training.config_file import make_config
+from idpatch_core.training.data import (
+    EMBEDDINGS_FILE,
+    EMPTY_CAPTION_FILE,
+    FORMAT_VERSION,
+    INDEX_FILE,
+    INFO_FILE,
+)
 
-WIDTH, HEIGHT, CELL = 64, 48, 8
-CONTEXT, POOLED, WORDS, EMBEDDING = 32, 24, 5, 16
+WIDTH, HEIGHT, SCALE = 64, 48, 8
+CONTEXT_DIM, POOLED_DIM, TOKENS, EMBEDDING_DIM = 32, 24, 5, 16
 SCHEDULER = {
     "_class_name": "EulerDiscreteScheduler",
     "beta_start": 0.00085,
@@ -38,11 +46,11 @@ def tiny_unet() -> Any:
         layers_per_block=1,
         transformer_layers_per_block=1,
         attention_head_dim=2,
-        cross_attention_dim=CONTEXT,
+        cross_attention_dim=CONTEXT_DIM,
         use_linear_projection=True,
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=POOLED + 6 * 8,
+        projection_class_embeddings_input_dim=POOLED_DIM + 6 * 8,
         norm_num_groups=8,
     )
 
@@ -64,7 +72,7 @@ def tiny_vae() -> Any:
 
 def tiny_face_model() -> IRSE50:
     torch.manual_seed(2)
-    network = IRSE50([(8, 8), (8, 16), (16, 16), (16, 16)], EMBEDDING).eval()
+    network = IRSE50([(8, 8), (8, 16), (16, 16), (16, 16)], EMBEDDING_DIM).eval()
     return network.requires_grad_(False)
 
 
@@ -78,7 +86,7 @@ def make_base(folder: Path) -> Path:
 
 
 def make_control(folder: Path) -> Path:
-    """Write a ControlNet whose zero convolutions are not zero, as after some training."""
+    """Write a ControlNet whose zero convolutions are no longer zero, as after some training."""
     from diffusers import ControlNetModel
 
     control = ControlNetModel.from_unet(tiny_unet())
@@ -90,28 +98,28 @@ def make_control(folder: Path) -> Path:
     return folder
 
 
-def make_prepared(folder: Path, pictures: int = 12, people: int = 2, seed: int = 0) -> Path:
-    """Write a prepared folder: three photographs or more of each person."""
+def make_prepared(folder: Path, images: int = 12, people: int = 2, seed: int = 0) -> Path:
+    """Write a prepared folder with three photos or more of each person."""
     random = np.random.default_rng(seed)
 
     def normal(*shape: int) -> torch.Tensor:
         return torch.from_numpy(random.standard_normal(shape).astype(np.float32))
 
-    (folder / "pictures").mkdir(parents=True)
+    (folder / "images").mkdir(parents=True)
     lines, embeddings = [], []
-    for i in range(pictures):
+    for i in range(images):
         noses = np.stack([np.linspace(16, WIDTH - 16, people), random.uniform(16, 30, people)], 1)
         keypoints = (noses[:, None] + FACE).astype(np.float32)
         poses = np.zeros((people, 18, 3))
         poses[:, [0, 1, 2, 5], :2] = noses[:, None] + [[0, 0], [0, 14], [-9, 15], [9, 15]]
         poses[:, [0, 1, 2, 5], 2] = 1
-        name = f"pictures/{i}.safetensors"
+        name = f"images/{i}.safetensors"
         save_file(
             {
-                "latent_mean": normal(4, HEIGHT // CELL, WIDTH // CELL),
-                "latent_std": torch.full((4, HEIGHT // CELL, WIDTH // CELL), 0.1),
-                "text": normal(WORDS, CONTEXT),
-                "pooled": normal(POOLED),
+                "latent_mean": normal(4, HEIGHT // SCALE, WIDTH // SCALE),
+                "latent_std": torch.full((4, HEIGHT // SCALE, WIDTH // SCALE), 0.1),
+                "text": normal(TOKENS, CONTEXT_DIM),
+                "pooled": normal(POOLED_DIM),
                 "time_ids": torch.tensor([HEIGHT, WIDTH, 0, 0, HEIGHT, WIDTH]),
                 "keypoints": torch.from_numpy(keypoints),
                 "boxes": torch.from_numpy(np.concatenate([noses - 9, noses + 9], 1)).float(),
@@ -122,16 +130,19 @@ def make_prepared(folder: Path, pictures: int = 12, people: int = 2, seed: int =
         )
         groups = [f"person {(i + k) % 4}" for k in range(people)]
         lines.append({"file": name, "width": WIDTH, "height": HEIGHT, "people": groups})
-        embeddings.append(torch.nn.functional.normalize(normal(people, EMBEDDING), dim=-1))
-    (folder / INDEX).write_text("".join(json.dumps(line) + "\n" for line in lines))
-    save_file({"embeddings": torch.cat(embeddings)}, folder / FACES)
-    save_file({"text": normal(WORDS, CONTEXT), "pooled": normal(POOLED)}, folder / EMPTY)
-    (folder / INFO).write_text(json.dumps({"version": FORMAT_VERSION, "scaling_factor": 0.5}))
+        embeddings.append(torch.nn.functional.normalize(normal(people, EMBEDDING_DIM), dim=-1))
+    (folder / INDEX_FILE).write_text("".join(json.dumps(line) + "\n" for line in lines))
+    save_file({"embeddings": torch.cat(embeddings)}, folder / EMBEDDINGS_FILE)
+    save_file(
+        {"text": normal(TOKENS, CONTEXT_DIM), "pooled": normal(POOLED_DIM)},
+        folder / EMPTY_CAPTION_FILE,
+    )
+    (folder / INFO_FILE).write_text(json.dumps({"version": FORMAT_VERSION, "scaling_factor": 0.5}))
     return folder
 
 
 def make_world(folder: Path) -> dict[str, str]:
-    """Write everything a run needs; return the paths by the config's names."""
+    """Write all files that a run needs; return their paths by the config's settings."""
     from safetensors.torch import save_model
 
     save_model(tiny_face_model(), str(folder / "face.safetensors"))
@@ -140,7 +151,7 @@ def make_world(folder: Path) -> dict[str, str]:
         "controlnet": str(make_control(folder / "control")),
         "face_model": str(folder / "face.safetensors"),
         "prepared": str(make_prepared(folder / "prepared")),
-        "evaluation": str(make_prepared(folder / "evaluation", pictures=4, seed=1)),
+        "evaluation": str(make_prepared(folder / "evaluation", images=4, seed=1)),
     }
 
 
@@ -150,9 +161,21 @@ def settings(world: dict[str, str], output: Path, **sections: dict[str, Any]) ->
         "models": {name: world[name] for name in ("base", "controlnet", "face_model")},
         "data": {"prepared": world["prepared"], "batch_size": 2, "workers": 0},
         "run": {"output": str(output), "steps": 3, "log_every": 1},
-        "projection": {"tokens": 3, "patch": 16, "width": 64, "depth": 1, "heads": 1},
-        "optimiser": {"learning_rate": 1e-3, "warmup": 0},
+        "projection": {"tokens": 3, "patch_size": 16, "width": 64, "depth": 1, "heads": 1},
+        "optimiser": {"learning_rate": 1e-3, "warmup_steps": 0},
     }
     for name, values in sections.items():
         base.setdefault(name, {}).update(values)
     return base
+
+
+def tiny_config(world: dict[str, str], output: Path = Path("unused"), **sections: Any) -> Config:
+    """Return the checked config of `settings`."""
+    return make_config(settings(world, output, **sections))
+
+
+def train_tiny(world: dict[str, str], output: Path, **sections: dict[str, Any]) -> Path:
+    """Train with the config of `settings`; return the run's folder."""
+    from idpatch_core.training.trainer import train
+
+    return train(tiny_config(world, output, **sections))

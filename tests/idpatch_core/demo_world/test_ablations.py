@@ -1,7 +1,7 @@
 """The ablations: every row's settings are known to the trainer, and the table has its columns."""
 
 from idpatch_core.demo_world.ablations import STAGE2, table, variants
-from idpatch_core.training.config import load_config
+from idpatch_core.training.config_file import load_config
 
 
 def test_every_row_that_is_trained_differs_from_its_recipe_by_known_settings() -> None:
@@ -23,7 +23,7 @@ def test_rows_of_new_projections_start_without_the_old_ones() -> None:
         assert row.steps == 7
         config = load_config(STAGE2, row.changes or ())
         assert not config.models.id_patch and not config.models.controlnet
-        assert (config.projection.tokens, config.projection.patch) == (4, 24)
+        assert (config.projection.tokens, config.projection.patch_size) == (4, 24)
 
 
 def test_the_table_has_shares_and_similarities() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 
 from idpatch_core.demo_world import __main__ as demo_world
 from idpatch_core.demo_world.scenes import HEIGHT, WIDTH, render, scene, write_scenes
-from idpatch_core.training.config import read_settings
-from idpatch_core.training.sources import find_sources, read_about
+from idpatch_core.training.config_file import read_settings
+from idpatch_core.training.sources import find_sources, read_annotation
 
 
 def test_people_stand_where_the_json_says() -> None:
@@ -50,9 +50,9 @@ def test_scenes_are_a_source_and_are_not_drawn_twice(tmp_path: Path) -> None:
     write_scenes(tmp_path, 3, 0, 50, seed=0, workers=1)
     sources = find_sources(tmp_path)
     assert len(sources) == 3
-    about = read_about(sources[0].about)
+    about = read_annotation(sources[0].annotation)
     assert about.caption.endswith(("wall", "shirt", "shirts"))
     assert all(p.pose is not None and p.keypoints is not None for p in about.people)
-    before = Path(sources[0].picture.path).stat().st_mtime_ns
+    before = Path(sources[0].image.path).stat().st_mtime_ns
     write_scenes(tmp_path, 3, 0, 50, seed=0, workers=1)
-    assert Path(sources[0].picture.path).stat().st_mtime_ns == before
+    assert Path(sources[0].image.path).stat().st_mtime_ns == before

@@ -1,4 +1,4 @@
-"""A tiny world to train in, made once."""
+"""Tiny networks and images to train with, made once."""
 
 import pytest
 from accelerate.state import AcceleratorState

@@ -7,7 +7,7 @@ from torch import nn
 from idpatch_core.training.ema import EMA
 
 
-def test_average_follows_its_formula() -> None:
+def test_average_follows_its_formula():
     weight = {"w": torch.tensor([1.0])}
     ema = EMA(weight, decay=0.5)
     ema.update({"w": torch.tensor([3.0])}, steps=1)  # decay 2 / 11
@@ -17,7 +17,7 @@ def test_average_follows_its_formula() -> None:
     assert ema.shadow["w"].item() == pytest.approx(before / 2)
 
 
-def test_the_network_gets_its_own_weights_back() -> None:
+def test_the_network_gets_its_own_weights_back():
     network = nn.Linear(1, 1)
     nn.init.constant_(network.weight, 1.0)
     ema = EMA({"weight": network.weight}, 0.9)

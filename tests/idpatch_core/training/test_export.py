@@ -1,14 +1,14 @@
-"""What a run writes is what the loaders read."""
+"""The exported files are those that the loaders read."""
 
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from training_world import settings
+from training_world import settings, tiny_config, train_tiny
 
 from idpatch_core.checkpoint import is_face_sized, read_id_patch
-from idpatch_core.training.config import Config, build, check
+from idpatch_core.training.config_file import make_config
 from idpatch_core.training.export import export, load_run
 from idpatch_core.training.export import main as export_command
 from idpatch_core.training.networks import load_networks
@@ -21,20 +21,19 @@ def run(world: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path
 
     AcceleratorState._reset_state(reset_partial_state=True)
     output = tmp_path_factory.mktemp("run")
-    trained = {"names": ["patch_proj.*", "prompt_proj.*", "unet.*.attn2.to_k.weight"]}
-    sections = settings(world, output, run={"ema": 0.9, "steps": 2}, trained=trained)
-    return train(check(build(Config, sections, "")))
+    trainable = {"parameters": ["patch_proj.*", "prompt_proj.*", "unet.*.attn2.to_k.weight"]}
+    return train_tiny(world, output, run={"ema_decay": 0.9, "steps": 2}, trainable=trainable)
 
 
-def test_both_layouts_hold_the_same_projections(run: Path) -> None:
+def test_both_layouts_hold_the_same_projections(run: Path):
     ours = read_id_patch(run / "export" / "id-patch.safetensors")
     released = read_id_patch(run / "export" / "id-patch.bin")
-    for mine, theirs in zip(ours[:2], released[:2], strict=True):
-        assert mine.keys() == theirs.keys()
-        assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    for a, b in zip(ours[:2], released[:2], strict=True):
+        assert a.keys() == b.keys()
+        assert all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_averages_are_exported_and_raw_weights_on_request(run: Path, tmp_path: Path) -> None:
+def test_averages_are_exported_and_raw_weights_on_request(run: Path, tmp_path: Path):
     export(run, tmp_path, raw=True)
     name = "prompt_proj.proj_in.weight"
     checkpoint = run / "checkpoints/step-00000002"
@@ -45,14 +44,14 @@ def test_averages_are_exported_and_raw_weights_on_request(run: Path, tmp_path: P
     assert not torch.equal(raw, average)
 
 
-def test_the_control_net_has_diffusers_layout(run: Path, world: dict[str, str]) -> None:
+def test_the_control_net_has_diffusers_layout(run: Path, world: dict[str, str]):
     exported = load_file(run / "export/ControlNetModel/diffusion_pytorch_model.safetensors")
     start = load_file(Path(world["controlnet"]) / "diffusion_pytorch_model.safetensors")
     assert exported.keys() == start.keys()
     assert all(torch.equal(exported[name], start[name]) for name in start)  # it was frozen
 
 
-def test_a_unet_that_learnt_is_exported(run: Path, world: dict[str, str]) -> None:
+def test_a_trained_unet_is_exported(run: Path, world: dict[str, str]):
     exported = load_file(run / "export/unet/diffusion_pytorch_model.safetensors")
     start = load_file(Path(world["base"]) / "unet/diffusion_pytorch_model.safetensors")
     changed = {name for name in start if not torch.equal(start[name], exported[name])}
@@ -60,15 +59,14 @@ def test_a_unet_that_learnt_is_exported(run: Path, world: dict[str, str]) -> Non
     assert all(name.endswith("attn2.to_k.weight") for name in changed)
 
 
-def test_lora_is_exported_by_itself(world: dict[str, str], tmp_path: Path) -> None:
-    sections = settings(world, tmp_path, run={"steps": 1}, trained={"lora_rank": 2})
-    output = train(check(build(Config, sections, "")))
+def test_lora_is_exported_by_itself(world: dict[str, str], tmp_path: Path):
+    output = train_tiny(world, tmp_path, run={"steps": 1}, trainable={"lora_rank": 2})
     weights = load_file(output / "export" / "unet_lora.safetensors")
     assert len(weights) == 2 * 4 * 8
     assert not (output / "export" / "unet").exists()
 
 
-def test_half_precision_on_request(run: Path, tmp_path: Path) -> None:
+def test_half_precision_on_request(run: Path, tmp_path: Path):
     assert export_command([str(run), str(tmp_path), "--dtype", "fp16"]) == 0
     patch, prompt, _ = read_id_patch(tmp_path / "id-patch.safetensors")
     control = load_file(tmp_path / "ControlNetModel/diffusion_pytorch_model.safetensors")
@@ -76,32 +74,28 @@ def test_half_precision_on_request(run: Path, tmp_path: Path) -> None:
     assert {t.dtype for state in states for t in state.values()} == {torch.float16}
 
 
-def test_no_checkpoint_is_said(run: Path, tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_an_error(run: Path, tmp_path: Path):
     with pytest.raises(ValueError, match="no checkpoint of step 7"):
         load_run(run, 7)
-    with pytest.raises(ValueError, match="no folder of a run"):
+    with pytest.raises(ValueError, match="is not the folder of a run"):
         load_run(tmp_path)
 
 
-def test_face_sized_patches_are_written_into_the_file(
-    world: dict[str, str], tmp_path: Path
-) -> None:
+def test_face_sized_patches_are_noted_in_the_file(world: dict[str, str], tmp_path: Path):
     sized = {"kind": "mlp", "face_sized": True}
     sections = settings(world, tmp_path, run={"steps": 1}, projection=sized)
-    output = train(check(build(Config, sections, "")))
+    output = train(make_config(sections))
     file = output / "export/id-patch.safetensors"
     assert is_face_sized(read_id_patch(file)[2])
     sections["models"]["id_patch"] = str(file)
-    again = check(build(Config, {**sections, "projection": {}}, ""))
-    assert load_networks(again, 0).face_sized
+    assert load_networks(make_config({**sections, "projection": {}}), 0).face_sized
 
 
-def test_other_files_have_patches_of_one_size_until_trained_otherwise(
+def test_other_files_have_patches_of_one_size_unless_configured(
     run: Path, world: dict[str, str], tmp_path: Path
-) -> None:
+):
     assert not is_face_sized(read_id_patch(run / "export/id-patch.safetensors")[2])
-    sections = settings(world, tmp_path)
-    sections["models"]["id_patch"] = str(run / "export/id-patch.bin")
-    assert not load_networks(check(build(Config, sections, "")), 0).face_sized
-    sections["projection"]["face_sized"] = True
-    assert load_networks(check(build(Config, sections, "")), 0).face_sized
+    models = {"id_patch": str(run / "export/id-patch.bin")}
+    assert not load_networks(tiny_config(world, tmp_path, models=models), 0).face_sized
+    config = tiny_config(world, tmp_path, models=models, projection={"face_sized": True})
+    assert load_networks(config, 0).face_sized

@@ -1,4 +1,4 @@
-"""The trainer's own sampling is the reference's, and the nodes' with what it exports."""
+"""Sampling in training equals the reference's, and the nodes' with the exported weights."""
 
 import json
 from pathlib import Path
@@ -9,43 +9,49 @@ import torch
 from diffusers_reference import DATA, Case, final_latent, load_networks, random_case
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from training_world import SCHEDULER, settings
+from training_world import SCHEDULER, train_tiny
 
 from idpatch_core.checkpoint import read_id_patch
 from idpatch_core.projection import MLPProjection, build_projection, project
-from idpatch_core.training.config import Config, Sampling, build, check
-from idpatch_core.training.data import EMPTY, FACES, FORMAT_VERSION, INDEX, INFO
+from idpatch_core.training.base_model import load_alphas
+from idpatch_core.training.config import SamplingConfig
+from idpatch_core.training.data import (
+    EMBEDDINGS_FILE,
+    EMPTY_CAPTION_FILE,
+    FORMAT_VERSION,
+    INDEX_FILE,
+    INFO_FILE,
+)
 from idpatch_core.training.export import load_run
 from idpatch_core.training.losses import EPSILON
-from idpatch_core.training.networks import Condition, Networks, load_alphas
+from idpatch_core.training.networks import Condition, Networks
 from idpatch_core.training.sampling import sample
-from idpatch_core.training.trainer import train
 
 WIDTH, HEIGHT = 128, 192
 
 
-def shown_of(case: Case, embeddings: Tensor) -> Condition:
+def case_condition(case: Case, embeddings: Tensor) -> Condition:
     sizes = torch.tensor([[HEIGHT, WIDTH, 0, 0, HEIGHT, WIDTH]], dtype=torch.float32)
-    keep, places = torch.ones(1), case.points[None]
-    people = embeddings[None]
-    return Condition(case.text[1:], case.pooled[1:], sizes, case.base, places, people, people, keep)
+    text, points, people = (case.text[1:], case.pooled[1:]), case.points[None], embeddings[None]
+    return Condition(*text, sizes, case.base, points, people, people, torch.ones(1))
 
 
-def own_latent(networks: Networks, case: Case, embeddings: Tensor, alphas: Tensor) -> Tensor:
-    how = Sampling(
+def training_latent(networks: Networks, case: Case, embeddings: Tensor, alphas: Tensor) -> Tensor:
+    config = SamplingConfig(
         steps=case.steps, cfg=case.cfg, injection_ratio=case.ratio, control_strength=case.scale
     )
     negative = case.text[:1], case.pooled[:1]
-    shown = shown_of(case, embeddings)
-    return sample(networks, shown, *negative, case.noise, alphas, EPSILON, how)
+    condition = case_condition(case, embeddings)
+    return sample(networks, condition, *negative, case.noise, alphas, EPSILON, config)
 
 
 def case_of(networks: Any, embeddings: Tensor, ratio: float) -> Case:
     """Return a random case with the patches and tokens of these people."""
     with torch.no_grad():
-        found = project(networks.patch_proj, networks.prompt_proj, embeddings)
+        projected = project(networks.patch_proj, networks.prompt_proj, embeddings)
+    patches, tokens, zero_tokens = projected
     case = random_case(height=HEIGHT, width=WIDTH, steps=4, ratio=ratio)
-    return case._replace(patches=found[0], tokens=found[1], zero_tokens=found[2])
+    return case._replace(patches=patches, tokens=tokens, zero_tokens=zero_tokens)
 
 
 @pytest.fixture
@@ -60,20 +66,20 @@ def base(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("ratio", [0.0, 0.5, 1.0])
-def test_equals_the_released_pipeline(base: Path, ratio: float) -> None:
+def test_equals_the_released_pipeline(base: Path, ratio: float):
     torch.manual_seed(0)
-    halves = MLPProjection(16, 3, 64**2, hidden=8), MLPProjection(16, 4, 2048, hidden=8)
+    projections = MLPProjection(16, 3, 64**2, hidden=8), MLPProjection(16, 4, 2048, hidden=8)
     unet, control = load_networks()
-    networks, embeddings = Networks(unet, control, *halves), torch.randn(2, 16)
+    networks, embeddings = Networks(unet, control, *projections), torch.randn(2, 16)
     case = case_of(networks, embeddings, ratio)
-    latent = own_latent(networks, case, embeddings, load_alphas(str(base))[0])
+    latent = training_latent(networks, case, embeddings, load_alphas(str(base))[0])
     expected = final_latent(case, unet, control)
     assert (latent - expected).norm() / expected.norm() < 1e-5
 
 
-def make_pictures(folder: Path) -> None:
-    """Write prepared pictures of SDXL's widths: one with one person."""
-    (folder / "pictures").mkdir(parents=True)
+def make_prepared(folder: Path) -> None:
+    """Write a prepared folder with SDXL's embedding widths: one image with one person."""
+    (folder / "images").mkdir(parents=True)
     nose = torch.tensor([64.0, 80.0])
     torch.manual_seed(1)
     save_file(
@@ -87,13 +93,15 @@ def make_pictures(folder: Path) -> None:
             "boxes": torch.tensor([[44.0, 60.0, 84.0, 100.0]]),
             "poses": torch.zeros(1, 18, 3),
         },
-        folder / "pictures/0.safetensors",
+        folder / "images/0.safetensors",
     )
-    line = {"file": "pictures/0.safetensors", "width": WIDTH, "height": HEIGHT, "people": ["a"]}
-    (folder / INDEX).write_text(json.dumps(line) + "\n")
-    save_file({"embeddings": torch.nn.functional.normalize(torch.randn(1, 16))}, folder / FACES)
-    save_file({"text": torch.zeros(77, 2048), "pooled": torch.zeros(1280)}, folder / EMPTY)
-    (folder / INFO).write_text(json.dumps({"version": FORMAT_VERSION, "scaling_factor": 1.0}))
+    line = {"file": "images/0.safetensors", "width": WIDTH, "height": HEIGHT, "people": ["a"]}
+    (folder / INDEX_FILE).write_text(json.dumps(line) + "\n")
+    embeddings = torch.nn.functional.normalize(torch.randn(1, 16))
+    save_file({"embeddings": embeddings}, folder / EMBEDDINGS_FILE)
+    caption = {"text": torch.zeros(77, 2048), "pooled": torch.zeros(1280)}
+    save_file(caption, folder / EMPTY_CAPTION_FILE)
+    (folder / INFO_FILE).write_text(json.dumps({"version": FORMAT_VERSION, "scaling_factor": 1.0}))
 
 
 @pytest.mark.parametrize("location", [False, True])
@@ -104,26 +112,25 @@ def test_exported_weights_give_the_same_latent_in_comfyui(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     location: bool,
-) -> None:
+):
     import comfy.sample as comfy_sample
     from reference_models import tiny_control_net
     from sampling import node_inputs, run_sampler
 
-    make_pictures(tmp_path / "prepared")
+    make_prepared(tmp_path / "prepared")
     world = {"base": str(base), "controlnet": str(tmp_path / "control"), "face_model": ""}
-    sections = settings(
+    output = train_tiny(
         {**world, "prepared": str(tmp_path / "prepared")},
         tmp_path / "run",
         run={"steps": 2},
         data={"batch_size": 1},
-        projection={"kind": "mlp", "width": 8, "patch": 64, "location": location},
+        projection={"kind": "mlp", "width": 8, "patch_size": 64, "location_embedding": location},
     )
-    output = train(check(build(Config, sections, "")))
     networks, _ = load_run(output)
     exported = output / "export" / "ControlNetModel" / "diffusion_pytorch_model.safetensors"
     before = load_file(DATA / "controlnet.safetensors")
     weight = "controlnet_cond_embedding.conv_in.weight"
-    assert not torch.equal(load_file(exported)[weight], before[weight].float())  # it has learnt
+    assert not torch.equal(load_file(exported)[weight], before[weight].float())  # it was trained
 
     embeddings = torch.nn.functional.normalize(torch.randn(2, 16), dim=-1)
     patch_state, prompt_state, metadata = read_id_patch(output / "export" / "id-patch.safetensors")
@@ -140,5 +147,5 @@ def test_exported_weights_give_the_same_latent_in_comfyui(
     people = node_inputs(comfy, case)["id_patches"]._replace(location=tags)
     latent = run_sampler(comfy, pair, case, id_patches=people)
     latent = tiny_sdxl.model.model.process_latent_in(latent)
-    own = own_latent(networks, case, embeddings, load_alphas(str(base))[0])
-    assert (latent - own).abs().max() < 1e-4 * own.abs().max()
+    expected = training_latent(networks, case, embeddings, load_alphas(str(base))[0])
+    assert (latent - expected).abs().max() < 1e-4 * expected.abs().max()
