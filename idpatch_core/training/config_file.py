@@ -75,13 +75,14 @@ def build_dataclass(kind: Any, settings: Any, name: str = "") -> Any:
     known = {f.name: f for f in fields(kind)}
     if unknown := sorted(set(settings) - set(known)):
         raise ValueError(
-            f"{_join(name, unknown[0])}: there is no such setting. Known here: {', '.join(known)}."
+            f"{_dotted(name, unknown[0])}: there is no such setting. "
+            f"Known here: {', '.join(known)}."
         )
     required = [n for n, f in known.items() if f.default is f.default_factory]  # both MISSING
     if missing := [key for key in required if key not in settings]:
-        raise ValueError(f"{_join(name, missing[0])} is missing.")
+        raise ValueError(f"{_dotted(name, missing[0])} is missing.")
     hints = get_type_hints(kind)
-    return kind(**{k: _convert(v, hints[k], _join(name, k)) for k, v in settings.items()})
+    return kind(**{k: _convert(v, hints[k], _dotted(name, k)) for k, v in settings.items()})
 
 
 def _convert(value: Any, kind: Any, name: str) -> Any:
@@ -114,5 +115,5 @@ def _convert_list(values: Any, kinds: tuple[Any, ...], name: str) -> tuple[Any, 
     return tuple(_convert(v, k, name) for v, k in zip(values, kinds, strict=True))
 
 
-def _join(section: str, setting: str) -> str:
+def _dotted(section: str, setting: str) -> str:
     return f"{section}.{setting}" if section else setting

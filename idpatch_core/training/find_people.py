@@ -60,7 +60,7 @@ class Rejection(Exception):
         self.reason, self.detail = reason, str(detail)
 
 
-class Person(NamedTuple):
+class LocatedPerson(NamedTuple):
     """A person with a face: `box` (4), `keypoints` (5, 2) and `pose` (18, 3) or None."""
 
     group: str
@@ -127,7 +127,7 @@ class ImageInspector:
 
     def find_people(
         self, pixels: np.ndarray, annotated: Sequence[AnnotatedPerson], key: str
-    ) -> list[Person]:
+    ) -> list[LocatedPerson]:
         """Return the annotated people, each with box and keypoints; or all faces if there are none.
 
         A person without a group gets one of their own. Raises Rejection if a person's face is
@@ -151,10 +151,10 @@ class ImageInspector:
                 box, keypoints = np.array(face.box), face.keypoints
             elif box is None:
                 box = face_box(keypoints)
-            people.append(Person(group, box, keypoints, person.pose))
+            people.append(LocatedPerson(group, box, keypoints, person.pose))
         return people
 
-    def add_poses(self, pixels: np.ndarray, people: list[Person]) -> list[Person]:
+    def add_poses(self, pixels: np.ndarray, people: list[LocatedPerson]) -> list[LocatedPerson]:
         """Find the poses of people who have none; a person whose pose is not found keeps none."""
         if all(person.pose is not None for person in people):
             return people

@@ -16,7 +16,7 @@ from .networks import Networks
 from .precision import autocast, cast_frozen
 from .sharding import gather_tensors, is_sharded
 from .trainable import named_weights
-from .validate import Evaluation, evaluate, load_scorer, make_grid
+from .validate import Evaluation, evaluate, load_scorer_network, make_grid
 
 
 class Monitor:
@@ -85,7 +85,7 @@ class Monitor:
                 evaluation = evaluate(
                     networks,
                     load_vae(config.models.base).requires_grad_(False).to(device),
-                    load_scorer(config).to(device),
+                    load_scorer_network(config).to(device),
                     PreparedData(config.data.evaluation),
                     alphas.to(device),
                     prediction_type,

@@ -15,7 +15,7 @@ from .networks import Condition
 from .torch_yunet import Candidates
 
 
-class Faces(NamedTuple):
+class DecodedFaces(NamedTuple):
     """N faces of decoded images.
 
     `images` (M, 3, H, W); `image_of` (N), the image of each face; `keypoints` (N, 5, 2) and
@@ -122,7 +122,9 @@ class Objective(NamedTuple):
                 )
         return values
 
-    def _decode_faces(self, batch: Batch, estimate: Tensor, alphas: Tensor, clear: Tensor) -> Faces:
+    def _decode_faces(
+        self, batch: Batch, estimate: Tensor, alphas: Tensor, clear: Tensor
+    ) -> DecodedFaces:
         """Decode the estimates of the images `clear`, whole or a window around each face."""
         assert self.frozen is not None
         estimate, people = estimate[clear], batch.groups.shape[1]
@@ -136,7 +138,7 @@ class Objective(NamedTuple):
             )
             keypoints, boxes = keypoints - corners[:, None], boxes - corners.repeat(1, 2)
             image_of = torch.arange(len(image_of), device=alphas.device)
-        return Faces(self.frozen.decode(estimate), image_of, keypoints, boxes, alphas)
+        return DecodedFaces(self.frozen.decode(estimate), image_of, keypoints, boxes, alphas)
 
 
 def make_condition(batch: Batch) -> Condition:

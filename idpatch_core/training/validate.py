@@ -89,9 +89,8 @@ def evaluate(
             for name, tally in score_images(scorer, batch, batch_images, references):
                 tallies[prefix + name].append(tally)
     shape = images[0].shape
-    return Evaluation(
-        summarise(tallies, seed), torch.stack([image for image in images if image.shape == shape])
-    )
+    same_size = [image for image in images if image.shape == shape]
+    return Evaluation(compute_metrics(tallies, seed), torch.stack(same_size))
 
 
 def embed_references(
@@ -126,7 +125,7 @@ def cosines(references: Tensor, faces: Tensor) -> np.ndarray:
     return (references @ faces.T).double().cpu().numpy()
 
 
-def summarise(tallies: dict[str, list[Tally]], seed: int) -> dict[str, float]:
+def compute_metrics(tallies: dict[str, list[Tally]], seed: int) -> dict[str, float]:
     """Return the mean of each metric, and the interval of those of sampled images."""
     metrics = {}
     for name, parts in sorted(tallies.items()):
@@ -154,7 +153,7 @@ def save_image(image: Tensor, path: Path) -> None:
     Image.fromarray(array).save(path)
 
 
-def load_scorer(config: Config) -> nn.Module:
+def load_scorer_network(config: Config) -> nn.Module:
     """Load the face model of the metrics: the config's scorer, or the conditioning model."""
     return load_arcface(config.models.scorer or config.models.face_model)
 
@@ -189,7 +188,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     evaluation = evaluate(
         networks.to(device).eval(),
         load_vae(config.models.base).requires_grad_(False).to(device),
-        load_scorer(config).to(device),
+        load_scorer_network(config).to(device),
         PreparedData(config.data.evaluation),
         alphas.to(device),
         prediction_type,
