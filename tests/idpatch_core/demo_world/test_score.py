@@ -13,10 +13,10 @@ from idpatch_core.demo_world.score import (
     SELF_TEST_WORKFLOW,
     find_detectable_people,
     make_case,
+    make_template,
     plan_test_scene,
     score_results,
     summarise_scores,
-    make_template,
 )
 
 PEOPLE = list(range(30000, 30040))
