@@ -1,4 +1,4 @@
-"""A plain training loop for the small networks: seeded by the step, so that it can go on."""
+"""The training loop of the world's own networks; random numbers depend on the step alone."""
 
 import math
 from collections.abc import Callable
@@ -7,81 +7,81 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-Losses = dict[str, Tensor]
+from ..training.ema import EMA
+from .files import save_tensors
+
+LossTerms = dict[str, Tensor]
+SAVE_EVERY = 500  # steps
 
 
 def fit(
     network: nn.Module,
-    loss: Callable[[int], Losses],
+    compute_loss: Callable[[int], LossTerms],
     file: Path,
     steps: int,
     rate: float,
-    averaged: float = 0.0,
+    decay: float = 0.0,
     precision: str = "no",
 ) -> None:
-    """Train what has gradients, with AdamW on the sum of `loss(step)`; save it in `file`.
+    """Train the parameters that require gradients with AdamW; save the network in `file`.
 
-    `loss` must draw its random numbers from the step alone: then a run that was killed ends as an
-    uninterrupted one. `averaged` is the decay of the moving average that the network ends with.
-    Does nothing if the file is there.
+    `compute_loss(step)` returns the terms to be summed. It must draw its random numbers from the
+    step alone: then an interrupted and resumed run ends with the same weights. `decay` is that of
+    the moving average that the network ends with, 0 for none. An existing file is loaded instead.
     """
-    from safetensors.torch import load_file, save_file
+    from safetensors.torch import load_file
     from tqdm import tqdm
-
-    from ..training.ema import EMA
 
     if file.is_file():
         network.load_state_dict(load_file(file))
         network.eval()
         return
     weights = {name: p for name, p in network.named_parameters() if p.requires_grad}
-    how = {"lr": rate, "weight_decay": 0.01, "betas": (0.9, 0.99), "fused": True}
-    optimiser = torch.optim.AdamW(weights.values(), **how)
-    ema = EMA(weights, averaged)
+    settings = {"lr": rate, "weight_decay": 0.01, "betas": (0.9, 0.99), "fused": True}
+    optimiser = torch.optim.AdamW(weights.values(), **settings)
+    ema = EMA(weights, decay)
     file.parent.mkdir(parents=True, exist_ok=True)
-    state, step = file.with_suffix(".part"), 0
-    if state.is_file():
-        before = torch.load(state, weights_only=True)
-        network.load_state_dict(before["network"])
-        optimiser.load_state_dict(before["optimiser"])
-        ema.shadow, step = before["ema"], before["step"]
+    checkpoint, step = file.with_suffix(".part"), 0
+    if checkpoint.is_file():
+        state = torch.load(checkpoint, weights_only=True)
+        network.load_state_dict(state["network"])
+        optimiser.load_state_dict(state["optimiser"])
+        ema.shadow, step = state["ema"], state["step"]
     network.train()
     bar = tqdm(total=steps, initial=step, desc=file.stem)
-    means: dict[str, float] = {}
-    warmup = min(200, steps // 10 + 1)
+    averages: dict[str, float] = {}
     while step < steps:
-        share = min((step + 1) / warmup, 1.0) * (1 + math.cos(math.pi * step / steps)) / 2
         for group in optimiser.param_groups:
-            group["lr"] = rate * max(share, 0.02)
+            group["lr"] = rate * _rate_factor(step, steps)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            parts = loss(step)
+            terms = compute_loss(step)
         optimiser.zero_grad()
-        torch.stack(list(parts.values())).sum().backward()
+        torch.stack(list(terms.values())).sum().backward()
         nn.utils.clip_grad_norm_(weights.values(), 1.0)
         optimiser.step()
         step += 1
         ema.update(weights, step)
         bar.update()
-        for name, value in parts.items():
-            now = float(value.detach())
-            means[name] = 0.98 * means.get(name, now) + 0.02 * now
+        for name, value in terms.items():
+            current = float(value.detach())
+            averages[name] = 0.98 * averages.get(name, current) + 0.02 * current
         if step % 20 == 0:
-            bar.set_postfix({name: f"{value:.4f}" for name, value in means.items()})
-        if step % 500 == 0 and step < steps:
-            half = state.with_suffix(".writing")
-            torch.save(
-                {
-                    "network": network.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "ema": ema.shadow,
-                    "step": step,
-                },
-                half,
-            )
-            half.replace(state)
+            bar.set_postfix({name: f"{value:.4f}" for name, value in averages.items()})
+        if step % SAVE_EVERY == 0 and step < steps:
+            state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
+            temporary = checkpoint.with_suffix(".writing")
+            torch.save({**state, "ema": ema.shadow, "step": step}, temporary)
+            temporary.replace(checkpoint)
     bar.close()
-    if averaged:
+    if decay:
         network.load_state_dict(ema.shadow, strict=False)
     network.eval()
-    save_file({name: t.contiguous() for name, t in network.state_dict().items()}, file)
-    state.unlink(missing_ok=True)
+    save_tensors({name: t.contiguous() for name, t in network.state_dict().items()}, file)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _rate_factor(step: int, steps: int) -> float:
+    """Return the factor of the learning rate: linear warm-up, then a cosine down to 2 %."""
+    warmup = min(200, steps // 10 + 1)
+    factor = min((step + 1) / warmup, 1.0) * (1 + math.cos(math.pi * step / steps)) / 2
+    return max(factor, 0.02)

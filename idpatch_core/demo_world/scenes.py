@@ -1,8 +1,8 @@
-"""Puts drawn people into pictures and writes them as a source for `prepare`.
+"""Draws scenes, people in front of a wall, and writes them as a source for `training.prepare`.
 
-    python -m idpatch_core.demo_world.scenes FOLDER --pictures N --first A --last B
+    python -m idpatch_core.demo_world.scenes FOLDER --images N --first A --last B
 
-The people have the numbers A to B-1. Single portraits, for the demo, come with `--portraits`.
+draws scenes of people A to B-1 for data of one's own; the demo world's command does so itself.
 """
 
 import argparse
@@ -13,189 +13,184 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .people import CANVAS, SHIRTS, SHOULDERS, Drawn, Look, draw, look
+from .people import (
+    CANVAS,
+    SHIRTS,
+    SHOULDERS,
+    WALLS,
+    Appearance,
+    draw_person,
+    paste_person,
+    sample_appearance,
+)
 
-WIDTH, HEIGHT = 192, 96
-PORTRAIT = 128  # pixels: the face is not much larger than in a scene
-COUNTS = ("nobody", "one person", "two people", "three people", "four people")
-SHARES = (0.15, 0.3, 0.3, 0.25)  # of pictures with 1, 2, 3 and 4 people
-WALLS = {
-    "white": "#eeeeea",
-    "grey": "#a9b0b8",
-    "blue": "#8fb4e0",
-    "green": "#a5cf9b",
-    "yellow": "#f3dd8d",
-    "pink": "#efb9c4",
-    "orange": "#eeb077",
-    "dark": "#474c5c",
-}
+SCENE_WIDTH, SCENE_HEIGHT = 192, 96
+COUNT_PHRASES = ("nobody", "one person", "two people", "three people", "four people")
+COUNT_PROBABILITIES = (0.15, 0.3, 0.3, 0.25)  # of 1, 2, 3 and 4 people
 
 
-class Standing(NamedTuple):
-    """One person of a scene: who, how they look, size of their square, its top left corner."""
+class PlannedPerson(NamedTuple):
+    """A person of a scene; `size`, `left` and `top` are those of their square, in pixels."""
 
     number: int
-    today: Look
+    appearance: Appearance
     size: int
     left: float
     top: float
 
 
 class ScenePlan(NamedTuple):
-    wall: str
-    floor: float  # y in pixels, or the picture's height for a wall alone
-    people: list[Standing]
+    """What a scene shows, before it is drawn."""
+
+    wall: str  # a name of WALLS
+    floor: float  # y in pixels where it begins; SCENE_HEIGHT: no floor
+    people: list[PlannedPerson]
     caption: str
 
 
-def scene(seed: int, index: int, first: int, last: int, people: int = 0) -> ScenePlan:
-    """Draw up scene number `index` with people `first` to `last - 1`; `people` 0: 1 to 4."""
+def plan_scene(seed: int, index: int, first: int, last: int, count: int = 0) -> ScenePlan:
+    """Plan scene `index` with `count` of the people `first` to `last - 1`; 0: 1 to 4 of them."""
     random = np.random.default_rng([seed, index, 10])
-    count = people or 1 + int(random.choice(4, p=SHARES))
+    count = count or 1 + int(random.choice(4, p=COUNT_PROBABILITIES))
     numbers = first + random.choice(last - first, size=count, replace=False)
     wall = list(WALLS)[int(random.integers(len(WALLS)))]
-    floor = float(random.uniform(0.6, 0.8)) * HEIGHT if random.random() < 0.5 else float(HEIGHT)
+    floor = float(SCENE_HEIGHT)
+    if random.random() < 0.5:
+        floor *= float(random.uniform(0.6, 0.8))
     uniform = list(SHIRTS)[int(random.integers(len(SHIRTS)))] if random.random() < 0.4 else ""
-    space = WIDTH / count
-    standing = []
-    for place, number in enumerate(numbers.tolist()):
-        today = look(random)
+    space = SCENE_WIDTH / count
+    people = []
+    for position, number in enumerate(numbers.tolist()):
+        appearance = sample_appearance(random)
         if uniform:
-            today = today._replace(shirt=uniform)
+            appearance = appearance._replace(shirt=uniform)
         size = int(random.uniform(min(66, space * 1.26), min(94, space * 1.42)))
         slack = max(space - size * 0.62, 4.0)
-        x = space * (place + 0.5) + random.uniform(-0.5, 0.5) * slack
-        x = float(np.clip(x, size * 0.34, WIDTH - size * 0.34))
-        top = float(random.uniform(-2, max(HEIGHT - size * 0.98, 2)))
-        standing.append(Standing(number, today, size, x - size / 2, top))
-    caption = f"{COUNTS[count]} in front of {'an' if wall[0] in 'aeiou' else 'a'} {wall} wall"
+        x = space * (position + 0.5) + random.uniform(-0.5, 0.5) * slack
+        x = float(np.clip(x, size * 0.34, SCENE_WIDTH - size * 0.34))
+        top = float(random.uniform(-2, max(SCENE_HEIGHT - size * 0.98, 2)))
+        people.append(PlannedPerson(number, appearance, size, x - size / 2, top))
+    article = "an" if wall[0] in "aeiou" else "a"
+    caption = f"{COUNT_PHRASES[count]} in front of {article} {wall} wall"
     if uniform:
         caption += f", wearing {uniform} {'shirts' if count > 1 else 'shirt'}"
-    return ScenePlan(wall, floor, standing, caption)
+    return ScenePlan(wall, floor, people, caption)
 
 
-def render(planned: ScenePlan) -> tuple[np.ndarray, dict[str, Any]]:
-    """Draw a scene; return the picture (HEIGHT, WIDTH, 3) uint8 and its JSON."""
+def draw_scene(plan: ScenePlan) -> tuple[np.ndarray, dict[str, Any]]:
+    """Draw a scene; return the image (SCENE_HEIGHT, SCENE_WIDTH, 3) uint8 and its JSON.
+
+    The JSON is that of `idpatch_core.training.sources`.
+    """
     from PIL import Image, ImageDraw
 
-    picture = Image.new("RGB", (WIDTH, HEIGHT), WALLS[planned.wall])
-    if planned.floor < HEIGHT:
-        shade = np.array(picture.getpixel((0, 0))) * 0.8
-        corner = [0, round(planned.floor), WIDTH, HEIGHT]
-        ImageDraw.Draw(picture).rectangle(corner, fill=tuple(shade.astype(int).tolist()))
+    image = Image.new("RGB", (SCENE_WIDTH, SCENE_HEIGHT), WALLS[plan.wall])
+    if plan.floor < SCENE_HEIGHT:
+        shade = np.array(image.getpixel((0, 0))) * 0.8
+        floor = [0, round(plan.floor), SCENE_WIDTH, SCENE_HEIGHT]
+        ImageDraw.Draw(image).rectangle(floor, fill=tuple(shade.astype(int).tolist()))
     people = []
-    # Who stands lower in the picture is nearer.
-    for one in sorted(planned.people, key=lambda p: p.top + p.size):
-        drawn = draw(one.number, one.today, one.size)
-        left, top = round(one.left), round(one.top)
-        _body(picture, one, left, top)
-        tile = Image.fromarray(drawn.pixels)
-        picture.paste(tile, (left, top), tile)
+    # People who stand lower in the image are nearer, and so drawn later.
+    for person in sorted(plan.people, key=lambda p: p.top + p.size):
+        drawn = draw_person(person.number, person.appearance, person.size)
+        left, top = round(person.left), round(person.top)
+        _draw_body(image, person, left, top)
+        paste_person(image, drawn, left, top)
         corner = np.array([left, top], float)
         people.append(
             {
-                "group": f"drawn-{one.number}",
+                "group": f"drawn-{person.number}",
                 "box": (drawn.box + np.tile(corner, 2)).round(2).tolist(),
                 "keypoints": (drawn.keypoints + corner).round(3).tolist(),
-                "pose": _moved(drawn.pose, corner).round(3).tolist(),
+                "pose": _move_pose(drawn.pose, corner).round(3).tolist(),
             }
         )
-    return np.array(picture), {"caption": planned.caption, "people": people}
+    return np.array(image), {"caption": plan.caption, "people": people}
 
 
-def _moved(pose: np.ndarray, corner: np.ndarray) -> np.ndarray:
+def _move_pose(pose: np.ndarray, offset: np.ndarray) -> np.ndarray:
+    """Move a pose by (x, y); joints below the image become hidden."""
     moved = pose.copy()
-    moved[:, :2] += corner
-    moved[(pose[:, 2] == 0) | (moved[:, 1] > HEIGHT)] = 0  # hips below the picture are not seen
+    moved[:, :2] += offset
+    moved[(pose[:, 2] == 0) | (moved[:, 1] > SCENE_HEIGHT)] = 0
     return moved
 
 
-def _body(picture: Any, one: Standing, left: int, top: int) -> None:
-    """Draw the body below the bust, down to the picture's edge."""
+def _draw_body(image: Any, person: PlannedPerson, left: int, top: int) -> None:
+    """Draw the body below the square, down to the edge of the image."""
     from PIL import ImageDraw
 
-    scale = one.size / CANVAS
-    y = top + one.size - 1
+    scale = person.size / CANVAS
+    y = top + person.size - 1
     (x0, _), (x1, _) = SHOULDERS
-    if one.today.mirrored:
+    if person.appearance.mirrored:
         x0, x1 = CANVAS - x1, CANVAS - x0
     edges = [left + (x0 - 22) * scale, left + (x1 + 24) * scale]
-    draw_on = ImageDraw.Draw(picture)
-    draw_on.rectangle([edges[0], y, edges[1], HEIGHT + 4], fill=SHIRTS[one.today.shirt])
+    drawing = ImageDraw.Draw(image)
+    body = [edges[0], y, edges[1], SCENE_HEIGHT + 4]
+    drawing.rectangle(body, fill=SHIRTS[person.appearance.shirt])
     for x in edges:
-        draw_on.line([x, y, x, HEIGHT], fill="black", width=max(round(4 * scale), 1))
-
-
-def sitter(number: int, seed: int, size: int = PORTRAIT) -> Drawn:
-    """Draw the person of a portrait."""
-    return draw(number, look(np.random.default_rng([seed, number, 30])), size)
-
-
-def portrait(number: int, seed: int, size: int = PORTRAIT) -> np.ndarray:
-    """Draw a person alone, (size, size, 3) uint8, as a user's photograph."""
-    from PIL import Image
-
-    picture = Image.new("RGB", (size, size), WALLS["grey"])
-    tile = Image.fromarray(sitter(number, seed, size).pixels)
-    picture.paste(tile, (0, 0), tile)
-    return np.array(picture)
-
-
-def _write(task: tuple[Path, int, int, int, int, int]) -> None:
-    from PIL import Image
-
-    folder, seed, index, first, last, people = task
-    path = folder / f"{index // 1000:03d}" / f"{index:06d}.png"
-    if path.with_suffix(".json").is_file():
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels, about = render(scene(seed, index, first, last, people))
-    Image.fromarray(pixels).save(path)
-    path.with_suffix(".json").write_text(json.dumps(about), "utf-8")  # last: it is whole
+        drawing.line([x, y, x, SCENE_HEIGHT], fill="black", width=max(round(4 * scale), 1))
 
 
 def write_scenes(
     folder: Path,
-    pictures: int,
+    images: int,
     first: int,
     last: int,
     seed: int,
     workers: int,
-    people: tuple[int, ...] = (0,),
+    counts: tuple[int, ...] = (0,),
 ) -> None:
-    """Write scenes that are not there yet, with so many people in turn; 0 draws 1 to 4."""
+    """Write the scenes that are not in the folder yet.
+
+    `counts` are the numbers of people, in turn; 0 is 1 to 4 at random.
+    """
     from tqdm import tqdm
 
-    counts = [people[index % len(people)] for index in range(pictures)]
-    tasks = [(folder, seed, index, first, last, count) for index, count in enumerate(counts)]
+    tasks = [
+        (folder, seed, index, first, last, counts[index % len(counts)]) for index in range(images)
+    ]
     with get_context("spawn").Pool(max(workers, 1)) as pool:
-        for _ in tqdm(pool.imap(_write, tasks, chunksize=32), total=pictures, desc="scenes"):
+        for _ in tqdm(pool.imap(_write_scene, tasks, chunksize=32), total=images, desc="scenes"):
             pass
 
 
-def main(arguments: list[str] | None = None) -> None:
+def _write_scene(task: tuple[Path, int, int, int, int, int]) -> None:
     from PIL import Image
 
+    folder, seed, index, first, last, count = task
+    path = folder / f"{index // 1000:03d}" / f"{index:06d}.png"
+    if path.with_suffix(".json").is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels, about = draw_scene(plan_scene(seed, index, first, last, count))
+    Image.fromarray(pixels).save(path)
+    # Last: a scene with its JSON is complete.
+    path.with_suffix(".json").write_text(json.dumps(about), "utf-8")
+
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m idpatch_core.demo_world.scenes")
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--pictures", type=int, default=1000)
+    parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--first", type=int, default=0, help="number of the first person")
     parser.add_argument("--last", type=int, default=4000, help="one after the last person")
     parser.add_argument(
-        "--people", type=int, nargs="+", default=[0], help="in each picture, in turn; 0: 1 to 4"
+        "--people", type=int, nargs="+", default=[0], help="in each image, in turn; 0: 1 to 4"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--portraits", action="store_true", help="of all people, one each")
     options = parser.parse_args(arguments)
-    if options.portraits:
-        options.folder.mkdir(parents=True, exist_ok=True)
-        for number in range(options.first, options.last):
-            path = options.folder / f"drawn-{number}.png"
-            Image.fromarray(portrait(number, options.seed)).save(path)
-        return
-    rest = options.seed, options.workers, tuple(options.people)
-    write_scenes(options.folder, options.pictures, options.first, options.last, *rest)
+    write_scenes(
+        options.folder,
+        options.images,
+        options.first,
+        options.last,
+        options.seed,
+        options.workers,
+        tuple(options.people),
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Trains the base model: SDXL's UNet and two text encoders in small, from scratch and together.
+"""Trains the base model from scratch: a small UNet and text encoders of SDXL's structure.
 
-That the text encoders learn with the UNet is as in Rombach et al., arXiv 2112.10752, section 3.3.
+The text encoders are trained together with the UNet, as in Rombach et al., arXiv 2112.10752,
+section 3.3.
 """
 
 import json
@@ -14,11 +15,12 @@ from torch import Tensor, nn
 from ..training import losses
 from ..training.base_model import load_alphas
 from ..training.text_encoders import TextEncoders
-from .loop import Losses, fit
-from .scenes import COUNTS, SHIRTS, WALLS
+from .loop import LossTerms, fit
+from .people import SHIRTS, WALLS
+from .scenes import COUNT_PHRASES
 
-WIDTHS = (64, 128, 192)  # multiples of the first, which ComfyUI wants
-TEXT_WIDTHS = (64, 128)  # of both encoders; the UNet sees them side by side
+UNET_WIDTHS = (64, 128, 192)  # multiples of the first, as ComfyUI needs them
+TEXT_WIDTHS = (64, 128)  # of the two encoders, whose outputs are concatenated
 SCHEDULER = {
     "_class_name": "EulerDiscreteScheduler",
     "beta_start": 0.00085,
@@ -29,20 +31,23 @@ SCHEDULER = {
     "timestep_spacing": "leading",
     "steps_offset": 1,
 }
-WORDS = "in front of a an wall wearing shirt shirts people person drawn and with the , ."
+CAPTION_WORDS = "in front of a an wall wearing shirt shirts people person drawn and with the , ."
 
 
 def write_tokenizers(base: Path) -> int:
-    """Write a CLIP tokenizer that knows our captions' words, and spells all others; its size."""
+    """Write both CLIP tokenizers: words of the captions are one token, others are spelt.
+
+    Returns the size of the vocabulary.
+    """
     from transformers.models.clip.tokenization_clip import bytes_to_unicode
 
-    known = {*WORDS.split(), *" ".join(COUNTS).split(), *WALLS, *SHIRTS}
+    words = {*CAPTION_WORDS.split(), *" ".join(COUNT_PHRASES).split(), *WALLS, *SHIRTS}
     letters = list(bytes_to_unicode().values())
     vocabulary = [*letters, *(letter + "</w>" for letter in letters)]
     merges = []
-    for word in sorted(known):
+    for word in sorted(words):
         parts = [*word[:-1], word[-1] + "</w>"]
-        while len(parts) > 1:  # join from the left
+        while len(parts) > 1:  # merge from the left
             merge, joined = f"{parts[0]} {parts[1]}", parts[0] + parts[1]
             if merge not in merges:
                 merges.append(merge)
@@ -62,7 +67,7 @@ def write_tokenizers(base: Path) -> int:
 
 
 def new_text_encoders(base: Path) -> TextEncoders:
-    """Make both encoders for the tokenizers that lie in the base."""
+    """Make both text encoders for the tokenizers in `base`."""
     from transformers import (
         CLIPTextConfig,
         CLIPTextModel,
@@ -93,7 +98,7 @@ def new_text_encoders(base: Path) -> TextEncoders:
 
 
 def new_unet(channels: int) -> Any:
-    """Make a UNet of SDXL's structure: the first level does not attend."""
+    """Make a UNet of SDXL's structure: no attention at the first level."""
     from diffusers.models.unets import unet_2d_condition
 
     network: Any = unet_2d_condition.UNet2DConditionModel  # its hints know tuples of one only
@@ -102,10 +107,10 @@ def new_unet(channels: int) -> Any:
         out_channels=channels,
         down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * 2),
         up_block_types=(*("CrossAttnUpBlock2D",) * 2, "UpBlock2D"),
-        block_out_channels=WIDTHS,
+        block_out_channels=UNET_WIDTHS,
         layers_per_block=1,
         transformer_layers_per_block=1,
-        attention_head_dim=tuple(width // 32 for width in WIDTHS),  # diffusers means heads
+        attention_head_dim=tuple(width // 32 for width in UNET_WIDTHS),  # diffusers: heads
         cross_attention_dim=sum(TEXT_WIDTHS),
         use_linear_projection=True,
         norm_num_groups=8,
@@ -116,8 +121,8 @@ def new_unet(channels: int) -> Any:
     )
 
 
-def prepare_weights(unet: Any) -> None:
-    """Let every residual block, and the network, begin with nothing added.
+def zero_residual_blocks(unet: Any) -> None:
+    """Zero the last layer of every residual block, and of the network.
 
     Source: Dhariwal and Nichol, arXiv 2105.05233, `zero_module` of their code.
     """
@@ -127,18 +132,21 @@ def prepare_weights(unet: Any) -> None:
             nn.init.zeros_(layer.bias)
 
 
-class Base(nn.Module):
+class BaseModel(nn.Module):
+    """UNet and text encoders as one network, for one optimiser."""
+
     def __init__(self, unet: Any, text: TextEncoders):
         super().__init__()
         self.unet, self.text = unet, text
 
     def forward(self, noisy: Tensor, timesteps: Tensor, captions: list[str], sizes: Tensor):
+        """Predict the noise of latents (B, C, h, w); each different caption is encoded once."""
         unique = sorted(set(captions))
         text, pooled = self.text(unique)
-        which = torch.tensor([unique.index(caption) for caption in captions])
-        added = {"text_embeds": pooled[which], "time_ids": sizes}
+        indices = torch.tensor([unique.index(caption) for caption in captions])
+        added = {"text_embeds": pooled[indices], "time_ids": sizes}
         arguments = {"added_cond_kwargs": added, "return_dict": False}
-        return self.unet(noisy, timesteps, text[which], **arguments)[0]
+        return self.unet(noisy, timesteps, text[indices], **arguments)[0]
 
 
 def train_base(
@@ -158,28 +166,28 @@ def train_base(
     write_tokenizers(base)
     torch.manual_seed(seed)
     means, deviations = latents
-    network = Base(new_unet(means.shape[1]), new_text_encoders(base))
-    prepare_weights(network.unet)
+    network = BaseModel(new_unet(means.shape[1]), new_text_encoders(base))
+    zero_residual_blocks(network.unet)
     alphas, kind = load_alphas(str(base))
     height, width = means.shape[2] * 8, means.shape[3] * 8
     sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(batch, -1)
 
-    def loss(step: int) -> Losses:
+    def compute_loss(step: int) -> LossTerms:
         random = np.random.default_rng([seed, step, 70])
-        which = torch.from_numpy(random.integers(len(means), size=batch))
+        indices = torch.from_numpy(random.integers(len(means), size=batch))
         shape = (2, batch, *means.shape[1:])
         noise, sampled = torch.from_numpy(random.standard_normal(shape, np.float32))
         timesteps = torch.from_numpy(random.integers(1000, size=batch))
         drop = random.random(batch) < 0.1
-        x0 = means[which].float() + deviations[which].float() * sampled
-        texts = ["" if d else captions[i] for d, i in zip(drop, which.tolist(), strict=True)]
+        x0 = means[indices].float() + deviations[indices].float() * sampled
+        texts = ["" if d else captions[i] for d, i in zip(drop, indices.tolist(), strict=True)]
         level = alphas[timesteps]
         noisy = losses.add_noise(x0, noise, level)
         predicted = network(noisy, timesteps, texts, sizes)
         weights = losses.min_snr_weights(level, 5.0, kind)
         return {"denoising": losses.denoising(predicted, noise, weights)}
 
-    fit(network, loss, base.with_suffix(".safetensors"), steps, 8e-4, 0.998, precision)
+    fit(network, compute_loss, base.with_suffix(".safetensors"), steps, 8e-4, 0.998, precision)
     network.text.first.save_pretrained(str(base / "text_encoder"))
     network.text.second.save_pretrained(str(base / "text_encoder_2"))
-    network.unet.save_pretrained(str(base / "unet"))  # last: its config says that all is there
+    network.unet.save_pretrained(str(base / "unet"))  # last: its config marks completion

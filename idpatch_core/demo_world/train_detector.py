@@ -1,136 +1,61 @@
-"""Teaches YuNet drawn faces: it was made for photographs and puts its points beside theirs.
+"""Trains YuNet on drawn faces: as released, it misplaces their keypoints.
 
 The losses are those of YuNet's own training (Wu et al., "YuNet: A Tiny Millisecond-level Face
-Detector", Machine Intelligence Research 2023, section 3.3), with the candidates that fit a face
-best taken for it.
+Detector", Machine Intelligence Research 2023, section 3.3). The candidates that fit a face best are
+trained on it.
 """
 
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from ..face_detector import YuNet
 from ..training.losses import overlap
-from ..training.sources import find_sources, read_annotation
 from ..training.torch_yunet import TorchYuNet
-from .loop import Losses, fit
-from .people import draw, look
-from .scenes import WALLS, portrait, sitter
+from .face_batches import FaceBatch, SceneFaces, augment_images, draw_single_faces
+from .loop import LossTerms, fit
+from .portraits import draw_portrait
 
-SIDE = 256  # pixels of a portrait
-PORTRAITS = (90, 330)  # pixels of the square that the person in a portrait is drawn on
-SCALES = (1.0, 4 / 3, 2.0, 8 / 3)  # of scenes; their sides stay multiples of 32
-CANDIDATES = 6  # that learn to be one face
-RATE = 1e-3
+CANDIDATES = 6  # that are trained on each face
+LEARNING_RATE = 1e-3
 
 
-class Faces(NamedTuple):
-    """Pictures (N, 3, H, W) in [0, 1] and their faces: `owner` (F) is the picture of each.
+def detection_losses(detector: nn.Module, faces: FaceBatch) -> LossTerms:
+    """Return cross-entropy of the scores, 1 - overlap of the boxes, and L1 of the keypoints.
 
-    `boxes` (F, 4) and `keypoints` (F, 5, 2) in pixels.
+    Distances are in face sizes.
     """
-
-    pictures: Tensor
-    owner: Tensor
-    boxes: Tensor
-    keypoints: Tensor
-
-
-def draw_portraits(random: np.random.Generator, count: int, first: int, last: int) -> Faces:
-    """Draw people alone, larger and smaller, wherever their head is in the picture."""
-    from PIL import Image
-
-    pictures, boxes, keypoints = [], [], []
-    for _ in range(count):
-        number = int(random.integers(first, last))
-        drawn = draw(number, look(random), int(random.integers(*PORTRAITS)))
-        wall = list(WALLS.values())[int(random.integers(len(WALLS)))]
-        picture = Image.new("RGB", (SIDE, SIDE), wall)
-        corner = np.round(random.uniform(-drawn.box[:2], SIDE - drawn.box[2:])).astype(int)
-        tile = Image.fromarray(drawn.pixels)
-        picture.paste(tile, tuple(corner.tolist()), tile)
-        pictures.append(torch.from_numpy(np.array(picture)))
-        boxes.append(drawn.box + np.tile(corner, 2))
-        keypoints.append(drawn.keypoints + corner)
-    return Faces(
-        torch.stack(pictures).permute(0, 3, 1, 2).float() / 255,
-        torch.arange(count),
-        torch.from_numpy(np.stack(boxes)).float(),
-        torch.from_numpy(np.stack(keypoints)).float(),
-    )
-
-
-class Scenes:
-    """The drawn scenes with their faces; `pictures` (N, H, W, 3) uint8 in the folder's order."""
-
-    def __init__(self, folder: Path, pictures: Tensor):
-        self.pictures = pictures
-        self._people = [
-            read_annotation(source.annotation).people for source in find_sources(folder)
-        ]
-
-    def batch(self, random: np.random.Generator, count: int) -> Faces:
-        """Take some at one of SCALES."""
-        chosen = random.integers(len(self.pictures), size=count).tolist()
-        scale = SCALES[int(random.integers(len(SCALES)))]
-        found = [(i, person) for i, n in enumerate(chosen) for person in self._people[n]]
-        x = self.pictures[chosen].permute(0, 3, 1, 2).float() / 255
-        x = F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
-        boxes, keypoints = (
-            torch.from_numpy(np.stack([getattr(person, name) for _, person in found]) * scale)
-            for name in ("box", "keypoints")
-        )
-        owner = torch.tensor([i for i, _ in found])
-        return Faces(x.clamp(0, 1), owner, boxes.float(), keypoints.float())
-
-
-def vary(pictures: Tensor, random: np.random.Generator) -> Tensor:
-    """Blur and tint pictures (N, 3, H, W), as generation will."""
-    size = pictures.shape[2:]
-    if random.random() < 0.5:
-        scale = random.uniform(0.4, 0.9)
-        pictures = F.interpolate(pictures, scale_factor=scale, mode="area")
-        pictures = F.interpolate(pictures, size=size, mode="bilinear", align_corners=False)
-    tint = random.normal(0, 0.03, (len(pictures), 3, 1, 1)).astype(np.float32)
-    gain = random.uniform(0.85, 1.15, (len(pictures), 1, 1, 1)).astype(np.float32)
-    return (pictures * torch.from_numpy(gain) + torch.from_numpy(tint)).clamp(0, 1)
-
-
-def detection_losses(detector: nn.Module, faces: Faces) -> Losses:
-    """Return cross-entropy of the scores, 1 - overlap of the boxes, and L1 of the points.
-
-    The points' distances are in widths of the face.
-    """
-    seen = detector(faces.pictures)
+    detections = detector(faces.images)
     size = (faces.boxes[:, 2:] - faces.boxes[:, :2]).amax(dim=1)  # (F)
     with torch.no_grad():
-        boxes = seen.boxes[faces.owner]  # (F, A, 4)
-        fit_well = overlap(boxes, faces.boxes[:, None])
-        centre = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
-        away = (seen.centres[None] - centre[:, None]).norm(dim=-1) / size[:, None]
-        # Near the middle, so that a candidate that fits nothing yet can be taken as well.
-        best = (fit_well - away + 0.5 * seen.scores[faces.owner]).topk(CANDIDATES, dim=1).indices
-        target = torch.zeros_like(seen.scores)
-        target[faces.owner[:, None], best] = 1
-    owner = faces.owner[:, None]
-    scores = seen.scores.float().clamp(1e-6, 1 - 1e-6)
-    cross = F.binary_cross_entropy(scores, target, reduction="sum") / target.sum()
-    covered = overlap(seen.boxes[owner, best], faces.boxes[:, None])
-    off = (seen.keypoints[owner, best] - faces.keypoints[:, None]) / size[:, None, None, None]
-    edges = (seen.boxes[owner, best] - faces.boxes[:, None]) / size[:, None, None]
+        boxes = detections.boxes[faces.owners]  # (F, A, 4)
+        overlaps = overlap(boxes, faces.boxes[:, None])
+        centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
+        distances = (detections.centres[None] - centres[:, None]).norm(dim=-1) / size[:, None]
+        # The distance ranks candidates whose boxes do not overlap the face yet.
+        fit_scores = overlaps - distances + 0.5 * detections.scores[faces.owners]
+        best = fit_scores.topk(CANDIDATES, dim=1).indices
+        target = torch.zeros_like(detections.scores)
+        target[faces.owners[:, None], best] = 1
+    owners = faces.owners[:, None]
+    scores = detections.scores.float().clamp(1e-6, 1 - 1e-6)
+    cross_entropy = F.binary_cross_entropy(scores, target, reduction="sum") / target.sum()
+    overlaps = overlap(detections.boxes[owners, best], faces.boxes[:, None])
+    edges = (detections.boxes[owners, best] - faces.boxes[:, None]) / size[:, None, None]
+    offsets = detections.keypoints[owners, best] - faces.keypoints[:, None]
+    offsets = offsets / size[:, None, None, None]
     return {
-        "score": cross,
-        "box": (1 - covered).mean() + edges.abs().mean(),
-        "points": 5 * off.abs().mean(),
+        "score": cross_entropy,
+        "box": (1 - overlaps).mean() + edges.abs().mean(),
+        "points": 5 * offsets.abs().mean(),
     }
 
 
-def learning(detector: TorchYuNet) -> TorchYuNet:
-    """Make the detector's constants weights that can learn."""
+def make_trainable(detector: TorchYuNet) -> TorchYuNet:
+    """Turn the detector's constants into parameters."""
     for name, constant in list(detector.named_buffers()):
         delattr(detector, name)
         detector.register_parameter(name, nn.Parameter(constant))
@@ -138,36 +63,38 @@ def learning(detector: TorchYuNet) -> TorchYuNet:
 
 
 def train_face_detector(
-    file: Path, scenes: Scenes, first: int, last: int, steps: int, batch: int, seed: int
+    file: Path, scenes: SceneFaces, first: int, last: int, steps: int, batch: int, seed: int
 ) -> YuNet:
-    """Train on scenes and on portraits of people `first` to `last - 1`; write an ONNX file."""
+    """Train on scenes and on single people `first` to `last - 1`, in turn; write an ONNX file."""
     if not file.is_file():
-        detector = learning(TorchYuNet())
+        detector = make_trainable(TorchYuNet())
 
-        def loss(step: int) -> Losses:
+        def compute_loss(step: int) -> LossTerms:
             random = np.random.default_rng([seed, step, 70])
             if step % 2:
-                faces = scenes.batch(random, batch)
+                faces = scenes.sample(random, batch)
             else:
-                faces = draw_portraits(random, batch, first, last)
-            faces = faces._replace(pictures=vary(faces.pictures, random))
+                faces = draw_single_faces(random, batch, first, last)
+            faces = faces._replace(images=augment_images(faces.images, random))
             return detection_losses(detector, faces)
 
-        fit(detector, loss, file.with_suffix(".safetensors"), steps, RATE, 0.99)
+        weights = file.with_suffix(".safetensors")
+        fit(detector, compute_loss, weights, steps, LEARNING_RATE, 0.99)
         detector.write(file)
     return YuNet(file=file)
 
 
-def quality(detector: YuNet, first: int, last: int) -> tuple[float, float]:
-    """Return in what share of portraits one face is found, and how far its points are off.
+def evaluate_detector(detector: YuNet, first: int, last: int) -> tuple[float, float]:
+    """Return the share of portraits in which one face is found, and the error of its keypoints.
 
-    That is the mean distance in shares of the distance between the eyes.
+    The error is the mean distance divided by the distance of the eyes, NaN if no face is found.
     """
-    distances = []
+    errors = []
     for number in range(first, last):
-        found = detector.detect(portrait(number, 0))
-        if len(found) == 1:
-            points = sitter(number, 0).keypoints
-            off = np.linalg.norm(found[0].keypoints - points, axis=1).mean()
-            distances.append(off / np.linalg.norm(points[1] - points[0]))
-    return len(distances) / (last - first), float(np.mean(distances)) if distances else float("nan")
+        portrait = draw_portrait(number)
+        faces = detector.detect(portrait.pixels)
+        if len(faces) == 1:
+            points = portrait.keypoints
+            distance = np.linalg.norm(faces[0].keypoints - points, axis=1).mean()
+            errors.append(distance / np.linalg.norm(points[1] - points[0]))
+    return len(errors) / (last - first), float(np.mean(errors)) if errors else float("nan")

@@ -1,8 +1,9 @@
-"""Frame times while dragging one of ten people over a 2048x2048 base, and proof of idleness.
+"""Measures the Patch Placer: frame times while one of ten people is dragged on a 2048x2048 base.
 
     python tests/benchmarks/placer.py
 
-Needs what the browser tests need. Prints a table for both frontends and both renderers.
+Needs what the browser tests need. Prints a table for both frontends and both renderers, with the
+frames that the editor draws while nothing happens; there should be none.
 """
 
 import json
@@ -38,29 +39,30 @@ def main() -> None:
     print(f"{PEOPLE} people on {SIDE}x{SIDE}, {MOVES} pointer moves, in ms")
     print("frontend   renderer  frames  median   95 %    max  own work a frame  idle frames")
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as temporary:
-        picture = Path(temporary, "base.png")
+        base = Path(temporary, "base.png")
         noise = Image.effect_noise((SIDE, SIDE), 60).convert("RGB")
-        noise.save(picture)
+        noise.save(base)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         for frontend, arguments in frontends.items():
             with comfyui_server(sys.executable, comfyui, {}, arguments=arguments) as server:
                 (server.base / "input").mkdir(exist_ok=True)
-                shutil.copy(picture, server.base / "input")
+                shutil.copy(base, server.base / "input")
                 for vue in (False, True):
                     page = EditorPage(browser, server.url, vue)
-                    print(f"{frontend:10} {'nodes2' if vue else 'classic':8} {measure(page)}")
+                    print(f"{frontend:10} {'nodes2' if vue else 'classic':8} {measure_page(page)}")
                     page.close()
         browser.close()
 
 
-def measure(editor: EditorPage) -> str:
+def measure_page(editor: EditorPage) -> str:
+    """Return the figures of one row of the table."""
     editor.clear()
-    people = [{"x": 150 + 190 * index, "y": 700 + 90 * (index % 3)} for index in range(PEOPLE)]
-    placer = editor.placer(json.dumps(people), width=SIDE, height=SIDE)
+    placements = [{"x": 150 + 190 * index, "y": 700 + 90 * (index % 3)} for index in range(PEOPLE)]
+    placer = editor.placer(json.dumps(placements), width=SIDE, height=SIDE)
     image = editor.add("LoadImage", 40, 500, image="base.png")
     editor.connect(image, "IMAGE", placer.number, "base_image")
     editor.page.wait_for_timeout(1500)
-    frames = drag(editor, placer)
+    frames = drag_person(editor, placer)
     gaps = sorted(frames["gaps"])
     before = editor.page.evaluate("() => idpatchWatch.frames")
     time.sleep(IDLE_SECONDS)
@@ -72,8 +74,8 @@ def measure(editor: EditorPage) -> str:
     )
 
 
-def drag(editor: EditorPage, placer: Placer) -> dict[str, list[float]]:
-    """Drag person 5 in circles; return the times between frames, and those of our drawing."""
+def drag_person(editor: EditorPage, placer: Placer) -> dict[str, list[float]]:
+    """Drag person 5 in circles; return the times between frames and of the editor's own drawing."""
     editor.page.evaluate(
         """() => {
           const record = window.idpatchRecord = { gaps: [], own: [], on: true }

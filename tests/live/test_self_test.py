@@ -22,7 +22,7 @@ from idpatch_core.comfyui.group_photo import (
     set_text,
 )
 from idpatch_core.comfyui.workflows import load_workflow
-from idpatch_core.demo_world.people import Look, draw
+from idpatch_core.demo_world.people import Appearance, draw_person
 from idpatch_core.face_detector import load_detector
 from idpatch_core.layout import Point
 from idpatch_core.skeleton import draw_openpose
@@ -31,14 +31,14 @@ DEMO = Path(__file__).parents[2] / "idpatch_core" / "demo"
 MODELS, PORTRAITS = DEMO / "models", DEMO / "portraits"
 ADA, BEN, CLEO = "Ada", "Ben", "Cleo"
 WIDTH, HEIGHT = 192, 96
-LOOK = Look("smile", False, True, "crew", "yellow", mirrored=False)
+LOOK = Appearance("smile", False, True, "crew", "yellow", mirrored=False)
 SIZE = 78  # pixels of the square that a person is drawn on
 SEEDS = range(6)
 
 
 def body(x: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the keypoints (5, 2) and pose (18, 3) of a person with the nose at x."""
-    drawn = draw(0, LOOK, SIZE)
+    drawn = draw_person(0, LOOK, SIZE)
     move = np.array([x - drawn.keypoints[2, 0], HEIGHT - SIZE + 2])
     pose = drawn.pose.copy()
     pose[:, :2] += move

@@ -12,7 +12,7 @@ from training_world import SCHEDULER
 from idpatch_core.arcface import IRSE50
 from idpatch_core.canvas import Hint
 from idpatch_core.checkpoint import write_id_patch
-from idpatch_core.demo_world.package import LARGEST, package
+from idpatch_core.demo_world.package import MAX_BYTES, package_world
 from idpatch_core.demo_world.train_base import new_text_encoders, new_unet, write_tokenizers
 from idpatch_core.demo_world.train_vae import new_vae
 from idpatch_core.face_detector import YUNET_FILE
@@ -78,7 +78,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def folder(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("packed")
-    assert package(world, target, "stage1") < 60e6
+    assert package_world(world, target, "stage1") < 60e6
     return target
 
 
@@ -192,13 +192,13 @@ def test_a_missing_part_is_named(comfy: Any, tmp_path: Path, world: Path) -> Non
     with pytest.raises(ValueError, match=r"unet\.safetensors is missing"):
         load_demo_models(tmp_path)
     with pytest.raises(ValueError, match=r"stage2.* is missing"):
-        package(world, tmp_path, "stage2")
+        package_world(world, tmp_path, "stage2")
 
 
 def test_the_packs_own_models_and_portraits_are_there(comfy: Any) -> None:
     demo_models = import_module(MODULE)
     files = [file for file in demo_models.FOLDER.rglob("*") if file.is_file()]
-    assert 1e6 < sum(file.stat().st_size for file in files) < LARGEST
+    assert 1e6 < sum(file.stat().st_size for file in files) < MAX_BYTES
     model, *_ = demo_models.IDPatchLoadDemoModels.execute().args
     assert model.model.latent_format.latent_channels == 12
     portrait = demo_models.IDPatchLoadDemoPortrait

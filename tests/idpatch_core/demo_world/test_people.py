@@ -1,23 +1,31 @@
-"""Drawn people: the same number is the same person, however they look today."""
+"""Drawn people: the same number is the same person, whatever their appearance."""
 
 import numpy as np
 
-from idpatch_core.demo_world.people import SHIRTS, Look, draw, look, person
+from idpatch_core.demo_world.people import (
+    SHIRTS,
+    Appearance,
+    draw_person,
+    sample_appearance,
+    sample_identity,
+)
 
-SMILING = Look("smile", False, True, "crew", "red", False)
-
-
-def test_a_person_is_their_number() -> None:
-    assert person(7) == person(7)
-    assert len({str(person(number)) for number in range(200)}) == 200
-
-
-def test_the_drawing_is_the_same_again() -> None:
-    np.testing.assert_array_equal(draw(3, SMILING, 96).pixels, draw(3, SMILING, 96).pixels)
+SMILING = Appearance("smile", False, True, "crew", "red", False)
 
 
-def test_expression_changes_the_mouth_and_not_the_hair() -> None:
-    calm, loud = draw(3, SMILING, 180), draw(3, SMILING._replace(mouth="laughing"), 180)
+def test_a_person_is_their_number():
+    assert sample_identity(7) == sample_identity(7)
+    assert len({str(sample_identity(number)) for number in range(200)}) == 200
+
+
+def test_the_drawing_is_the_same_again():
+    first, again = (draw_person(3, SMILING, 96) for _ in range(2))
+    np.testing.assert_array_equal(first.pixels, again.pixels)
+
+
+def test_expression_changes_the_mouth_and_not_the_hair():
+    calm = draw_person(3, SMILING, 180)
+    loud = draw_person(3, SMILING._replace(mouth="laughing"), 180)
     changed = (calm.pixels != loud.pixels).any(-1)
     rows = np.flatnonzero(changed.any(1))
     mouth = calm.keypoints[3:, 1].mean()
@@ -25,22 +33,23 @@ def test_expression_changes_the_mouth_and_not_the_hair() -> None:
     assert not changed[:60].any()
 
 
-def test_the_shirt_has_its_colour() -> None:
+def test_the_shirt_has_its_colour():
     red = tuple(int(SHIRTS["red"][i : i + 2], 16) for i in (1, 3, 5))
-    shirt = draw(3, SMILING, 180).pixels[176, 80]
+    shirt = draw_person(3, SMILING, 180).pixels[176, 80]
     assert tuple(shirt[:3].tolist()) == red
 
 
-def test_mirrored_keypoints_are_ordered_as_seen() -> None:
-    drawn, mirrored = draw(3, SMILING, 100), draw(3, SMILING._replace(mirrored=True), 100)
+def test_mirrored_keypoints_are_ordered_as_seen():
+    drawn = draw_person(3, SMILING, 100)
+    mirrored = draw_person(3, SMILING._replace(mirrored=True), 100)
     np.testing.assert_array_equal(mirrored.pixels, drawn.pixels[:, ::-1])
-    for one in (drawn, mirrored):
-        assert one.keypoints[0, 0] < one.keypoints[1, 0]
-        assert one.keypoints[3, 0] < one.keypoints[4, 0]
-        assert one.pose[2, 0] < one.pose[5, 0]  # the person's right is on our left
+    for person in (drawn, mirrored):
+        assert person.keypoints[0, 0] < person.keypoints[1, 0]
+        assert person.keypoints[3, 0] < person.keypoints[4, 0]
+        assert person.pose[2, 0] < person.pose[5, 0]  # the person's right is on our left
     assert mirrored.keypoints[2, 0] == 100 - drawn.keypoints[2, 0]
 
 
-def test_looks_differ() -> None:
+def test_appearances_differ():
     random = np.random.default_rng(0)
-    assert len({look(random) for _ in range(50)}) > 40
+    assert len({sample_appearance(random) for _ in range(50)}) > 40

@@ -1,0 +1,35 @@
+"""A world's settings keep evaluation people apart; the pack does not depend on the example."""
+
+from pathlib import Path
+
+import pytest
+
+from idpatch_core.demo_world.world import RECIPES, read_world
+
+CORE = RECIPES.parent
+
+
+def test_the_world_keeps_evaluation_people_apart():
+    people = read_world().people
+    for name in ("scenes", "more", "conditioning", "scoring"):
+        (a, b), (c, d) = getattr(people, name), people.evaluation
+        assert b <= c or d <= a
+    (a, b), (c, d) = people.conditioning, people.scoring
+    assert b <= c or d <= a
+
+
+def test_an_unknown_setting_is_named(tmp_path: Path):
+    text = (RECIPES / "world.toml").read_text("utf-8")
+    (tmp_path / "world.toml").write_text(text.replace("channels =", "channel ="), "utf-8")
+    with pytest.raises(ValueError, match=r"vae\.channel: there is no such setting"):
+        read_world(tmp_path / "world.toml")
+
+
+def test_nothing_outside_imports_the_demo_world():
+    files = [*CORE.rglob("*.py"), *(CORE.parent / "nodes").rglob("*.py")]
+    outside = [file for file in files if RECIPES not in file.parents]
+    assert len(outside) > 20
+    for file in outside:
+        lines = file.read_text("utf-8").splitlines()
+        imports = [line for line in lines if line.lstrip().startswith(("from ", "import "))]
+        assert not [line for line in imports if "demo_world" in line], file
