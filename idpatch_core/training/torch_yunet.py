@@ -53,7 +53,8 @@ class TorchYuNet(nn.Module):
                 self._stored[node.output[0]] = node.input[0]
             else:
                 self._nodes.append(_read_node(node, constants))
-        for name in {name for _, inputs, *_ in self._nodes for name in inputs[1:]}:
+        # In the graph's order, so that training is the same in every process.
+        for name in dict.fromkeys(name for _, inputs, *_ in self._nodes for name in inputs[1:]):
             if name in constants and constants[name].dtype.kind == "f":
                 self.register_buffer(_buffer_name(name), torch.from_numpy(constants[name].copy()))
         self._input = graph.input[0].name
