@@ -59,8 +59,13 @@ export function addFaces(node) {
   const show = (report) => {
     const faces = report?.faces ?? []
     list.replaceChildren(...faces.map(card))
-    const warnings = (report?.warnings ?? []).map((warning) => make('div', 'idpatch-warning', warning))
-    const hint = faces.length || warnings.length ? [] : [make('div', 'idpatch-hint', 'The faces that it takes are shown here after a run.')]
+    const warnings = (report?.warnings ?? []).map((warning) =>
+      make('div', 'idpatch-warning', warning)
+    )
+    const hint =
+      faces.length || warnings.length
+        ? []
+        : [make('div', 'idpatch-hint', 'The faces that it takes are shown here after a run.')]
     notes.replaceChildren(...warnings, ...hint)
   }
 

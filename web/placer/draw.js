@@ -4,8 +4,16 @@ import { isInside, patchSquare, sideAt, toView } from './geometry.js'
 
 // Ten colours that stay apart on dark and light grounds, also for most colour-blind eyes.
 export const COLOURS = [
-  '#4c9bff', '#ff9a3c', '#3dc98a', '#ff6b81', '#b78bff',
-  '#f2cf3b', '#35c5d6', '#ff8ad1', '#c28e5c', '#a9b4c4'
+  '#4c9bff',
+  '#ff9a3c',
+  '#3dc98a',
+  '#ff6b81',
+  '#b78bff',
+  '#f2cf3b',
+  '#35c5d6',
+  '#ff8ad1',
+  '#c28e5c',
+  '#a9b4c4'
 ]
 
 export const colourOf = (index) => COLOURS[index % COLOURS.length]
@@ -70,7 +78,10 @@ function drawGrid(context, { left, top, scale }, width, height) {
 
 function drawTarget(context, { x, y }, { reached }) {
   const near = reached && Math.abs(reached.x - x) < 0.5 && Math.abs(reached.y - y) < 0.5
-  for (const [style, line] of [['rgba(0, 0, 0, 0.6)', 3.5], ['#ffffff', 1.5]]) {
+  for (const [style, line] of [
+    ['rgba(0, 0, 0, 0.6)', 3.5],
+    ['#ffffff', 1.5]
+  ]) {
     context.strokeStyle = style
     context.lineWidth = line
     context.beginPath()
@@ -129,7 +140,10 @@ function drawPerson(context, scene, person) {
 }
 
 function ring(context, x, y, radius, dash) {
-  for (const [style, line] of [['rgba(0, 0, 0, 0.7)', 4], ['#ffffff', 2]]) {
+  for (const [style, line] of [
+    ['rgba(0, 0, 0, 0.7)', 4],
+    ['#ffffff', 2]
+  ]) {
     context.setLineDash(dash)
     context.strokeStyle = style
     context.lineWidth = line
@@ -158,7 +172,10 @@ function drawPatch(context, scene, point, colour, alarm) {
 /** The patch's extent, over the face so that it is seen where the patch is the smaller one. */
 function outlinePatch(context, scene, point, colour) {
   const rect = patchRect(scene, point)
-  for (const [style, line] of [['rgba(0, 0, 0, 0.4)', 2.5], [colour, 1]]) {
+  for (const [style, line] of [
+    ['rgba(0, 0, 0, 0.4)', 2.5],
+    [colour, 1]
+  ]) {
     context.strokeStyle = style
     context.lineWidth = line
     context.strokeRect(...rect)

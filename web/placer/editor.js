@@ -17,8 +17,8 @@ import {
 } from './geometry.js'
 import { icon } from './icons.js'
 import {
-  EMPTY_SCENE,
   changed,
+  EMPTY_SCENE,
   everybody,
   findings,
   keepPixels,
@@ -572,9 +572,7 @@ export class PlacerEditor {
         selected,
         marked: this.swapping?.first === index,
         alarm: this.overlaps.has(index),
-        label: labelled
-          ? `${nameOf(entry)} · ${Math.round(point.x)}, ${Math.round(point.y)}`
-          : null
+        label: labelled ? `${nameOf(entry)} · ${Math.round(point.x)}, ${Math.round(point.y)}` : null
       }
     })
     const last = this.dragged?.index ?? this.selected

@@ -52,9 +52,7 @@ export function overlapping(points, width, height, patchSize = 64, heads = []) {
 
 /** The indices of the points outside the picture. */
 export function outside(points, width, height) {
-  return points.flatMap((point, index) =>
-    point && !isInside(point, width, height) ? [index] : []
-  )
+  return points.flatMap((point, index) => (point && !isInside(point, width, height) ? [index] : []))
 }
 
 export const ARRANGEMENTS = { row, two_rows: twoRows, arc }

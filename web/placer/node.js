@@ -3,7 +3,7 @@
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
 import { PlacerEditor } from './editor.js'
-import { EMPTY_SCENE, decides } from './standing.js'
+import { decides, EMPTY_SCENE } from './standing.js'
 import {
   hosts,
   isConnected,

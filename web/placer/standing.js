@@ -7,7 +7,6 @@
 // background, poses, faces, arrangement, connected, locked, notes}`; count is null where nobody
 // knows yet.
 
-import { parse, serialise } from './state.js'
 import {
   ARRANGEMENTS,
   clampInside,
@@ -18,6 +17,7 @@ import {
   overlapping,
   row
 } from './geometry.js'
+import { parse, serialise } from './state.js'
 
 export const EMPTY_SCENE = {
   width: 1024,
@@ -106,13 +106,7 @@ export function everybody(state, scene) {
     const point = stored
       ? stored.share && denormalise(stored.share, scene.width, scene.height)
       : points[index]
-    const origin = !byText
-      ? 'automatic'
-      : index >= known
-        ? 'surplus'
-        : stored
-          ? 'text'
-          : 'missing'
+    const origin = !byText ? 'automatic' : index >= known ? 'surplus' : stored ? 'text' : 'missing'
     return {
       index,
       name: scene.names[index] ?? (scene.count === null ? place.name : null),
@@ -192,7 +186,7 @@ export function findings(state, entries, scene, picture = null) {
   }
   if (scene.locked) say('info', scene.locked)
   const size = `${scene.width}×${scene.height}`
-  const stretch = picture && (picture.width / picture.height) / (scene.width / scene.height)
+  const stretch = picture && picture.width / picture.height / (scene.width / scene.height)
   if (picture && Math.abs(stretch - 1) > ASPECT_TOLERANCE) {
     say('error', `The picture is ${picture.width}×${picture.height}, another aspect than ${size}.`)
   }

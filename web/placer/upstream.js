@@ -133,7 +133,7 @@ export function peopleOf(node, name, context, left = FAR) {
   return before && own ? [...before, ...own] : null
 }
 
-const valueOf = (node, name) => node.widgets?.find((widget) => widget.name === name)?.value
+const widgetValue = (node, name) => node.widgets?.find((widget) => widget.name === name)?.value
 
 function facesShown(node, { api, outputs }) {
   const [report] = outputs(node)?.idpatch_faces ?? []
@@ -143,15 +143,16 @@ function facesShown(node, { api, outputs }) {
 /** Whom the nodes add that make or load people. */
 const ADDED = {
   IDPatchFaceEncoder(node, context) {
-    const names = String(valueOf(node, 'name') ?? '').split(',')
+    const names = String(widgetValue(node, 'name') ?? '').split(',')
     const named = ({ crop = null, name = null }, index) => ({
       name: names[index]?.trim() || name,
       crop
     })
     const shown = facesShown(node, context)
-    const oneOfEach = ['largest', 'index'].includes(valueOf(node, 'face'))
+    const oneOfEach = ['largest', 'index'].includes(widgetValue(node, 'face'))
     // Several pictures of one person show as many faces.
-    if (oneOfEach && valueOf(node, 'people') === 'one person') return [shown?.[0] ?? {}].map(named)
+    if (oneOfEach && widgetValue(node, 'people') === 'one person')
+      return [shown?.[0] ?? {}].map(named)
     if (shown) return shown.map(named)
     const loads = /^LoadImage/.test(source(node, 'image')?.node?.type ?? '')
     return oneOfEach && loads ? [{}].map(named) : null

@@ -1,10 +1,24 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  EMPTY_SCENE, changed, everybody, findings, keepPixels, pointsOf, read, reordered, write
+  changed,
+  EMPTY_SCENE,
+  everybody,
+  findings,
+  keepPixels,
+  pointsOf,
+  read,
+  reordered,
+  write
 } from '../../../web/placer/standing.js'
 
-const scene = (more) => ({ ...EMPTY_SCENE, count: 2, names: ['Ada', 'Bob'], connected: true, ...more })
+const scene = (more) => ({
+  ...EMPTY_SCENE,
+  count: 2,
+  names: ['Ada', 'Bob'],
+  connected: true,
+  ...more
+})
 const TWO = '[{"x": 100, "y": 200}, {"x": 300, "y": 200}]'
 const said = (text, more) => {
   const s = scene(more)
@@ -14,12 +28,21 @@ const said = (text, more) => {
 
 test('without a text people stand where Python puts them', () => {
   const entries = everybody(read('', scene()), scene())
-  assert.deepEqual(pointsOf(entries), [{ x: 256, y: 358 }, { x: 768, y: 358 }])
-  assert.deepEqual(entries.map(({ origin }) => origin), ['automatic', 'automatic'])
+  assert.deepEqual(pointsOf(entries), [
+    { x: 256, y: 358 },
+    { x: 768, y: 358 }
+  ])
+  assert.deepEqual(
+    entries.map(({ origin }) => origin),
+    ['automatic', 'automatic']
+  )
 })
 
 test('poses give the automatic places when there are enough', () => {
-  const poses = [{ x: 700, y: 90 }, { x: 200, y: 80 }]
+  const poses = [
+    { x: 700, y: 90 },
+    { x: 200, y: 80 }
+  ]
   const points = (more) => pointsOf(everybody(read('', scene(more)), scene(more)))
   assert.deepEqual(points({ poses }), [poses[1], poses[0]])
   assert.deepEqual(points({ poses: poses.slice(1) }), points({}))
@@ -40,8 +63,14 @@ test('places scale with the picture, and keep their pixels when asked', () => {
   const small = scene({ width: 512, height: 2048 })
   const state = read(TWO, scene())
   const points = (one) => pointsOf(everybody(one, small))
-  assert.deepEqual(points(state), [{ x: 50, y: 400 }, { x: 150, y: 400 }])
-  assert.deepEqual(points(keepPixels(state, scene(), small)), [{ x: 100, y: 200 }, { x: 300, y: 200 }])
+  assert.deepEqual(points(state), [
+    { x: 50, y: 400 },
+    { x: 150, y: 400 }
+  ])
+  assert.deepEqual(points(keepPixels(state, scene(), small)), [
+    { x: 100, y: 200 },
+    { x: 300, y: 200 }
+  ])
 })
 
 test('says who has no place, and which place is nobody’s', () => {
@@ -52,7 +81,11 @@ test('says who has no place, and which place is nobody’s', () => {
 test('says who overlaps, who is outside and who is off', () => {
   const text = '[{"x": 100, "y": 200}, {"x": 150, "y": 200}]'
   assert.ok(said(text).includes('The patches of Ada and Bob overlap.'))
-  assert.ok(said('[{"x": 100, "y": 200}, {"x": 1024, "y": 9}]').includes('Bob stands outside and gets no patch.'))
+  assert.ok(
+    said('[{"x": 100, "y": 200}, {"x": 1024, "y": 9}]').includes(
+      'Bob stands outside and gets no patch.'
+    )
+  )
   assert.ok(said('[{"x": 100, "y": 200}, null]').includes('Bob is off the canvas.'))
 })
 
@@ -66,7 +99,10 @@ test('a broken text is said and places nobody', () => {
   const state = read('{"version": 9}', scene())
   const [first] = findings(state, everybody(state, scene()), scene())
   assert.equal(first.level, 'error')
-  assert.deepEqual(first.actions.map(({ id }) => id), ['reset', 'text'])
+  assert.deepEqual(
+    first.actions.map(({ id }) => id),
+    ['reset', 'text']
+  )
 })
 
 test('people who come in another order are noticed', () => {

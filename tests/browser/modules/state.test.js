@@ -1,11 +1,26 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
-  amend, canRedo, canUndo, follow, now, parse, record, serialise, startHistory, step
+  amend,
+  canRedo,
+  canUndo,
+  follow,
+  now,
+  parse,
+  record,
+  serialise,
+  startHistory,
+  step
 } from '../../../web/placer/state.js'
 
 const person = (x, y, more = {}) => ({
-  x, y, placed: true, strength: 1, name: null, extra: {}, ...more
+  x,
+  y,
+  placed: true,
+  strength: 1,
+  name: null,
+  extra: {},
+  ...more
 })
 
 test('an empty text, and an empty list, are automatic', () => {
@@ -15,7 +30,9 @@ test('an empty text, and an empty list, are automatic', () => {
 })
 
 test('reads a list of points', () => {
-  const { people, width } = parse('[{"x": 412.5, "y": 230}, null, {"x": 1, "y": 2, "placed": false}]')
+  const { people, width } = parse(
+    '[{"x": 412.5, "y": 230}, null, {"x": 1, "y": 2, "placed": false}]'
+  )
   assert.deepEqual(people, [
     person(412.5, 230),
     person(null, null, { placed: false }),
@@ -44,7 +61,7 @@ test('says what is wrong', () => {
     '{"version": 1.5, "people": []}': /version 1.5/,
     '{"version": true, "people": []}': /version true/,
     '{"version": 1}': /no list of "people"/,
-    '7': /Expected a list .* got 7/,
+    7: /Expected a list .* got 7/,
     '{"version": 1, "people": {}}': /Expected a list/,
     '[3]': /Person 1: expected \{"x"/,
     '[{"x": 1, "y": 2}, {"x": 1}]': /Person 2: y is missing/,
@@ -56,7 +73,8 @@ test('says what is wrong', () => {
     '[{"x": 5, "y": 2, "patch_strength": "1"}]': /patch_strength must be/,
     '[{"x": 5, "y": 2, "placed": 1}]': /placed must be true or false/
   }
-  for (const [text, problem] of Object.entries(problems)) assert.match(parse(text).problem ?? '', problem)
+  for (const [text, problem] of Object.entries(problems))
+    assert.match(parse(text).problem ?? '', problem)
 })
 
 const around = (history) => [canUndo(history), now(history), canRedo(history)]

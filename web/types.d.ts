@@ -1,0 +1,152 @@
+// What the pack uses of ComfyUI's frontend. For the type checker only; no page loads this file.
+
+declare module '*/scripts/app.js' {
+  export const app: ComfyApp
+}
+
+declare module '*/scripts/api.js' {
+  export const api: ComfyApi
+}
+
+declare var LiteGraph: { vueNodesMode?: boolean } | undefined
+
+interface ComfyApp {
+  canvas?: ComfyCanvas
+  /** What each node showed in its last run, by locator. */
+  nodeOutputs?: Record<string, NodeOutput | undefined>
+  registerExtension(extension: ComfyExtension): void
+}
+
+interface ComfyExtension {
+  name: string
+  init?(): void
+  getCustomWidgets?(): Record<string, WidgetConstructor>
+  nodeCreated?(node: ComfyNode): void
+  beforeRegisterNodeDef?(nodeType: unknown, nodeData: NodeDefinition): void
+}
+
+interface NodeDefinition {
+  name: string
+  input: Record<'required' | 'optional', Record<string, [string, object?]> | undefined>
+}
+
+interface ComfyApi {
+  apiURL(route: string): string
+  addEventListener(type: string, listener: (event: Event) => void): void
+  removeEventListener(type: string, listener: (event: Event) => void): void
+}
+
+interface ComfyCanvas {
+  read_only?: boolean
+  emitBeforeChange?(): void
+  emitAfterChange?(): void
+  processMouseWheel(event: WheelEvent): void
+  processMouseDown(event: PointerEvent): void
+  processMouseMove(event: PointerEvent): void
+  processMouseUp(event: PointerEvent): void
+}
+
+interface ComfyGraph {
+  id: string
+  rootGraph?: ComfyGraph
+  subgraphs?: Map<string, ComfyGraph>
+  nodes: ComfyNode[]
+  /** Of a subgraph. */
+  inputs?: { name: string }[]
+  outputs?: { linkIds?: number[] }[]
+  getNodeById(id: number | string): ComfyNode | null
+  getLink(id: number): ComfyLink | null
+  setDirtyCanvas?(foreground: boolean, background: boolean): void
+}
+
+interface ComfyLink {
+  origin_id: number | string
+  origin_slot: number
+}
+
+interface ComfyNode {
+  id: number | string
+  type: string
+  comfyClass?: string
+  mode?: number
+  graph?: ComfyGraph | null
+  /** Of a node that shows a subgraph. */
+  subgraph?: ComfyGraph
+  size: [number, number]
+  inputs?: { name: string; type: string; widget?: { name: string } }[]
+  outputs?: { name: string; type: string }[]
+  widgets?: ComfyWidget[]
+  hideOutputImages?: boolean
+  onAdded?(): void
+  onRemoved?(): void
+  onConnectionsChange?(): void
+  onExecuted?(output?: NodeOutput): void
+  onDrawBackground?(): void
+  getInputLink(slot: number): ComfyLink | null
+  isInputConnected(slot: number): boolean
+  addDOMWidget(
+    name: string,
+    type: string,
+    element: HTMLElement,
+    options: DomWidgetOptions
+  ): ComfyWidget
+  removeWidget?(widget: ComfyWidget): void
+}
+
+interface ComfyWidget {
+  name: string
+  type?: string
+  value: unknown
+  serialize?: boolean
+  /** Of a DOM widget. */
+  element?: HTMLElement
+  callback?(value: unknown): void
+}
+
+interface DomWidgetOptions {
+  getValue?(): string
+  setValue?(value: string | null | undefined): void
+  getMinHeight?(): number
+  getMaxHeight?(): number
+  onDraw?(widget: ComfyWidget): void
+  hideOnZoom?: boolean
+  serialize?: boolean
+}
+
+type WidgetConstructor = (
+  node: ComfyNode,
+  name: string
+) => { widget: ComfyWidget; minWidth?: number; minHeight?: number }
+
+/** A file that ComfyUI serves at /view. */
+interface StoredFile {
+  filename: string
+  subfolder?: string
+  type?: string
+}
+
+interface NodeOutput {
+  images?: StoredFile[]
+  idpatch_faces?: FacesReport[]
+  idpatch_placer?: PlacerReport[]
+}
+
+/** What nodes/ reports of the faces that a node used. */
+interface FacesReport {
+  faces?: { name: string; score?: number | null; crop?: StoredFile | null }[]
+  warnings?: string[]
+}
+
+/** What nodes/placer.py reports of its last run; points as [x, y] in output pixels. */
+interface PlacerReport {
+  version: number
+  width: number
+  height: number
+  people: { name: string; crop: StoredFile | null }[]
+  base: StoredFile | null
+  poses?: [number, number][]
+  faces?: [number, number][]
+  patch_size?: number
+  head_patches?: [number, number, number][]
+  warnings: string[]
+}
