@@ -15,7 +15,7 @@ def nodes(comfy: ModuleType) -> list:
     return comfy.nodes.NODES
 
 
-def test_every_node_has_a_page_on_all_its_sockets(nodes: list) -> None:
+def test_every_node_has_a_page_on_all_its_sockets(nodes: list):
     for node in nodes:
         schema = node.GET_SCHEMA()
         page = (DOCS / f"{schema.node_id}.md").read_text(encoding="utf-8")
@@ -28,7 +28,7 @@ def test_every_node_has_a_page_on_all_its_sockets(nodes: list) -> None:
         assert "## Example" in page
 
 
-def test_pages_show_pictures_that_are_there_and_small() -> None:
+def test_pages_show_pictures_that_are_there_and_small():
     for page in DOCS.glob("*.md"):
         pictures = re.findall(r"!\[.+?\]\((images/.+?)\)", page.read_text(encoding="utf-8"))
         assert pictures, page
@@ -36,6 +36,6 @@ def test_pages_show_pictures_that_are_there_and_small() -> None:
             assert 1000 < (DOCS / picture).stat().st_size < LARGEST
 
 
-def test_no_page_without_a_node(nodes: list) -> None:
+def test_no_page_without_a_node(nodes: list):
     pages = {page.stem for page in DOCS.glob("*.md")}
     assert pages == {node.GET_SCHEMA().node_id for node in nodes}

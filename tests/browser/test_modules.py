@@ -15,13 +15,14 @@ NODE = shutil.which("node")
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed (apt: nodejs)")
 
+MODULES = ("entries", "findings", "geometry", "graph_state", "history", "layout", "placements")
+
 SIZES = [(1024, 1024), (512, 768), (1344, 768), (200, 1000), (64, 64), (2048, 96), (264, 200)]
 
 
 def run_module(script: str, data: object) -> list:
-    """Run a module that reads `data` and imports `state`, `geometry` and `standing`."""
-    names = ("state", "geometry", "standing")
-    imports = [f"import * as {name} from './web/placer/{name}.js'" for name in names]
+    """Run a script that reads `data` and knows the pure modules by their names."""
+    imports = [f"import * as {name} from './web/placer/{name}.js'" for name in MODULES]
     done = subprocess.run(
         [NODE or "node", "--input-type=module", "--eval", "\n".join([*imports, script])],
         input=json.dumps(data),
@@ -37,23 +38,27 @@ def run_module(script: str, data: object) -> list:
 READ = "import { readFileSync } from 'node:fs'\nconst data = JSON.parse(readFileSync(0, 'utf8'))\n"
 
 
-def test_modules() -> None:
-    files = sorted(str(path) for path in Path(__file__).with_name("modules").glob("*.test.js"))
+def test_modules():
+    files = sorted(Path(__file__).with_name("modules").glob("*.test.js"))
+    assert {file.name for file in files} == {f"{name}.test.js" for name in MODULES}
     done = subprocess.run(
-        [NODE or "node", "--test", *files], capture_output=True, text=True, cwd=ROOT, timeout=120
+        [NODE or "node", "--test", *map(str, files)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        timeout=120,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(files) == 3
 
 
-def test_arrangements_are_those_of_the_node() -> None:
+def test_arrangements_are_those_of_the_node():
     cases = [
         (name, count, width, height)
         for name in ARRANGEMENTS
         for count in range(1, 11)
         for width, height in SIZES
     ]
-    script = "geometry.ARRANGEMENTS[name](count, width, height).map(({ x, y }) => [x, y])"
+    script = "layout.ARRANGEMENTS[name](count, width, height).map(({ x, y }) => [x, y])"
     got = run_module(
         f"{READ}console.log(JSON.stringify(data.map(([name, count, width, height]) => {script})))",
         cases,
@@ -62,13 +67,13 @@ def test_arrangements_are_those_of_the_node() -> None:
     assert got == expected
 
 
-def test_warnings_are_those_of_the_node() -> None:
+def test_warnings_are_those_of_the_node():
     values = [-0.51, -0.5, 0, 31.5, 32.5, 63.49, 63.5, 95.5, 100, 163.5, 199.4999999, 199.5]
     points = [Point(x, y) for x in values for y in (10.0, 74.5, 150.5)]
     got = run_module(
         f"{READ}const points = data.map(([x, y]) => ({{ x, y }}))\n"
-        "console.log(JSON.stringify([geometry.outside(points, 200, 150),"
-        " geometry.overlapping(points, 200, 150)]))",
+        "console.log(JSON.stringify([layout.outside(points, 200, 150),"
+        " layout.overlapping(points, 200, 150)]))",
         points,
     )
     expected = [
@@ -107,9 +112,9 @@ TEXTS = [
 ]
 
 
-def test_texts_are_read_as_by_the_node() -> None:
+def test_texts_are_read_as_by_the_node():
     got = run_module(
-        f"{READ}const reads = (text) => state.parse(text).problem === undefined\n"
+        f"{READ}const reads = (text) => typeof placements.parsePlacements(text) !== 'string'\n"
         "console.log(JSON.stringify(data.map(reads)))",
         TEXTS,
     )
@@ -125,14 +130,15 @@ def is_read(text: str) -> bool:
     return True
 
 
-def test_what_the_editor_writes_is_read_by_the_node() -> None:
+def test_what_the_editor_writes_is_read_by_the_node():
     script = (
-        "const scene = { ...standing.EMPTY_SCENE, width: 640, height: 480, count: 3,"
+        "const graph = { ...graph_state.EMPTY_GRAPH_STATE, width: 640, height: 480, count: 3,"
         " names: ['Ada', null, 'Bob'] }\n"
-        "const start = standing.read('', scene)\n"
+        "const shown = entries.listEntries(placements.readState('', graph), graph)\n"
         "const changes = { 1: { point: { x: 12, y: 34 } }, 2: { placed: false } }\n"
-        "const places = standing.changed(standing.everybody(start, scene), changes, scene)\n"
-        "console.log(JSON.stringify([standing.write({ places, extra: {} }, scene)]))"
+        "const changed = entries.applyChanges(shown, changes, graph)\n"
+        "const text = placements.writeState({ placements: changed, extra: {} }, graph)\n"
+        "console.log(JSON.stringify([text]))"
     )
     [text] = run_module(script, None)
     points = [placement.point for placement in parse_placements(text, ["Ada", "2", "Bob"])]

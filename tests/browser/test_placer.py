@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 THREE = json.dumps([{"x": 200, "y": 300}, {"x": 500, "y": 420}, {"x": 800, "y": 300}])
 
 
-def test_drag_moves_that_person_only_and_never_the_node(editor: EditorPage, shots: Path) -> None:
+def test_drag_moves_that_person_only_and_never_the_node(editor: EditorPage, shots: Path):
     placer = editor.placer(THREE)
     before = placer.position()
     placer.drag((500, 420), (560, 640))
@@ -21,7 +21,7 @@ def test_drag_moves_that_person_only_and_never_the_node(editor: EditorPage, shot
     editor.shot(shots / "dragged.png", placer)
 
 
-def test_opening_and_touching_without_moving_changes_nothing(editor: EditorPage) -> None:
+def test_opening_and_touching_without_moving_changes_nothing(editor: EditorPage):
     placer = editor.placer(THREE)
     placer.click(200, 300)
     placer.click(400, 900)
@@ -29,7 +29,7 @@ def test_opening_and_touching_without_moving_changes_nothing(editor: EditorPage)
 
 
 @pytest.mark.parametrize("scale", [0.45, 1.6])
-def test_zoomed_and_scrolled(editor: EditorPage, scale: float) -> None:
+def test_zoomed_and_scrolled(editor: EditorPage, scale: float):
     placer = editor.placer(THREE)
     editor.view(scale, 150 / scale - 400, 130 / scale - 150)
     before = placer.position()
@@ -39,7 +39,7 @@ def test_zoomed_and_scrolled(editor: EditorPage, scale: float) -> None:
     assert placer.position() == before
 
 
-def test_a_drag_ends_at_the_edge(editor: EditorPage) -> None:
+def test_a_drag_ends_at_the_edge(editor: EditorPage):
     placer = editor.placer(THREE)
     start = placer.spot(200, 300)
     editor.page.mouse.move(*start)
@@ -50,7 +50,7 @@ def test_a_drag_ends_at_the_edge(editor: EditorPage) -> None:
     assert placer.points[0] is not None and placer.points[0][0] == 0
 
 
-def test_escape_ends_a_drag_where_it_began(editor: EditorPage) -> None:
+def test_escape_ends_a_drag_where_it_began(editor: EditorPage):
     placer = editor.placer(THREE)
     start = placer.spot(200, 300)
     editor.page.mouse.move(*start)
@@ -61,7 +61,7 @@ def test_escape_ends_a_drag_where_it_began(editor: EditorPage) -> None:
     assert placer.text == THREE
 
 
-def test_touch_and_pen(editor: EditorPage) -> None:
+def test_touch_and_pen(editor: EditorPage):
     placer = editor.placer(THREE)
     session = editor.context.new_cdp_session(editor.page)
     start, end = placer.spot(200, 300), placer.spot(260, 460)
@@ -86,7 +86,7 @@ def test_touch_and_pen(editor: EditorPage) -> None:
     assert placer.points[1] == (500, 420)
 
 
-def test_keys_choose_nudge_take_off_and_put_back(editor: EditorPage) -> None:
+def test_keys_choose_nudge_take_off_and_put_back(editor: EditorPage):
     placer = editor.placer(THREE)
     placer.click(200, 300)
     placer.press("ArrowRight", "Shift+ArrowDown", "ArrowLeft", "ArrowLeft", "ArrowUp")
@@ -101,7 +101,7 @@ def test_keys_choose_nudge_take_off_and_put_back(editor: EditorPage) -> None:
     assert editor.page.evaluate("() => editorTest.app.canvas.graph.nodes.length") == 1
 
 
-def test_undo_and_redo_of_the_editor(editor: EditorPage) -> None:
+def test_undo_and_redo_of_the_editor(editor: EditorPage):
     placer = editor.placer(THREE)
     assert not placer.enabled("redo")
     placer.drag((200, 300), (300, 700))
@@ -115,7 +115,7 @@ def test_undo_and_redo_of_the_editor(editor: EditorPage) -> None:
     assert near(placer.points[0], (300, 700), placer.pixel())
 
 
-def test_undo_and_redo_of_comfyui(editor: EditorPage) -> None:
+def test_undo_and_redo_of_comfyui(editor: EditorPage):
     placer = editor.placer(THREE)
     placer.drag((200, 300), (300, 700))
     dragged = placer.text
@@ -135,7 +135,7 @@ def test_undo_and_redo_of_comfyui(editor: EditorPage) -> None:
     assert placer.text == dragged
 
 
-def test_a_held_key_is_one_step_of_undo(editor: EditorPage) -> None:
+def test_a_held_key_is_one_step_of_undo(editor: EditorPage):
     placer = editor.placer(THREE)
     placer.click(200, 300)
     for _ in range(5):
@@ -147,7 +147,7 @@ def test_a_held_key_is_one_step_of_undo(editor: EditorPage) -> None:
     assert placer.text == THREE
 
 
-def test_saved_and_opened_again_to_the_letter(editor: EditorPage) -> None:
+def test_saved_and_opened_again_to_the_letter(editor: EditorPage):
     written = '[ {"x":200.125,"y":300,"note":"Ö"},\n null ]'
     editor.placer(written)
     saved = editor.graph()
@@ -165,7 +165,7 @@ def test_saved_and_opened_again_to_the_letter(editor: EditorPage) -> None:
     assert near(editor.placers()[0].points[0], (400, 500), placer.pixel() + 1)
 
 
-def test_copied_and_pasted(editor: EditorPage) -> None:
+def test_copied_and_pasted(editor: EditorPage):
     placer = editor.placer(THREE)
     placer.drag((200, 300), (300, 500))
     editor.page.evaluate(
@@ -182,7 +182,7 @@ def test_copied_and_pasted(editor: EditorPage) -> None:
     assert first.points[2] == (800, 300)
 
 
-def test_two_placers_keep_to_themselves(editor: EditorPage) -> None:
+def test_two_placers_keep_to_themselves(editor: EditorPage):
     first = editor.placer(THREE, x=80)
     second = editor.placer(THREE, x=480, width=512)
     first.drag((500, 420), (500, 800))
@@ -193,7 +193,7 @@ def test_two_placers_keep_to_themselves(editor: EditorPage) -> None:
     assert second.points[1] == (500, 420)
 
 
-def test_inside_a_subgraph(editor: EditorPage) -> None:
+def test_inside_a_subgraph(editor: EditorPage):
     placer = editor.placer(THREE)
     editor.page.evaluate(
         """(id) => {
@@ -224,7 +224,7 @@ def test_inside_a_subgraph(editor: EditorPage) -> None:
     assert node["inputs"]["placements"] == inner.text
 
 
-def test_size_scales_the_places_and_the_stage(editor: EditorPage) -> None:
+def test_size_scales_the_places_and_the_stage(editor: EditorPage):
     placer = editor.placer(THREE)
     placer.set_by_hand("width", 512)
     placer.set_by_hand("height", 2048)
@@ -235,7 +235,7 @@ def test_size_scales_the_places_and_the_stage(editor: EditorPage) -> None:
     assert placer.points == [(200, 300), (500, 420), (800, 300)]
 
 
-def test_size_from_connected_numbers(editor: EditorPage) -> None:
+def test_size_from_connected_numbers(editor: EditorPage):
     placer = editor.placer(THREE)
     number = editor.add("PrimitiveInt", 60, 90, value=2048)
     editor.connect(number, "INT", placer.number, "width")
@@ -245,11 +245,11 @@ def test_size_from_connected_numbers(editor: EditorPage) -> None:
     assert placer.points == [(400, 300), (1000, 420), (1600, 300)]
 
 
-def test_another_size_is_asked_about_and_changes_nothing(editor: EditorPage) -> None:
+def test_another_size_is_asked_about_and_changes_nothing(editor: EditorPage):
     written = '{"version": 1, "width": 512, "height": 512, "people": [{"x": 100, "y": 200}]}'
     placer = editor.placer(written)
     said = [one.replace("\u00d7", "x") for one in placer.messages()]
-    assert "Made for 512x512; the picture is 1024x1024." in said
+    assert "The placements are for 512x512; the image is 1024x1024." in said
     assert placer.text == written
     placer.act("scale")
     assert placer.points == [(200, 400)]
@@ -259,13 +259,13 @@ def test_another_size_is_asked_about_and_changes_nothing(editor: EditorPage) -> 
     assert json.loads(placer.text)["width"] == 1024
 
 
-def test_people_are_known_before_the_first_run(editor: EditorPage) -> None:
+def test_people_are_known_before_the_first_run(editor: EditorPage):
     placer = editor.group(["obama.jpg", "collins.jpg"])
     assert placer.people() == ["1: obama, 256, 358", "2: collins, 768, 358"]
     assert placer.text == ""
 
 
-def test_number_of_people_changes_upstream(editor: EditorPage) -> None:
+def test_number_of_people_changes_upstream(editor: EditorPage):
     placer = editor.group(["obama.jpg", "collins.jpg"])
     placer.drag((256, 358), (300, 500))
     written = placer.text
@@ -281,7 +281,7 @@ def test_number_of_people_changes_upstream(editor: EditorPage) -> None:
     editor.connect(third, "identities", builder, "identities")
     editor.page.mouse.click(1000, 800)
     editor.settle()
-    assert "sunak has no place yet." in placer.messages()
+    assert "sunak has no placement yet." in placer.messages()
     assert placer.text == written
     placer.act("complete")
     assert len(placer.points) == 3
@@ -290,7 +290,7 @@ def test_number_of_people_changes_upstream(editor: EditorPage) -> None:
     editor.connect(encoder, "identities", builder, "identities")
     editor.page.mouse.click(1000, 800)
     editor.settle()
-    assert "1 place too many for 2 people." in placer.messages()
+    assert "1 placement too many for 2 people." in placer.messages()
     placer.act("trim")
     assert placer.points == json_points(written)
 
@@ -299,7 +299,7 @@ def json_points(text: str) -> list[tuple[float, float]]:
     return [(one["x"], one["y"]) for one in json.loads(text)["people"]]
 
 
-def test_a_run_uses_the_same_points(editor: EditorPage, shots: Path) -> None:
+def test_a_run_uses_the_same_points(editor: EditorPage, shots: Path):
     placer = editor.group(["obama.jpg", "collins.jpg", "sunak.jpg"], width=768, height=512)
     placer.drag(row_point(placer, 0), (150, 100))
     placer.click(*row_point(placer, 2))
@@ -324,7 +324,7 @@ def test_a_run_uses_the_same_points(editor: EditorPage, shots: Path) -> None:
     editor.shot(shots / "after_a_run.png")
 
 
-def test_a_batch_of_two_runs_with_the_same_places(editor: EditorPage) -> None:
+def test_a_batch_of_two_runs_with_the_same_places(editor: EditorPage):
     placer = editor.group(["obama.jpg", "collins.jpg"], width=256, height=256)
     placer.drag(row_point(placer, 0), (60, 100))
     written = placer.text
@@ -353,7 +353,7 @@ def row_point(placer: Placer, index: int) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def test_snaps_to_found_poses(editor: EditorPage) -> None:
+def test_snaps_to_found_poses(editor: EditorPage):
     placer = editor.group(["obama.jpg", "collins.jpg"])
     pose = editor.add("IDPatchLoadPose", 20, 600, pose="standing_2")
     editor.connect(pose, "pose_keypoint", placer.number, "pose_keypoint")
@@ -369,7 +369,7 @@ def test_snaps_to_found_poses(editor: EditorPage) -> None:
     assert not near(placer.points[0], first, 4)
 
 
-def test_promoted_to_a_subgraph(editor: EditorPage, shots: Path) -> None:
+def test_promoted_to_a_subgraph(editor: EditorPage, shots: Path):
     inner = editor.placer(THREE)
     editor.page.evaluate(
         """async (id) => {
@@ -421,9 +421,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("text", MALFORMED)
-def test_malformed_text_is_said_and_kept_until_reset(
-    editor: EditorPage, shots: Path, text: str
-) -> None:
+def test_malformed_text_is_said_and_kept_until_reset(editor: EditorPage, shots: Path, text: str):
     placer = editor.placer(text)
     [said] = [one for one in placer.messages() if "place" in one or "Person 1" in one]
     assert said
@@ -442,7 +440,7 @@ def test_malformed_text_is_said_and_kept_until_reset(
     assert placer.text == text
 
 
-def test_text_can_be_edited_by_hand(editor: EditorPage) -> None:
+def test_text_can_be_edited_by_hand(editor: EditorPage):
     placer = editor.placer(THREE)
     placer.act("text")
     area = editor.page.locator(".idpatch-text")
@@ -453,7 +451,7 @@ def test_text_can_be_edited_by_hand(editor: EditorPage) -> None:
     assert placer.people() == ["1: Person 1, 10, 20"]
 
 
-def test_arrange_and_swap(editor: EditorPage) -> None:
+def test_arrange_and_swap(editor: EditorPage):
     placer = editor.placer(THREE)
     placer.act("two_rows")
     rows = [point[1] for point in placer.points if point]
@@ -470,10 +468,10 @@ def test_arrange_and_swap(editor: EditorPage) -> None:
     assert placer.points == [(200, 300), (500, 420), (800, 300)]
 
 
-def test_warnings_where_they_happen(editor: EditorPage, shots: Path) -> None:
+def test_warnings_where_they_happen(editor: EditorPage, shots: Path):
     placer = editor.placer('[{"x": 400, "y": 300}, {"x": 440, "y": 320}, {"x": 3000, "y": 30}]')
     assert placer.messages() == [
-        "Person 3 stands outside and gets no patch.",
+        "Person 3 is outside the image and gets no patch.",
         "The patches of Person 1 and Person 2 overlap.",
     ]
     editor.shot(shots / "warnings.png", placer)
@@ -482,7 +480,7 @@ def test_warnings_where_they_happen(editor: EditorPage, shots: Path) -> None:
     assert len(placer.messages()) == 1
 
 
-def test_nothing_is_left_when_the_node_is_removed(editor: EditorPage) -> None:
+def test_nothing_is_left_when_the_node_is_removed(editor: EditorPage):
     def left() -> list[int]:
         return editor.page.evaluate(
             "() => [idpatchWatch.listeners.size, idpatchWatch.observers.size,"
@@ -504,7 +502,7 @@ def test_nothing_is_left_when_the_node_is_removed(editor: EditorPage) -> None:
     assert editor.page.evaluate("() => document.querySelectorAll('.idpatch-placer').length") == 0
 
 
-def test_no_work_while_nothing_changes(editor: EditorPage) -> None:
+def test_no_work_while_nothing_changes(editor: EditorPage):
     editor.placer(THREE)
     editor.settle(20)
     before = editor.page.evaluate("() => idpatchWatch.frames")
@@ -512,7 +510,7 @@ def test_no_work_while_nothing_changes(editor: EditorPage) -> None:
     assert editor.page.evaluate("() => idpatchWatch.frames") == before
 
 
-def test_names_for_screen_readers(editor: EditorPage) -> None:
+def test_names_for_screen_readers(editor: EditorPage):
     placer: Placer = editor.placer(THREE)
     tree = editor.page.locator(".idpatch-placer").aria_snapshot()
     assert 'toolbar "Placing"' in tree
@@ -520,12 +518,12 @@ def test_names_for_screen_readers(editor: EditorPage) -> None:
     assert 'button "2: Person 2, 500, 420"' in tree
     placer.click(200, 300)
     placer.press("ArrowRight")
-    spoken = editor.page.locator(".idpatch-spoken").text_content()
+    spoken = editor.page.locator(".idpatch-announcement").text_content()
     assert spoken == "1, Person 1, at 201, 300"
 
 
 @pytest.mark.parametrize("palette", ["dark", "light"])
-def test_ten_people_at_300_pixels(editor: EditorPage, shots: Path, palette: str) -> None:
+def test_ten_people_at_300_pixels(editor: EditorPage, shots: Path, palette: str):
     editor.page.evaluate(
         "(name) => editorTest.app.extensionManager.setting.set('Comfy.ColorPalette', name)", palette
     )

@@ -469,7 +469,7 @@ class Placer:
 
     def messages(self) -> list[str]:
         return self._evaluate(
-            "return [...element.querySelectorAll('.idpatch-said')].map((one) => one.textContent)"
+            "return [...element.querySelectorAll('.idpatch-sentence')].map((one) => one.textContent)"
         )
 
     def focused(self) -> bool:

@@ -1,52 +1,39 @@
-// Shows the faces that a node took, with names and scores, after a run.
+// Shows the faces that a node used, with names and scores, after a run.
 
-import { api } from '../../../scripts/api.js'
-import { app } from '../../../scripts/app.js'
-import { chain, takeOver } from '../placer/node.js'
-import { locator, viewUrl } from '../placer/upstream.js'
+import { outputsOf, viewUrl } from '../comfy.js'
+import { make } from '../dom.js'
+import { chain, keyOf, UndoKeeper } from '../lifecycle.js'
 
 const NODES = ['IDPatchFaceEncoder', 'IDPatchSaveIdentities', 'IDPatchLoadIdentities']
-const elements = new Map() // the last element of a node, by the node's place
+/** @type {UndoKeeper<{element: HTMLElement}>} */
+const keeper = new UndoKeeper()
 
-export const showsFaces = (node) => NODES.includes(node.comfyClass)
+/** @param {ComfyNode} node */
+export const showsFaces = ({ comfyClass = '' }) => NODES.includes(comfyClass)
 
-function make(tag, className, text = '') {
-  const element = document.createElement(tag)
-  element.className = className
-  element.textContent = text
-  return element
+/** @type {(face: Required<FacesReport>['faces'][number], index: number) => HTMLElement} */
+function makeCard({ name, score, crop }, index) {
+  const image = crop
+    ? make('img', 'idpatch-crop', { src: viewUrl(crop), alt: `Face of ${name}` })
+    : make('div', 'idpatch-crop', {}, '?')
+  const caption = make('div', 'idpatch-caption', { title: name }, `${index + 1} ${name}`)
+  const card = make('div', 'idpatch-card', { role: 'listitem' }, image, caption)
+  if (typeof score === 'number') {
+    const title = 'Detection confidence, from 0 to 1'
+    card.append(make('div', 'idpatch-score', { title }, score.toFixed(2)))
+  }
+  return card
 }
 
-function card({ name, score, crop }, index) {
-  const item = make('div', 'idpatch-card')
-  item.setAttribute('role', 'listitem')
-  const picture = make(crop ? 'img' : 'div', 'idpatch-crop', crop ? '' : '?')
-  if (crop) {
-    picture.src = viewUrl(api, crop)
-    picture.alt = `Face of ${name}`
-  }
-  const known = typeof score === 'number'
-  const caption = make('div', 'idpatch-caption', `${index + 1} ${name}`)
-  caption.title = name
-  item.append(picture, caption)
-  if (known) {
-    const certainty = make('div', 'idpatch-score', score.toFixed(2))
-    certainty.title = 'How sure the detector is that this is a face, from 0 to 1'
-    item.append(certainty)
-  }
-  return item
-}
-
-/** Adds the widget; it says nothing to the API and is not saved. */
+/**
+ * Adds the widget; the API does not see it and it is not saved.
+ * @param {ComfyNode} node
+ */
 export function addFaces(node) {
-  const list = make('div', 'idpatch-cards')
-  list.setAttribute('role', 'list')
-  list.setAttribute('aria-label', 'Faces taken')
+  const list = make('div', 'idpatch-cards', { role: 'list', 'aria-label': 'Faces' })
   const notes = make('div', 'idpatch-notes')
-  const inner = make('div', 'idpatch-inner')
-  inner.append(list, notes)
-  const element = make('div', 'idpatch-faces')
-  element.append(inner)
+  const inner = make('div', 'idpatch-inner', {}, list, notes)
+  const element = make('div', 'idpatch-faces', {}, inner)
 
   const widget = node.addDOMWidget('faces', 'idpatch_faces', element, {
     getMinHeight: () => inner.offsetHeight + 20,
@@ -56,20 +43,19 @@ export function addFaces(node) {
   })
   widget.serialize = false
 
-  const show = (report) => {
-    const faces = report?.faces ?? []
-    list.replaceChildren(...faces.map(card))
-    const warnings = (report?.warnings ?? []).map((warning) =>
-      make('div', 'idpatch-warning', warning)
-    )
-    const hint =
-      faces.length || warnings.length
-        ? []
-        : [make('div', 'idpatch-hint', 'The faces that it takes are shown here after a run.')]
-    notes.replaceChildren(...warnings, ...hint)
+  /** @param {FacesReport} [report] */
+  const show = ({ faces = [], warnings = [] } = {}) => {
+    list.replaceChildren(...faces.map(makeCard))
+    const items = warnings.map((warning) => make('div', 'idpatch-warning', {}, warning))
+    if (!faces.length && !warnings.length) {
+      items.push(make('div', 'idpatch-hint', {}, 'Run the workflow to show the faces here.'))
+    }
+    notes.replaceChildren(...items)
   }
 
-  let place = null
+  /** @type {string | null} */
+  let key = null
+  /** @type {ResizeObserver | null} */
   let observer = null
   let frame = 0
   const connect = () => {
@@ -78,10 +64,9 @@ export function addFaces(node) {
     frame ||= requestAnimationFrame(() => {
       frame = 0
       if (!node.graph) return
-      place = `${node.graph.rootGraph?.id}/${locator(node)}`
-      show(app.nodeOutputs?.[locator(node)]?.idpatch_faces?.[0])
-      takeOver(element, elements.get(place))
-      elements.delete(place)
+      key = keyOf(node)
+      show(outputsOf(node)?.idpatch_faces?.[0])
+      keeper.take(key, element)
     })
   }
   const disconnect = () => {
@@ -89,17 +74,14 @@ export function addFaces(node) {
     observer = null
     cancelAnimationFrame(frame)
     frame = 0
-    if (!place) return
-    elements.set(place, element)
-    // Long enough for undo to make the node anew; then let go.
-    setTimeout(() => elements.get(place) === element && elements.delete(place), 5000)
+    if (key) keeper.keep(key, { element })
   }
   chain(node, 'onAdded', connect)
   chain(node, 'onRemoved', disconnect)
   chain(node, 'onExecuted', (output) => show(output?.idpatch_faces?.[0]))
 
-  // The same pictures without names would follow below: the classic renderer draws them here,
-  // Nodes 2.0 asks for this property, and its first versions show what is among the outputs.
+  // The same images without names would follow below: the classic renderer draws them here,
+  // Nodes 2.0 asks for this property, and its first versions show the images of the outputs.
   node.onDrawBackground = () => {}
   node.hideOutputImages = true
   chain(node, 'onExecuted', (output) => {

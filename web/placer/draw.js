@@ -1,8 +1,41 @@
-// Draws the stage on a 2D canvas. Reads a scene, changes nothing but the canvas.
+// Draws a view of the stage on a 2D canvas; changes nothing but the canvas.
 
-import { isInside, patchSquare, sideAt, toView } from './geometry.js'
+import { toStage } from './geometry.js'
+import { isInside, patchSide, patchSquare } from './layout.js'
 
-// Ten colours that stay apart on dark and light grounds, also for most colour-blind eyes.
+/**
+ * @import { Size, Viewport } from './geometry.js'
+ * @import { Head, Point } from './layout.js'
+ *
+ * @typedef {CanvasRenderingContext2D} Context
+ *
+ * @typedef {object} View  everything that is drawn
+ * @property {Viewport} viewport
+ * @property {number} density  canvas pixels for each page pixel
+ * @property {Size} box  of the stage, in page pixels before zooming
+ * @property {number} width  of the image, in pixels
+ * @property {number} height
+ * @property {number} patchSize
+ * @property {Head[]} heads
+ * @property {CanvasImageSource | null} background
+ * @property {Point[]} targets
+ * @property {Point | null} reached  where a dragged person is, on the stage
+ * @property {PersonView[]} people  the last on top
+ *
+ * @typedef {object} PersonView
+ * @property {number} index
+ * @property {Point} point
+ * @property {Point} shownAt  inside the stage, also for a point far outside the image
+ * @property {string} colour
+ * @property {CanvasImageSource | null} crop
+ * @property {boolean} automatic  not placed by hand
+ * @property {boolean} selected
+ * @property {boolean} marked
+ * @property {boolean} alarm  the patch overlaps another
+ * @property {string | null} label
+ */
+
+// Ten colours, distinguishable on dark and light and with most kinds of colour blindness.
 export const COLOURS = [
   '#4c9bff',
   '#ff9a3c',
@@ -16,48 +49,63 @@ export const COLOURS = [
   '#a9b4c4'
 ]
 
+/** @param {number} index */
 export const colourOf = (index) => COLOURS[index % COLOURS.length]
 
 const FONT = 'Inter, system-ui, -apple-system, "Segoe UI", sans-serif'
 const INK = '#10141a'
 
-/** The radius of a person's picture in view pixels: easy to hit, never larger than needed. */
-export const tokenRadius = (view, patchSize) =>
-  Math.min(Math.max(view.scale * patchSize * 0.8, 17), 24)
+/** @typedef {[style: string, width: number]} Stroke */
+
+/** @type {Stroke[]} */
+const TARGET_STROKES = [
+  ['rgba(0, 0, 0, 0.6)', 3.5],
+  ['#ffffff', 1.5]
+]
+/** @type {Stroke[]} */
+const RING_STROKES = [
+  ['rgba(0, 0, 0, 0.7)', 4],
+  ['#ffffff', 2]
+]
 
 /**
- * Draws everything once.
- *
- * `scene` holds `view` (scale, left, top), `width`, `height`, `patchSize`, `background` (a canvas
- * or null), `targets` and `people`: `{place, point, label, colour, crop, number, ghost, ...}` in
- * drawing order; place is theirs in output pixels, point where they are shown.
+ * The radius of a person's marker in page pixels: easy to hit, never larger than needed.
+ * @type {(viewport: Viewport, patchSize: number) => number}
  */
-export function draw(context, scene) {
+export const markerRadius = (viewport, patchSize) =>
+  Math.min(Math.max(viewport.scale * patchSize * 0.8, 17), 24)
+
+/** @type {(context: Context, view: View) => void} */
+export function draw(context, view) {
   const { canvas } = context
   context.setTransform(1, 0, 0, 1, 0, 0)
   context.clearRect(0, 0, canvas.width, canvas.height)
-  context.setTransform(scene.density, 0, 0, scene.density, 0, 0)
+  context.setTransform(view.density, 0, 0, view.density, 0, 0)
   context.globalAlpha = 1
-  drawPicture(context, scene)
-  for (const target of scene.targets) drawTarget(context, toView(scene.view, target), scene)
-  for (const person of scene.people) drawPerson(context, scene, person)
-  for (const person of scene.people) {
-    if (person.label) drawLabel(context, scene, person)
+  drawBackground(context, view)
+  for (const target of view.targets) drawTarget(context, toStage(view.viewport, target), view)
+  for (const person of view.people) drawPerson(context, view, person)
+  for (const { label, ...person } of view.people) {
+    if (label) drawLabel(context, view, { ...person, label })
   }
 }
 
-function drawPicture(context, { view, width, height, background }) {
-  const [w, h] = [width * view.scale, height * view.scale]
+/** @type {(context: Context, view: View) => void} */
+function drawBackground(context, { viewport, width, height, background }) {
+  const [w, h] = [width * viewport.scale, height * viewport.scale]
   if (background) {
-    context.drawImage(background, view.left, view.top, w, h)
+    context.drawImage(background, viewport.left, viewport.top, w, h)
   } else {
-    drawGrid(context, view, width, height)
+    drawGrid(context, viewport, width, height)
   }
   context.strokeStyle = 'rgba(128, 128, 128, 0.65)'
   context.lineWidth = 1
-  context.strokeRect(view.left - 0.5, view.top - 0.5, w + 1, h + 1)
+  context.strokeRect(viewport.left - 0.5, viewport.top - 0.5, w + 1, h + 1)
 }
 
+/**
+ * @type {(context: Context, viewport: Viewport, width: number, height: number) => void}
+ */
 function drawGrid(context, { left, top, scale }, width, height) {
   const step = 64 * 2 ** Math.max(Math.ceil(Math.log2(14 / (64 * scale))), 0)
   context.fillStyle = 'rgba(128, 128, 128, 0.10)'
@@ -76,14 +124,12 @@ function drawGrid(context, { left, top, scale }, width, height) {
   context.stroke()
 }
 
+/** @type {(context: Context, at: Point, view: View) => void} */
 function drawTarget(context, { x, y }, { reached }) {
   const near = reached && Math.abs(reached.x - x) < 0.5 && Math.abs(reached.y - y) < 0.5
-  for (const [style, line] of [
-    ['rgba(0, 0, 0, 0.6)', 3.5],
-    ['#ffffff', 1.5]
-  ]) {
+  for (const [style, width] of TARGET_STROKES) {
     context.strokeStyle = style
-    context.lineWidth = line
+    context.lineWidth = width
     context.beginPath()
     context.arc(x, y, near ? 8 : 5, 0, 2 * Math.PI)
     context.moveTo(x - 2.5, y)
@@ -94,16 +140,18 @@ function drawTarget(context, { x, y }, { reached }) {
   }
 }
 
-function drawPerson(context, scene, person) {
-  const { point, place, colour, crop, number, ghost, selected, marked, alarm } = person
-  const { view, patchSize, width, height } = scene
-  const { x, y } = toView(view, point)
-  const radius = tokenRadius(view, patchSize)
-  const inside = isInside(place, width, height)
+/** @type {(context: Context, view: View, person: PersonView) => void} */
+function drawPerson(context, view, person) {
+  const { index, point, shownAt, colour, crop, automatic, selected, marked, alarm } = person
+  const number = String(index + 1)
+  const { viewport, patchSize, width, height } = view
+  const { x, y } = toStage(viewport, shownAt)
+  const radius = markerRadius(viewport, patchSize)
+  const inside = isInside(point, width, height)
   context.save()
-  if (ghost) context.globalAlpha = 0.9
+  if (automatic) context.globalAlpha = 0.9
 
-  if (inside) drawPatch(context, scene, point, colour, alarm)
+  if (inside) drawPatch(context, view, point, colour, alarm)
 
   context.shadowColor = 'rgba(0, 0, 0, 0.55)'
   context.shadowBlur = selected ? 10 : 5
@@ -118,35 +166,33 @@ function drawPerson(context, scene, person) {
     context.drawImage(crop, x - radius, y - radius, 2 * radius, 2 * radius)
     context.restore()
   } else {
-    text(context, String(number), x, y + 0.5, `600 ${Math.round(radius * 0.95)}px ${FONT}`, INK)
+    fillText(context, number, x, y + 0.5, `600 ${Math.round(radius * 0.95)}px ${FONT}`, INK)
   }
 
   context.beginPath()
   context.arc(x, y, radius, 0, 2 * Math.PI)
-  if (ghost) context.setLineDash([4, 3])
+  if (automatic) context.setLineDash([4, 3])
   context.strokeStyle = colour
   context.lineWidth = 2.5
   context.stroke()
   context.setLineDash([])
   if (selected || marked) ring(context, x, y, radius + 3.5, marked ? [3, 3] : [])
-  if (inside) outlinePatch(context, scene, point, colour)
+  if (inside) outlinePatch(context, view, point, colour)
 
-  if (crop) badge(context, x + radius * 0.74, y + radius * 0.74, colour, String(number))
+  if (crop) badge(context, x + radius * 0.74, y + radius * 0.74, colour, number)
   if (!inside || alarm) {
-    const side = x > scene.boxWidth / 2 ? -0.74 : 0.74 // away from the stage's edge
+    const side = x > view.box.width / 2 ? -0.74 : 0.74 // away from the stage's edge
     badge(context, x + side * radius, y - radius * 0.74, '#ffb020', '!')
   }
   context.restore()
 }
 
+/** @type {(context: Context, x: number, y: number, radius: number, dash: number[]) => void} */
 function ring(context, x, y, radius, dash) {
-  for (const [style, line] of [
-    ['rgba(0, 0, 0, 0.7)', 4],
-    ['#ffffff', 2]
-  ]) {
+  for (const [style, width] of RING_STROKES) {
     context.setLineDash(dash)
     context.strokeStyle = style
-    context.lineWidth = line
+    context.lineWidth = width
     context.beginPath()
     context.arc(x, y, radius, 0, 2 * Math.PI)
     context.stroke()
@@ -154,34 +200,44 @@ function ring(context, x, y, radius, dash) {
   context.setLineDash([])
 }
 
-/** The patch as it is cut at the picture's edge, in view pixels. */
-function patchRect({ view, width, height, patchSize, heads }, point) {
-  const { x, y, size } = patchSquare(point, sideAt(point, patchSize, heads))
+/**
+ * The patch as it is cut at the image's edge, on the stage: left, top, width, height.
+ * @type {(view: View, point: Point) => [number, number, number, number]}
+ */
+function patchRect({ viewport, width, height, patchSize, heads }, point) {
+  const { x, y, size } = patchSquare(point, patchSide(point, patchSize, heads))
   const [x0, y0] = [Math.max(x, 0), Math.max(y, 0)]
   const [x1, y1] = [Math.min(x + size, width), Math.min(y + size, height)]
-  const start = toView(view, { x: x0, y: y0 })
-  return [start.x, start.y, (x1 - x0) * view.scale, (y1 - y0) * view.scale]
+  const start = toStage(viewport, { x: x0, y: y0 })
+  return [start.x, start.y, (x1 - x0) * viewport.scale, (y1 - y0) * viewport.scale]
 }
 
-function drawPatch(context, scene, point, colour, alarm) {
-  const rect = patchRect(scene, point)
+/** @type {(context: Context, view: View, point: Point, colour: string, alarm: boolean) => void} */
+function drawPatch(context, view, point, colour, alarm) {
+  const rect = patchRect(view, point)
   context.fillStyle = alarm ? 'rgba(255, 176, 32, 0.45)' : `${colour}40`
   context.fillRect(...rect)
 }
 
-/** The patch's extent, over the face so that it is seen where the patch is the smaller one. */
-function outlinePatch(context, scene, point, colour) {
-  const rect = patchRect(scene, point)
-  for (const [style, line] of [
+/**
+ * Draws the patch's extent, over the face so that it is seen where the patch is smaller.
+ * @type {(context: Context, view: View, point: Point, colour: string) => void}
+ */
+function outlinePatch(context, view, point, colour) {
+  const rect = patchRect(view, point)
+  /** @type {Stroke[]} */
+  const strokes = [
     ['rgba(0, 0, 0, 0.4)', 2.5],
     [colour, 1]
-  ]) {
+  ]
+  for (const [style, width] of strokes) {
     context.strokeStyle = style
-    context.lineWidth = line
+    context.lineWidth = width
     context.strokeRect(...rect)
   }
 }
 
+/** @type {(context: Context, x: number, y: number, colour: string, label: string) => void} */
 function badge(context, x, y, colour, label) {
   context.beginPath()
   context.arc(x, y, label.length > 1 ? 8.5 : 7.5, 0, 2 * Math.PI)
@@ -190,17 +246,18 @@ function badge(context, x, y, colour, label) {
   context.strokeStyle = INK
   context.lineWidth = 1.25
   context.stroke()
-  text(context, label, x, y + 0.5, `700 10.5px ${FONT}`, INK)
+  fillText(context, label, x, y + 0.5, `700 10.5px ${FONT}`, INK)
 }
 
-function drawLabel(context, scene, { point, label, colour }) {
-  const { x, y } = toView(scene.view, point)
-  const radius = tokenRadius(scene.view, scene.patchSize)
+/** @type {(context: Context, view: View, person: PersonView & {label: string}) => void} */
+function drawLabel(context, view, { shownAt, label, colour }) {
+  const { x, y } = toStage(view.viewport, shownAt)
+  const radius = markerRadius(view.viewport, view.patchSize)
   context.font = `500 11px ${FONT}`
-  const width = Math.min(context.measureText(label).width + 14, scene.boxWidth - 4)
-  const left = Math.min(Math.max(x - width / 2, 2), scene.boxWidth - width - 2)
+  const width = Math.min(context.measureText(label).width + 14, view.box.width - 4)
+  const left = Math.min(Math.max(x - width / 2, 2), view.box.width - width - 2)
   const below = y + radius + 7
-  const top = below + 18 <= scene.boxHeight ? below : y - radius - 25
+  const top = below + 18 <= view.box.height ? below : y - radius - 25
   context.beginPath()
   context.roundRect(left, top, width, 18, 9)
   context.fillStyle = 'rgba(16, 20, 26, 0.92)'
@@ -208,10 +265,14 @@ function drawLabel(context, scene, { point, label, colour }) {
   context.strokeStyle = colour
   context.lineWidth = 1
   context.stroke()
-  text(context, label, left + width / 2, top + 9.5, context.font, '#ffffff', width - 10)
+  fillText(context, label, left + width / 2, top + 9.5, context.font, '#ffffff', width - 10)
 }
 
-function text(context, label, x, y, font, colour, longest) {
+/**
+ * @type {(context: Context, label: string, x: number, y: number, font: string, colour: string,
+ *   longest?: number) => void}
+ */
+function fillText(context, label, x, y, font, colour, longest) {
   context.font = font
   context.textAlign = 'center'
   context.textBaseline = 'middle'

@@ -2,70 +2,47 @@
 
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
+import { chain, keyOf, UndoKeeper } from '../lifecycle.js'
 import { PlacerEditor } from './editor.js'
-import { decides, EMPTY_SCENE } from './standing.js'
-import {
-  hosts,
-  isConnected,
-  locator,
-  numberOf,
-  peopleOf,
-  pictureOf,
-  promotingInput,
-  source,
-  viewUrl
-} from './upstream.js'
+import { GraphReader } from './graph_reader.js'
+import { usesPlacements } from './graph_state.js'
+import { findWidget, hosts, isConnected, promotingInput, source } from './upstream.js'
 
-const STAGE = [170, 340] // page pixels: the least height, and the most that is asked for
-const editors = new Set() // those of nodes in a graph; empty once all are removed
-const memories = new Map() // what editors knew when their nodes were removed, by the node's place
-const MOST_MEMORIES = 32
+/** @import { EditorMemory } from './editor.js' */
+
+const TYPE = 'idpatch_placements' // of the widget that holds the text
+const STAGE_HEIGHT = { least: 170, most: 340 } // page pixels; `most` is the most asked for
 const FRESH = 5000 // milliseconds; a graph that is read anew after undo is back by then
 
-const outputs = (node) => app.nodeOutputs?.[locator(node)]
-const graph = { api, outputs }
+/** @type {Set<Binding>} those of nodes in a graph; empty once all are removed */
+const bindings = new Set()
+
+/** @type {UndoKeeper<EditorMemory & {element: HTMLElement, time: number}>} */
+const keeper = new UndoKeeper()
 
 function graphChanged() {
   followPromotions()
-  for (const binding of editors) binding.refresh({ rescale: true })
-}
-
-/** Calls `after` whenever the object's method was called. */
-export function chain(object, method, after) {
-  const original = object[method]
-  object[method] = function (...args) {
-    const result = original?.apply(this, args)
-    after.apply(this, args)
-    return result
-  }
+  for (const binding of bindings) binding.refresh({ rescale: true })
 }
 
 /**
- * Puts an element where the one of its predecessor still hangs.
- *
- * Nodes 2.0 keeps what it drew for a node when undo makes a new node of the same number, and with
- * it the old element.
+ * The constructor of the `placements` widget, for the frontend's table of widgets.
+ * @type {WidgetConstructor}
  */
-export function takeOver(element, predecessor) {
-  if (!element.isConnected && predecessor?.isConnected) predecessor.replaceWith(element)
-}
-
-const TYPE = 'idpatch_placements' // of the widget that holds the text
-
-/** The constructor of the `placements` widget, for the frontend's table of widgets. */
 export function placementsWidget(node, name) {
   const binding = new Binding(node, node, name)
-  binding.widget = node.addDOMWidget(name, TYPE, binding.editor.element, {
+  const widget = node.addDOMWidget(name, TYPE, binding.editor.element, {
     getValue: () => binding.editor.text,
     setValue: (text) => binding.editor.load(text ?? ''),
     onDraw: (drawn) => {
-      if (drawn !== binding.widget) showPromoted(binding.editor.element)
+      if (drawn !== widget) showPromoted(binding.editor.element)
     },
     ...binding.options
   })
-  binding.stored = () => binding.widget
+  binding.widget = widget
+  binding.storage = () => widget
   // Height enough for the stage to be square in a node of this width.
-  return { widget: binding.widget, minWidth: 340, minHeight: 530 }
+  return { widget, minWidth: 340, minHeight: 530 }
 }
 
 /**
@@ -74,24 +51,27 @@ export function placementsWidget(node, name) {
  * What those between them do is not known.)
  */
 function followPromotions() {
-  for (const { node: placer, name } of [...editors].filter(({ promotes }) => promotes)) {
+  for (const { node: placer, name } of [...bindings].filter(({ promotes }) => promotes)) {
     const input = promotingInput(placer, name)
-    if (!input) continue
+    if (!input || !placer.graph) continue
     for (const host of hosts(placer.graph)) {
-      const projected = () =>
-        host.widgets?.find((one) => one.name === input && one.type === TYPE && !one.element)
-      const present = [...editors].some((one) => one.node === host && one.name === input)
-      if (present || !projected()) continue
+      const promoted = () =>
+        host.widgets?.find(
+          (widget) => widget.name === input && widget.type === TYPE && !widget.element
+        )
+      const present = [...bindings].some(({ node, name }) => node === host && name === input)
+      if (present || !promoted()) continue
       const binding = new Binding(host, placer, input)
       const { element } = binding.editor
-      binding.widget = host.addDOMWidget(`${input}_editor`, `${TYPE}_promoted`, element, {
+      const widget = host.addDOMWidget(`${input}_editor`, `${TYPE}_promoted`, element, {
         getValue: () => '',
         setValue: () => {},
         serialize: false,
         ...binding.options
       })
-      binding.widget.serialize = false
-      binding.stored = projected
+      widget.serialize = false
+      binding.widget = widget
+      binding.storage = promoted
       binding.connect()
     }
   }
@@ -100,18 +80,26 @@ function followPromotions() {
 /**
  * Moves an element to the copy of its widget that is drawn on a subgraph's node.
  *
- * Frontends that share the element leave it in the hidden place inside when a node that is shown
+ * Frontends that share the element leave it in the hidden parent inside when a node that is shown
  * is put into a subgraph.
+ * @param {HTMLElement} element
  */
 function showPromoted(element) {
   if (element.parentElement?.style.display !== 'none') return
-  const places = [...document.querySelectorAll('.dom-widget')]
-  const free = places.find((one) => !one.firstElementChild && one.style.display !== 'none')
+  /** @type {NodeListOf<HTMLElement>} */
+  const parents = document.querySelectorAll('.dom-widget')
+  const free = [...parents].find(
+    ({ firstElementChild, style }) => !firstElementChild && style.display !== 'none'
+  )
   free?.append(element)
 }
 
 class Binding {
-  /** `node` shows the editor, `placer` is the Patch Placer; `name` that of the text's widget. */
+  /**
+   * @param {ComfyNode} node  shows the editor
+   * @param {ComfyNode} placer  the Patch Placer
+   * @param {string} name  of the text's widget
+   */
   constructor(node, placer, name) {
     this.node = node
     this.placer = placer
@@ -119,18 +107,28 @@ class Binding {
     this.promotes = node === placer
     this.ready = false
     this.scheduled = 0
+    this.rescaling = false
     this.changing = false
+    /** @type {string | null} */
+    this.key = null
+    /** @type {ComfyWidget | undefined} that shows the editor */
+    this.widget = undefined
+    /** @type {() => ComfyWidget | undefined} the widget that holds the text */
+    this.storage = () => undefined
+    /** @type {Set<ComfyWidget>} whose changes are followed */
+    this.watched = new Set()
+    this.reader = new GraphReader(placer)
     this.editor = new PlacerEditor({
       write: (text) => this.write(text),
-      begin: () => this.begin(),
-      end: () => this.end(),
+      beginStep: () => this.beginStep(),
+      endStep: () => this.endStep(),
       wheel: (event) => this.wheel(event),
       pan: (event) => this.pan(event),
-      panning: () => Boolean(app.canvas?.read_only),
-      grown: () => node.graph?.setDirtyCanvas?.(true, true)
+      isPanning: () => Boolean(app.canvas?.read_only),
+      heightChanged: () => node.graph?.setDirtyCanvas?.(true, true)
     })
     this.options = {
-      getMinHeight: () => this.editor.chrome + this.stageHeight(),
+      getMinHeight: () => this.editor.panelHeight + this.stageHeight(),
       hideOnZoom: false
     }
     this.editor.element.addEventListener('pointerenter', () => this.refresh())
@@ -139,23 +137,23 @@ class Binding {
     chain(node, 'onConnectionsChange', () => this.schedule({ rescale: true }))
     if (node === placer) {
       chain(node, 'onExecuted', () => {
-        for (const one of editors) if (one.placer === placer) one.schedule()
+        for (const binding of bindings) if (binding.placer === placer) binding.schedule()
       })
     }
     this.schedule()
   }
 
-  /** The height in which the picture is as wide as the node, within limits. */
+  /** The height in which the image is as wide as the node, within limits. */
   stageHeight() {
-    const { width, height } = this.editor.scene
-    const [least, most] = STAGE
+    const { width, height } = this.editor.graph
+    const { least, most } = STAGE_HEIGHT
     return Math.min(Math.max(((this.node.size[0] - 20) * height) / width, least), most)
   }
 
   connect() {
-    if (editors.has(this)) return
-    if (editors.size === 0) api.addEventListener('graphChanged', graphChanged)
-    editors.add(this)
+    if (bindings.has(this)) return
+    if (bindings.size === 0) api.addEventListener('graphChanged', graphChanged)
+    bindings.add(this)
     this.editor.connect()
     this.schedule()
   }
@@ -163,19 +161,18 @@ class Binding {
   disconnect() {
     cancelAnimationFrame(this.scheduled)
     this.scheduled = 0
-    if (!editors.delete(this)) return
-    if (editors.size === 0) api.removeEventListener('graphChanged', graphChanged)
-    this.end()
-    if (this.place) {
+    if (!bindings.delete(this)) return
+    if (bindings.size === 0) api.removeEventListener('graphChanged', graphChanged)
+    this.endStep()
+    if (this.key) {
       const { memory, element } = this.editor
-      memories.set(this.place, { ...memory, element, time: performance.now() })
-      if (memories.size > MOST_MEMORIES) memories.delete(memories.keys().next().value)
+      keeper.keep(this.key, { ...memory, element, time: performance.now() })
     }
     this.editor.disconnect()
     this.ready = false
   }
 
-  /** Looks at the graph in the next frame, when links and values are all there. */
+  /** Reads the graph in the next frame, when links and values are all there. */
   schedule({ rescale = false } = {}) {
     this.rescaling ||= rescale
     this.scheduled ||= requestAnimationFrame(() => {
@@ -185,127 +182,66 @@ class Binding {
     })
   }
 
-  /** Shows the graph as it is; with `rescale`, a changed size is one that a person just set. */
+  /** Shows the graph as it is; with `rescale`, a changed size is one that the user just set. */
   refresh({ rescale = false } = {}) {
     const { node, placer, editor } = this
-    if (!editors.has(this) || !node.graph || !placer.graph) return
+    if (!bindings.has(this) || !node.graph || !placer.graph) return
     if (node !== placer) {
-      const stored = this.stored()
-      if (!stored) return this.remove()
-      editor.load(String(stored.value ?? ''))
+      const widget = this.storage()
+      if (!widget) return this.remove()
+      editor.load(String(widget.value ?? ''))
     }
     if (!this.ready) return this.start()
-    editor.show(this.scene(), { rescale })
+    editor.show(this.reader.read(this.locked()), { rescale })
   }
 
-  /** The text is not promoted any more. */
+  /** Removes the editor: the text is not promoted any more. */
   remove() {
     this.disconnect()
-    this.node.removeWidget?.(this.widget)
+    if (this.widget) this.node.removeWidget?.(this.widget)
   }
 
   start() {
     this.ready = true
-    const { node, placer } = this
+    const { node, placer, editor } = this
     for (const name of ['width', 'height', 'arrangement']) {
-      const widget = placer.widgets?.find((one) => one.name === name)
-      if (node !== placer || !widget || widget === this.watched?.[name]) continue
-      this.watched = { ...this.watched, [name]: widget }
+      const widget = findWidget(placer, name)
+      if (node !== placer || !widget || this.watched.has(widget)) continue
+      this.watched.add(widget)
       chain(widget, 'callback', () => this.refresh({ rescale: true }))
     }
     followPromotions()
-    this.editor.show(this.scene())
-    this.editor.start()
-    this.place = `${node.graph.rootGraph?.id}/${locator(node)}`
-    const memory = memories.get(this.place)
-    memories.delete(this.place)
-    if (!memory) return
-    takeOver(this.editor.element, memory.element)
-    const fresh = performance.now() - memory.time < FRESH
-    this.editor.remember({ ...memory, focused: memory.focused && fresh })
+    editor.show(this.reader.read(this.locked()))
+    editor.start()
+    this.key = keyOf(node)
+    const kept = keeper.take(this.key, editor.element)
+    if (!kept) return
+    const fresh = performance.now() - kept.time < FRESH
+    editor.restore({ ...kept, focused: kept.focused && fresh })
   }
 
-  /** What the graph says; see standing.js. */
-  scene() {
-    const node = this.placer
-    const [report] = outputs(node)?.idpatch_placer ?? []
-    const width = numberOf(node, 'width') ?? report?.width ?? this.widthOf('width') ?? 1024
-    const height = numberOf(node, 'height') ?? report?.height ?? this.widthOf('height') ?? 1024
-    const ran = report?.version === 1 ? report : null
-    const upstream = peopleOf(node, 'id_patches', graph)
-    const people = upstream ?? ran?.people ?? null
-    const crops = (people ?? []).map((person, index) => {
-      if (typeof person.crop === 'string') return person.crop
-      const crop = person.crop ?? (ran?.people.length === people.length && ran.people[index].crop)
-      return crop ? viewUrl(api, crop) : null
-    })
-    const names = (people ?? []).map(
-      ({ name }, index) =>
-        name || (ran?.people.length === people.length && ran.people[index].name) || null
-    )
-    const same = ran?.width === width && ran?.height === height
-    const found = (points) => (same && points ? points.map(([x, y]) => ({ x, y })) : [])
-    return {
-      ...EMPTY_SCENE,
-      width,
-      height,
-      patchSize: ran?.patch_size ?? EMPTY_SCENE.patchSize,
-      heads: same ? (ran.head_patches ?? []).map(([x, y, size]) => ({ x, y, size })) : [],
-      count: people?.length ?? null,
-      names,
-      crops,
-      background: this.background(ran),
-      poses: isConnected(node, 'pose_keypoint') ? found(ran?.poses) : [],
-      faces: isConnected(node, 'base_image') ? found(ran?.faces) : [],
-      arrangement: node.widgets?.find(({ name }) => name === 'arrangement')?.value ?? 'auto',
-      connected: isConnected(node, 'id_patches'),
-      locked: this.lock(),
-      // Of the poses and faces that places were taken from; the others the editor finds itself.
-      notes: (same ? ran.warnings : []).filter((one) => /^(pose_keypoint|base_image):/.test(one))
-    }
-  }
-
-  /** Why nobody can be moved here, or null. */
-  lock() {
-    const { node, placer, name } = this
-    const input = node === placer ? placer : node
-    if (!isConnected(input, name)) return null
-    const from = source(input, name)
-    if (!from?.widget) return 'The places come from the connected input.'
+  /** Why no one can be moved here, or null. */
+  locked() {
+    const { node, name } = this
+    if (!isConnected(node, name)) return null
+    const from = source(node, name)
+    if (!from?.widget) return 'The placements come from the connected input.'
     // Promoted: frontends that share this very editor with the subgraph's node share its text.
-    return from.widget.element ? null : 'Promoted: people are placed on the subgraph’s node.'
+    return from.widget.element ? null : 'Promoted: place people on the subgraph’s node.'
   }
 
-  widthOf(name) {
-    return this.placer.widgets?.find((widget) => widget.name === name)?.value
-  }
-
-  /** The picture behind the people: of the last run, unless another one is connected since. */
-  background(ran) {
-    const node = this.placer
-    const live = isConnected(node, 'base_image')
-      ? pictureOf(node, 'base_image', graph)
-      : isConnected(node, 'pose_keypoint')
-        ? pictureOf(node, 'pose_keypoint', graph)
-        : null
-    const connected = isConnected(node, 'base_image') || isConnected(node, 'pose_keypoint')
-    if (!connected) return null
-    const drawn = ran?.base ? viewUrl(api, ran.base) : null
-    if (drawn !== this.drawn) {
-      this.drawn = drawn
-      this.liveThen = live
-    }
-    return drawn && live === this.liveThen ? drawn : (live ?? drawn)
-  }
-
-  /** Stores the text as one step of ComfyUI's undo. */
+  /**
+   * Stores the text as one step of ComfyUI's undo.
+   * @param {string} text
+   */
   write(text) {
     const { canvas } = app
     canvas?.emitBeforeChange?.()
     try {
-      this.stored().value = text
-      const arrangement = this.placer.widgets.find(({ name }) => name === 'arrangement')
-      if (text && arrangement && !decides({ arrangement: arrangement.value })) {
+      const widget = this.storage()
+      if (widget) widget.value = text
+      const arrangement = findWidget(this.placer, 'arrangement')
+      if (text && arrangement && !usesPlacements({ arrangement: arrangement.value })) {
         arrangement.value = 'auto'
         arrangement.callback?.('auto')
       }
@@ -315,33 +251,35 @@ class Binding {
     this.node.graph?.setDirtyCanvas?.(true, true)
   }
 
-  /** From `begin` to `end`, everything written is one step. */
-  begin() {
+  /** From `beginStep` to `endStep`, everything written is one step. */
+  beginStep() {
     if (this.changing) return
     this.changing = true
     app.canvas?.emitBeforeChange?.()
   }
 
-  end() {
+  endStep() {
     if (!this.changing) return
     this.changing = false
     app.canvas?.emitAfterChange?.()
   }
 
+  /** @param {WheelEvent} event */
   wheel(event) {
-    // Nodes 2.0 get it from the page; the classic canvas lies beside us and has to be told.
+    // Nodes 2.0 get it from the page; the classic canvas is not an ancestor and has to be told.
     if (globalThis.LiteGraph?.vueNodesMode) return
     event.preventDefault()
     event.stopPropagation()
-    app.canvas.processMouseWheel(event)
+    app.canvas?.processMouseWheel(event)
   }
 
+  /** @param {PointerEvent} event */
   pan(event) {
     if (globalThis.LiteGraph?.vueNodesMode) return
     event.stopPropagation()
     const { canvas } = app
-    if (event.type === 'pointerdown') canvas.processMouseDown(event)
-    else if (event.type === 'pointermove') canvas.processMouseMove(event)
-    else canvas.processMouseUp(event)
+    if (event.type === 'pointerdown') canvas?.processMouseDown(event)
+    else if (event.type === 'pointermove') canvas?.processMouseMove(event)
+    else canvas?.processMouseUp(event)
   }
 }

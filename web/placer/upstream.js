@@ -1,52 +1,62 @@
 // Reads from the graph what a node is going to receive, as far as that is known before a run:
 // through reroutes, bypassed nodes and subgraphs. Changes nothing.
 
+import { outputsOf, viewUrl } from '../comfy.js'
+
+/**
+ * @typedef {{node: ComfyNode, slot: number, widget?: undefined}} Output
+ * @typedef {{widget: ComfyWidget, node?: undefined}} HostWidget
+ *   the widget of a subgraph's node that stands in for an output
+ * @typedef {{name?: string | null, crop?: string | null}} KnownPerson  the crop as a URL
+ */
+
 const SUBGRAPH_INPUT = -10 // the origin of links that come from outside a subgraph
 const MUTED = 2
 const BYPASSED = 4
-const FAR = 50 // links; a longer way is a circle
+const MOST_LINKS = 50 // a longer way is a circle
 
-/** How ComfyUI names a node in its stored outputs. */
-export function locator(node) {
-  const { graph } = node
-  const root = graph?.rootGraph ?? graph
-  return !graph || graph === root ? String(node.id) : `${graph.id}:${node.id}`
-}
-
-/** The nodes that show a subgraph. */
+/**
+ * The nodes that show a subgraph.
+ * @param {ComfyGraph} subgraph
+ */
 export function hosts(subgraph) {
   const root = subgraph.rootGraph
   const graphs = [root, ...(root?.subgraphs?.values() ?? [])]
   return graphs.flatMap((graph) => graph?.nodes ?? []).filter((node) => node.subgraph === subgraph)
 }
 
+/** @type {(node: ComfyNode | undefined, name: string) => number} */
+const slotOf = (node, name) => node?.inputs?.findIndex((input) => input.name === name) ?? -1
+
 /**
- * What feeds an input: `{node, slot}` for an output, `{widget}` for the widget of a subgraph's
- * node that stands in for it, or null where nothing is connected.
+ * What feeds an input, or null where nothing is connected.
+ * @type {(node: ComfyNode, name: string) => Output | HostWidget | null}
  */
 export function source(node, name) {
-  const slot = node?.inputs?.findIndex((input) => input.name === name) ?? -1
+  const slot = slotOf(node, name)
   return slot < 0 ? null : sourceOfSlot(node, slot)
 }
 
-function sourceOfSlot(node, slot, left = FAR) {
+/** @type {(node: ComfyNode, slot: number, left?: number) => Output | HostWidget | null} */
+function sourceOfSlot(node, slot, left = MOST_LINKS) {
   const link = left > 0 ? node.getInputLink(slot) : null
-  return link ? origin(node.graph, link, left - 1) : null
+  return link && node.graph ? origin(node.graph, link, left - 1) : null
 }
 
+/** @type {(graph: ComfyGraph, link: ComfyLink, left: number) => Output | HostWidget | null} */
 function origin(graph, link, left) {
   if (Number(link.origin_id) === SUBGRAPH_INPUT) {
     const [host] = hosts(graph)
-    const input = host?.inputs[link.origin_slot]
+    const input = host?.inputs?.[link.origin_slot]
     if (!input) return null
     if (host.isInputConnected(link.origin_slot)) return sourceOfSlot(host, link.origin_slot, left)
-    const widget = host.widgets?.find(({ name }) => name === (input.widget?.name ?? input.name))
+    const widget = findWidget(host, input.widget?.name ?? input.name)
     return widget ? { widget } : null
   }
   const node = graph.getNodeById(link.origin_id)
   if (!node || node.mode === MUTED || left <= 0) return null
   if (node.mode === BYPASSED) {
-    const { type } = node.outputs[link.origin_slot] ?? {}
+    const type = node.outputs?.[link.origin_slot]?.type
     const through = node.inputs?.findIndex((input) => input.type === type) ?? -1
     return through < 0 ? null : sourceOfSlot(node, through, left - 1)
   }
@@ -59,22 +69,32 @@ function origin(graph, link, left) {
   return { node, slot: link.origin_slot }
 }
 
-/** The name under which a node's input is an input of the subgraph that it is in, or null. */
+/**
+ * The name under which a node's input is an input of the subgraph that it is in, or null.
+ * @type {(node: ComfyNode, name: string) => string | null}
+ */
 export function promotingInput(node, name) {
-  const slot = node?.inputs?.findIndex((input) => input.name === name) ?? -1
+  const slot = slotOf(node, name)
   const link = slot < 0 ? null : node.getInputLink(slot)
   if (!link || Number(link.origin_id) !== SUBGRAPH_INPUT) return null
-  return node.graph.inputs?.[link.origin_slot]?.name ?? null
+  return node.graph?.inputs?.[link.origin_slot]?.name ?? null
 }
 
+/** @type {(node: ComfyNode, name: string) => boolean} */
 export const isConnected = (node, name) => {
-  const slot = node.inputs?.findIndex((input) => input.name === name) ?? -1
+  const slot = slotOf(node, name)
   return slot >= 0 && node.isInputConnected(slot)
 }
 
-/** The number that an input gets: its widget's, or that of a connected primitive; null unknown. */
+/** @type {(node: ComfyNode | undefined, name: string) => ComfyWidget | undefined} */
+export const findWidget = (node, name) => node?.widgets?.find((widget) => widget.name === name)
+
+/**
+ * The number that an input gets: its widget's, or that of a connected primitive; null if unknown.
+ * @type {(node: ComfyNode, name: string) => number | null}
+ */
 export function numberOf(node, name) {
-  if (!isConnected(node, name)) return asNumber(node.widgets?.find((one) => one.name === name))
+  if (!isConnected(node, name)) return asNumber(findWidget(node, name))
   const from = source(node, name)
   if (!from) return null
   if (from.widget) return asNumber(from.widget)
@@ -82,80 +102,86 @@ export function numberOf(node, name) {
   // A node that computes from other nodes' values is not a plain number.
   if (inputs.some((_, index) => from.node.isInputConnected(index))) return null
   const numbers = widgets.filter(({ value }) => typeof value === 'number')
-  const named = numbers.find((one) => one.name === outputs[from.slot]?.name)
+  const named = numbers.find((widget) => widget.name === outputs[from.slot]?.name)
   if (named) return asNumber(named)
-  const plain = numbers.find((one) => one.name === 'value') ?? numbers[0]
+  const plain = numbers.find((widget) => widget.name === 'value') ?? numbers[0]
   const control = ['control_after_generate', 'control_filter_list']
-  const others = widgets.filter((one) => one !== plain && !control.includes(one.name))
+  const others = widgets.filter((widget) => widget !== plain && !control.includes(widget.name))
   return others.length ? null : asNumber(plain)
 }
 
+/** @param {ComfyWidget | undefined} widget */
 const asNumber = (widget) => {
   const value = Number(widget?.value)
   return widget && widget.value !== '' && Number.isFinite(value) && value > 0 ? value : null
 }
 
-/** Where ComfyUI serves a stored file. */
-export function viewUrl(api, { filename, subfolder = '', type = 'output' }) {
-  return api.apiURL(`/view?${new URLSearchParams({ filename, subfolder, type })}`)
-}
+/** @param {ComfyNode | undefined} node */
+const loadsImage = (node) => /^LoadImage/.test(node?.comfyClass ?? node?.type ?? '')
 
-/** The picture that an input shows now: a loaded file's, or what its node made in the last run. */
-export function pictureOf(node, name, { api, outputs }) {
+/**
+ * The URL of the image that an input shows now: a loaded file, or what its node made last.
+ * @type {(node: ComfyNode, name: string) => string | null}
+ */
+export function imageOf(node, name) {
   const from = source(node, name)?.node
   if (!from) return null
-  const file = from.widgets?.find((widget) => widget.name === 'image')?.value
-  if (/^LoadImage/.test(from.comfyClass ?? from.type) && typeof file === 'string' && file) {
-    const [, path, type = 'input'] = /^(.*?)(?: \[(input|output|temp)\])?$/s.exec(file)
+  const file = findWidget(from, 'image')?.value
+  if (loadsImage(from) && typeof file === 'string' && file) {
+    const [, path = '', type = 'input'] = /^(.*?)(?: \[(input|output|temp)\])?$/s.exec(file) ?? []
     const [filename, ...folders] = path.split('/').reverse()
-    return viewUrl(api, { filename, subfolder: folders.reverse().join('/'), type })
+    return viewUrl({ filename, subfolder: folders.reverse().join('/'), type })
   }
-  const [image] = outputs(from)?.images ?? []
-  return image?.filename ? viewUrl(api, image) : null
+  const [image] = outputsOf(from)?.images ?? []
+  return image?.filename ? viewUrl(image) : null
 }
 
 /**
- * Who comes in through an input of identities or patches: a list of `{name, crop}`, or null where
- * that is only known after a run. `outputs(node)` is what a node showed in its last run.
+ * The people that come in through an input of identities or patches, or null where these are
+ * only known after a run.
+ * @type {(node: ComfyNode, name: string, left?: number) => KnownPerson[] | null}
  */
-export function peopleOf(node, name, context, left = FAR) {
+export function peopleOf(node, name, left = MOST_LINKS) {
   const from = source(node, name)?.node
   if (!from || left <= 0) return null
   const added = ADDED[from.comfyClass ?? from.type]
   if (!added) {
     const through = from.inputs?.find(({ type }) => type === 'IDPATCH_IDENTITIES')
-    return through ? peopleOf(from, through.name, context, left - 1) : null
+    return through ? peopleOf(from, through.name, left - 1) : null
   }
-  const before = isConnected(from, 'identities')
-    ? peopleOf(from, 'identities', context, left - 1)
-    : []
-  const own = added(from, context)
+  const before = isConnected(from, 'identities') ? peopleOf(from, 'identities', left - 1) : []
+  const own = added(from)
   return before && own ? [...before, ...own] : null
 }
 
-const widgetValue = (node, name) => node.widgets?.find((widget) => widget.name === name)?.value
-
-function facesShown(node, { api, outputs }) {
-  const [report] = outputs(node)?.idpatch_faces ?? []
-  return report?.faces?.map(({ name, crop }) => ({ name, crop: crop ? viewUrl(api, crop) : null }))
+/**
+ * The faces that a node showed in its last run.
+ * @type {(node: ComfyNode) => KnownPerson[] | undefined}
+ */
+function facesShown(node) {
+  const [report] = outputsOf(node)?.idpatch_faces ?? []
+  return report?.faces?.map(({ name, crop }) => ({ name, crop: crop ? viewUrl(crop) : null }))
 }
 
-/** Whom the nodes add that make or load people. */
+/**
+ * The people that nodes add which make or load identities.
+ * @type {Record<string, (node: ComfyNode) => KnownPerson[] | null>}
+ */
 const ADDED = {
-  IDPatchFaceEncoder(node, context) {
-    const names = String(widgetValue(node, 'name') ?? '').split(',')
+  IDPatchFaceEncoder(node) {
+    const names = String(findWidget(node, 'name')?.value ?? '').split(',')
+    /** @type {(person: KnownPerson, index: number) => KnownPerson} */
     const named = ({ crop = null, name = null }, index) => ({
       name: names[index]?.trim() || name,
       crop
     })
-    const shown = facesShown(node, context)
-    const oneOfEach = ['largest', 'index'].includes(widgetValue(node, 'face'))
-    // Several pictures of one person show as many faces.
-    if (oneOfEach && widgetValue(node, 'people') === 'one person')
-      return [shown?.[0] ?? {}].map(named)
+    const shown = facesShown(node)
+    const oneOfEach = ['largest', 'index'].includes(String(findWidget(node, 'face')?.value))
+    const onePerson = findWidget(node, 'people')?.value === 'one person'
+    // Several images of one person show as many faces.
+    if (oneOfEach && onePerson) return [shown?.[0] ?? {}].map(named)
     if (shown) return shown.map(named)
-    const loads = /^LoadImage/.test(source(node, 'image')?.node?.type ?? '')
-    return oneOfEach && loads ? [{}].map(named) : null
+    return oneOfEach && loadsImage(source(node, 'image')?.node) ? [{}].map(named) : null
   },
-  IDPatchLoadIdentities: (node, context) => facesShown(node, context) ?? null
+  IDPatchLoadIdentities: (node) => facesShown(node) ?? null
 }

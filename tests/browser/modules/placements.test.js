@@ -1,23 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import {
-  amend,
-  canRedo,
-  canUndo,
-  follow,
-  now,
-  parse,
-  record,
-  serialise,
-  startHistory,
-  step
-} from '../../../web/placer/state.js'
+import { parsePlacements, serialisePlacements } from '../../../web/placer/placements.js'
 
 const person = (x, y, more = {}) => ({
   x,
   y,
   placed: true,
-  strength: 1,
+  patchStrength: 1,
   name: null,
   extra: {},
   ...more
@@ -25,12 +14,12 @@ const person = (x, y, more = {}) => ({
 
 test('an empty text, and an empty list, are automatic', () => {
   for (const text of ['', ' \n', '[]', '{"version": 1, "people": []}']) {
-    assert.deepEqual(parse(text).people, [])
+    assert.deepEqual(parsePlacements(text).people, [])
   }
 })
 
 test('reads a list of points', () => {
-  const { people, width } = parse(
+  const { people, width } = parsePlacements(
     '[{"x": 412.5, "y": 230}, null, {"x": 1, "y": 2, "placed": false}]'
   )
   assert.deepEqual(people, [
@@ -45,11 +34,11 @@ test('what is read and written again is the same, unknown fields included', () =
   const text =
     '{"version":1,"width":640,"height":480,"people":[{"x":1,"y":2.25,"name":"Ada","hat":true},' +
     '{"x":3,"y":4,"placed":false,"patch_strength":0.5},null],"colour":"red"}'
-  assert.equal(serialise(parse(text)), text)
+  assert.equal(serialisePlacements(parsePlacements(text)), text)
 })
 
-test('nobody is written as the empty text', () => {
-  assert.equal(serialise({ people: [], width: 64, height: 64 }), '')
+test('no one is written as the empty text', () => {
+  assert.equal(serialisePlacements({ people: [], width: 64, height: 64 }), '')
 })
 
 test('says what is wrong', () => {
@@ -67,37 +56,12 @@ test('says what is wrong', () => {
     '[{"x": 1, "y": 2}, {"x": 1}]': /Person 2: y is missing/,
     '[{"x": "1", "y": 2}]': /x must be a number, got "1"/,
     '[{"x": true, "y": 2}]': /x must be a number, got true/,
-    '[{"x": 1e400, "y": 2}]': /far from any picture/,
+    '[{"x": 1e400, "y": 2}]': /far outside any image/,
     '[{"x": 5, "y": -2e6}]': /y is -2000000 pixels/,
     '[{"x": 5, "y": 2, "patch_strength": 11}]': /patch_strength must be/,
     '[{"x": 5, "y": 2, "patch_strength": "1"}]': /patch_strength must be/,
     '[{"x": 5, "y": 2, "placed": 1}]': /placed must be true or false/
   }
   for (const [text, problem] of Object.entries(problems))
-    assert.match(parse(text).problem ?? '', problem)
-})
-
-const around = (history) => [canUndo(history), now(history), canRedo(history)]
-
-test('undo and redo walk through the texts', () => {
-  let history = record(record(startHistory(''), 'a'), 'b')
-  assert.deepEqual(around(history), [true, 'b', false])
-  history = step(step(history, -1), -1)
-  assert.deepEqual(around(history), [false, '', true])
-  assert.deepEqual(around(step(history, -1)), around(history))
-  history = record(step(history, 1), 'c')
-  assert.deepEqual(around(history), [true, 'c', false])
-})
-
-test('a text that another undo brought back is a step back', () => {
-  const history = record(record(startHistory(''), 'a'), 'b')
-  assert.deepEqual(around(follow(history, 'a')), [true, 'a', true])
-  assert.deepEqual(around(follow(follow(history, 'a'), 'b')), [true, 'b', false])
-  assert.deepEqual(around(follow(history, 'x')), [true, 'x', false])
-})
-
-test('a held key is one step', () => {
-  const history = amend(record(startHistory(''), 'a1'), 'a2')
-  assert.deepEqual(around(history), [true, 'a2', false])
-  assert.equal(now(step(history, -1)), '')
+    assert.match(parsePlacements(text), problem)
 })

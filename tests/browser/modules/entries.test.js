@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  applyChanges,
+  arrange,
+  findReordering,
+  listEntries,
+  moveInside,
+  pointsOf,
+  putBack
+} from '../../../web/placer/entries.js'
+import { EMPTY_GRAPH_STATE } from '../../../web/placer/graph_state.js'
+import { keepPixels, readState, writeState } from '../../../web/placer/placements.js'
+
+const graphState = (more) => ({
+  ...EMPTY_GRAPH_STATE,
+  count: 2,
+  names: ['Ada', 'Bob'],
+  connected: true,
+  ...more
+})
+const GRAPH = graphState()
+const TWO = '[{"x": 100, "y": 200}, {"x": 300, "y": 200}]'
+const read = (text, graph = GRAPH) => listEntries(readState(text, graph), graph)
+
+test('without a text people are where Python puts them', () => {
+  const entries = read('')
+  assert.deepEqual(pointsOf(entries), [
+    { x: 256, y: 358 },
+    { x: 768, y: 358 }
+  ])
+  assert.deepEqual(
+    entries.map(({ origin }) => origin),
+    ['automatic', 'automatic']
+  )
+})
+
+test('poses give the automatic points when there are enough', () => {
+  const poses = [
+    { x: 700, y: 90 },
+    { x: 200, y: 80 }
+  ]
+  const points = (more) => pointsOf(read('', graphState(more)))
+  assert.deepEqual(points({ poses }), [poses[1], poses[0]])
+  assert.deepEqual(points({ poses: poses.slice(1) }), points({}))
+  assert.deepEqual(points({ poses, arrangement: 'row' }), points({}))
+})
+
+test('a move writes each person as they are seen, others unmoved', () => {
+  const placements = applyChanges(read(TWO), { 1: { point: { x: 320, y: 210 } } }, GRAPH)
+  assert.equal(
+    writeState({ placements, extra: {} }, GRAPH),
+    '{"version":1,"width":1024,"height":1024,"people":[{"x":100,"y":200,"name":"Ada"},' +
+      '{"x":320,"y":210,"name":"Bob"}]}'
+  )
+})
+
+test('placements scale with the image, and keep their pixels when asked', () => {
+  const small = graphState({ width: 512, height: 2048 })
+  const state = readState(TWO, GRAPH)
+  const points = (one) => pointsOf(listEntries(one, small))
+  assert.deepEqual(points(state), [
+    { x: 50, y: 400 },
+    { x: 150, y: 400 }
+  ])
+  assert.deepEqual(points(keepPixels(state, GRAPH, small)), [
+    { x: 100, y: 200 },
+    { x: 300, y: 200 }
+  ])
+})
+
+test('arranges those on the canvas only', () => {
+  const graph = graphState({ count: 3, names: ['Ada', 'Bob', 'Cem'] })
+  const entries = read('[{"x": 1, "y": 2}, null, {"x": 5, "y": 6}]', graph)
+  assert.deepEqual(arrange(entries, 'row', graph), {
+    0: { point: { x: 256, y: 358 } },
+    2: { point: { x: 768, y: 358 } }
+  })
+})
+
+test('brings people outside the image to its edge', () => {
+  const changes = moveInside(read('[{"x": -9, "y": 200}, {"x": 3000, "y": 30}]'), GRAPH)
+  assert.deepEqual(changes, { 0: { point: { x: 0, y: 200 } }, 1: { point: { x: 1023, y: 30 } } })
+})
+
+test('puts people back where they were, or where they would be automatically', () => {
+  const entries = read('[{"x": 7, "y": 8, "placed": false}, null]')
+  assert.deepEqual(putBack(entries, [0, 1], GRAPH), {
+    0: { placed: true, point: { x: 7, y: 8 } },
+    1: { placed: true, point: { x: 768, y: 358 } }
+  })
+})
+
+test('people who come in another order are noticed', () => {
+  const text = '[{"x": 1, "y": 2, "name": "Bob"}, {"x": 99, "y": 2, "name": "Ada"}]'
+  assert.deepEqual(findReordering(readState(text, GRAPH), GRAPH), [1, 0])
+  assert.equal(findReordering(readState(TWO, GRAPH), GRAPH), null)
+})
+
+test('without knowledge of the graph the text says how many there are', () => {
+  const unknown = graphState({ count: null, names: [] })
+  assert.equal(read(TWO, unknown).length, 2)
+  assert.equal(read('', unknown).length, 0)
+})

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { listEntries } from '../../../web/placer/entries.js'
+import { listFindings } from '../../../web/placer/findings.js'
+import { EMPTY_GRAPH_STATE } from '../../../web/placer/graph_state.js'
+import { readState } from '../../../web/placer/placements.js'
+
+const TWO = '[{"x": 100, "y": 200}, {"x": 300, "y": 200}]'
+
+function find(text, more = {}, image = null) {
+  const graph = {
+    ...EMPTY_GRAPH_STATE,
+    count: 2,
+    names: ['Ada', 'Bob'],
+    connected: true,
+    ...more
+  }
+  const state = readState(text, graph)
+  return listFindings(state, listEntries(state, graph), graph, image)
+}
+
+const texts = (...args) => find(...args).map(({ text }) => text)
+
+test('reports who has no placement, and placements too many', () => {
+  assert.ok(texts('[{"x": 1, "y": 2}]').includes('Bob has no placement yet.'))
+  const one = { count: 1, names: ['Ada'] }
+  assert.ok(texts(TWO, one).includes('1 placement too many for 1 person.'))
+})
+
+test('reports who overlaps, who is outside and who is off', () => {
+  const text = '[{"x": 100, "y": 200}, {"x": 150, "y": 200}]'
+  assert.ok(texts(text).includes('The patches of Ada and Bob overlap.'))
+  const outside = '[{"x": 100, "y": 200}, {"x": 1024, "y": 9}]'
+  assert.ok(texts(outside).includes('Bob is outside the image and gets no patch.'))
+  assert.ok(texts('[{"x": 100, "y": 200}, null]').includes('Bob is off the canvas.'))
+})
+
+test('reports that a text is for another size, and that few poses were found', () => {
+  const text = '{"version":1,"width":512,"height":512,"people":[{"x":1,"y":2},{"x":99,"y":2}]}'
+  assert.ok(texts(text).includes('The placements are for 512×512; the image is 1024×1024.'))
+  assert.ok(texts(TWO, { poses: [{ x: 1, y: 1 }] }).includes('Only 1 pose found for 2 people.'))
+})
+
+test('reports a broken text, which places no one', () => {
+  const [first] = find('{"version": 9}')
+  assert.equal(first.level, 'error')
+  assert.deepEqual(
+    first.actions.map(({ id }) => id),
+    ['reset', 'text']
+  )
+})
+
+test('reports another order of the people', () => {
+  const text = '[{"x": 1, "y": 2, "name": "Bob"}, {"x": 99, "y": 2, "name": "Ada"}]'
+  assert.deepEqual(texts(text), ['The order of the people has changed since they were placed.'])
+  assert.deepEqual(texts(TWO), [])
+})
+
+test('reports an image of another aspect ratio, as the node refuses it', () => {
+  assert.deepEqual(texts(TWO, {}, { width: 512, height: 515 }), [])
+  assert.deepEqual(texts(TWO, {}, { width: 896, height: 1152 }), [
+    'The image is 896×1152, which has a different aspect ratio from 1024×1024.'
+  ])
+})
+
+test('reports errors first', () => {
+  const levels = find('[null, {"x": -1, "y": 2}]', { count: 3, names: ['Ada', 'Bob', 'Cem'] })
+  assert.deepEqual(
+    levels.map(({ level }) => level),
+    ['error', 'warning', 'info']
+  )
+})

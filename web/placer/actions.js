@@ -1,0 +1,83 @@
+// The actions of the toolbar and of the messages.
+
+import {
+  applyChanges,
+  arrange,
+  findReordering,
+  moveInside,
+  moveTo,
+  placedEntries,
+  pointsOf
+} from './entries.js'
+import { targetsOf } from './graph_state.js'
+import { canRedo, canUndo } from './history.js'
+import { ARRANGEMENTS, assignLeftToRight } from './layout.js'
+import { keepPixels, writeState } from './placements.js'
+
+/** @import { PlacerEditor } from './editor.js' */
+
+/**
+ * Tells which actions of the toolbar can be taken now.
+ * @type {(editor: PlacerEditor) => Record<string, boolean>}
+ */
+export function enabledActions({ entries, graph, history, locked, selected, text }) {
+  const several = placedEntries(entries).length > 1
+  const editable = !locked && entries.length > 0
+  const targets = targetsOf(graph).length > 0
+  return {
+    ...Object.fromEntries(Object.keys(ARRANGEMENTS).map((id) => [id, editable])),
+    undo: !graph.locked && canUndo(history),
+    redo: !graph.locked && canRedo(history),
+    left_to_right: editable && (several || targets),
+    swap: editable && several,
+    snap: targets,
+    off: editable && selected >= 0,
+    reset: !graph.locked && text !== '',
+    text: true
+  }
+}
+
+/** @type {(editor: PlacerEditor, action: string) => void} */
+export function act(editor, action) {
+  const { entries, graph, selected, state } = editor
+  switch (action) {
+    case 'undo':
+      return editor.goBack(-1)
+    case 'redo':
+      return editor.goBack(1)
+    case 'left_to_right':
+      return editor.commitChanges(moveTo(assignLeftToRight(pointsOf(entries), targetsOf(graph))))
+    case 'swap':
+      return editor.swapping === null ? editor.startSwap() : editor.stopSwap()
+    case 'snap':
+      return editor.toggleSnapping()
+    case 'off':
+      if (entries[selected]?.placement.placed) return editor.takeOff(selected)
+      return editor.putBack([selected])
+    case 'reset':
+      return editor.commitText('')
+    case 'text':
+      return editor.toggleText()
+    case 'complete':
+    case 'rename':
+      return editor.commitChanges({})
+    case 'trim':
+      return editor.commitPlacements(applyChanges(entries, {}, graph).slice(0, graph.count ?? 0))
+    case 'inside':
+      return editor.commitChanges(moveInside(entries, graph))
+    case 'scale':
+      return editor.commit(writeState(keepPixels(state, graph, state.madeFor ?? graph), graph))
+    case 'keep':
+      return editor.commit(writeState(state, graph))
+    case 'follow': {
+      const order = findReordering(state, graph) ?? []
+      return editor.commitPlacements(order.map((index) => state.placements[index]))
+    }
+    case 'return': {
+      const off = entries.filter(({ placement }) => !placement.placed)
+      return editor.putBack(off.map(({ index }) => index))
+    }
+    default:
+      return editor.commitChanges(arrange(entries, action, graph))
+  }
+}

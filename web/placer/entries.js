@@ -1,0 +1,157 @@
+// The people as the editor shows them: joins what the text says with what the graph says. Pure
+// functions.
+
+import { clampInside, denormalise, normalise } from './geometry.js'
+import { usesPlacements } from './graph_state.js'
+import { ARRANGEMENTS, assignLeftToRight, row } from './layout.js'
+
+/**
+ * @import { GraphState } from './graph_state.js'
+ * @import { Point } from './layout.js'
+ * @import { Placement, State } from './placements.js'
+ *
+ * @typedef {object} Entry  one person, or a placement without a person
+ * @property {number} index
+ * @property {string | null} name
+ * @property {Placement} placement
+ * @property {Point | null} point
+ *   in pixels; null for a person off the canvas of whom no point is known
+ * @property {'text' | 'automatic' | 'missing' | 'surplus'} origin
+ *   where the placement comes from: the text, the automatic arrangement, nowhere yet, or the text
+ *   without a person for it
+ *
+ * @typedef {Record<number, {point?: Point, placed?: boolean}>} Changes  by index
+ */
+
+/**
+ * The points, in pixels, that people get when no one placed them by hand.
+ * @param {number} count
+ * @param {GraphState} graph
+ */
+export function automaticPoints(count, { width, height, patchSize, arrangement, poses, faces }) {
+  const arrange = ARRANGEMENTS[arrangement]
+  if (arrange) return arrange(count, width, height, patchSize)
+  const found = arrangement === 'faces' ? faces : arrangement === 'placements' ? [] : poses
+  const points = row(count, width, height, patchSize)
+  return found.length >= count ? assignLeftToRight(points, found) : points
+}
+
+/**
+ * Lists each person, and each placement too many.
+ * @type {(state: State, graph: GraphState) => Entry[]}
+ */
+export function listEntries(state, graph) {
+  const fromText = !state.problem && usesPlacements(graph) && state.placements.length > 0
+  const known = graph.count ?? (fromText ? state.placements.length : 0)
+  const number = fromText ? Math.max(known, state.placements.length) : known
+  const points = automaticPoints(Math.max(known, 1), graph)
+  return Array.from({ length: number }, (_, index) => {
+    const stored = fromText ? state.placements[index] : undefined
+    const { patchStrength = 1, extra = {} } = state.placements[index] ?? {}
+    const placement = stored ?? { placed: true, patchStrength, name: null, extra, point: null }
+    return {
+      index,
+      name: graph.names[index] ?? (graph.count === null ? placement.name : null),
+      placement,
+      point: stored ? stored.point && denormalise(stored.point, graph) : points[index],
+      origin: !fromText ? 'automatic' : index >= known ? 'surplus' : stored ? 'text' : 'missing'
+    }
+  })
+}
+
+/**
+ * The person's name, or their number while it is not known.
+ * @param {Pick<Entry, 'name' | 'index'>} entry
+ */
+export const nameOf = ({ name, index }) => name || `Person ${index + 1}`
+
+/**
+ * The entries that have a patch on the canvas.
+ * @param {Entry[]} entries
+ */
+export const placedEntries = (entries) =>
+  entries.filter(
+    ({ placement, point, origin }) => placement.placed && point && origin !== 'surplus'
+  )
+
+/**
+ * Points in the entries' order, null for those without a patch.
+ * @type {(entries: Entry[]) => (Point | null)[]}
+ */
+export function pointsOf(entries) {
+  const placed = new Set(placedEntries(entries))
+  return entries.map((entry) => (placed.has(entry) ? entry.point : null))
+}
+
+/**
+ * The placements after a change: of all entries, with some of them changed.
+ *
+ * People without a placement get the one that they are shown at, so that what is seen is what is
+ * written.
+ * @type {(entries: Entry[], changes: Changes, graph: GraphState) => Placement[]}
+ */
+export function applyChanges(entries, changes, graph) {
+  return entries.map((entry) => {
+    const { point = entry.point, placed = entry.placement.placed } = changes[entry.index] ?? {}
+    return {
+      ...entry.placement,
+      placed,
+      point: point && normalise(point, graph),
+      name: entry.name ?? entry.placement.name
+    }
+  })
+}
+
+/**
+ * The changes that move people to these points; null is no change.
+ * @type {(points: (Point | null)[]) => Changes}
+ */
+export const moveTo = (points) =>
+  Object.fromEntries(points.flatMap((point, index) => (point ? [[index, { point }]] : [])))
+
+/**
+ * The changes that bring people outside the image to its edge.
+ * @type {(entries: Entry[], graph: GraphState) => Changes}
+ */
+export const moveInside = (entries, { width, height }) =>
+  moveTo(pointsOf(entries).map((point) => point && clampInside(point, width, height)))
+
+/**
+ * The changes that arrange the placed people.
+ * @type {(entries: Entry[], arrangement: string, graph: GraphState) => Changes}
+ */
+export function arrange(entries, arrangement, { width, height, patchSize }) {
+  const placed = placedEntries(entries)
+  const points = ARRANGEMENTS[arrangement](placed.length, width, height, patchSize)
+  return Object.fromEntries(placed.map(({ index }, nth) => [index, { point: points[nth] }]))
+}
+
+/**
+ * The changes that put people back on the canvas: where they were, else at the automatic point.
+ * @type {(entries: Entry[], indices: number[], graph: GraphState) => Changes}
+ */
+export function putBack(entries, indices, graph) {
+  const automatic = automaticPoints(Math.max(graph.count ?? entries.length, 1), graph)
+  const pointFor = (/** @type {number} */ index) =>
+    clampInside(
+      /** @type {Point} */ (entries[index].point ?? automatic[index]),
+      graph.width,
+      graph.height
+    )
+  return Object.fromEntries(
+    indices.map((index) => [index, { placed: true, point: pointFor(index) }])
+  )
+}
+
+/**
+ * The order of the stored names among those of the people now: a permutation, or null.
+ * @type {(state: State, graph: GraphState) => number[] | null}
+ */
+export function findReordering({ placements }, { names }) {
+  const stored = placements.map(({ name }) => name)
+  if (stored.length !== names.length || [...stored, ...names].some((name) => !name)) return null
+  if (new Set(names).size !== names.length) return null
+  if (stored.every((name, index) => name === names[index])) return null
+  const order = names.map((name) => stored.indexOf(name))
+  return order.includes(-1) ? null : order
+}

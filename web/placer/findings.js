@@ -1,0 +1,156 @@
+// What the editor reports about the placements. Pure functions.
+
+import { findReordering, nameOf, placedEntries, pointsOf } from './entries.js'
+import { targetsOf, usesPlacements } from './graph_state.js'
+import { hasSameAspect, outside, overlapping } from './layout.js'
+
+/**
+ * @import { Entry } from './entries.js'
+ * @import { Size } from './geometry.js'
+ * @import { GraphState } from './graph_state.js'
+ * @import { State } from './placements.js'
+ *
+ * @typedef {{id: string, label: string}} Action
+ * @typedef {{level: 'error' | 'warning' | 'info', text: string, actions: Action[]}} Finding
+ */
+
+const RANK = { error: 0, warning: 1, info: 2 }
+
+/** @type {(level: Finding['level'], text: string, ...actions: Action[]) => Finding} */
+const finding = (level, text, ...actions) => ({ level, text, actions })
+
+/** @param {string[]} names */
+const join = (names) =>
+  names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`
+
+/** @type {(count: number, one: string, many?: string) => string} */
+const plural = (count, one, many = `${one}s`) => `${count} ${count === 1 ? one : many}`
+
+/** @param {Entry[]} entries */
+const joinNames = (entries) => join(entries.map(nameOf))
+
+/** @param {Size} size */
+const shown = ({ width, height }) => `${width}×${height}`
+
+/** @type {(one: Size, other: Size) => boolean} */
+const sameSize = (one, other) => one.width === other.width && one.height === other.height
+
+/**
+ * Lists everything to report, errors first.
+ *
+ * `image` is the size of the image behind the people, null where there is none.
+ * @type {(state: State, entries: Entry[], graph: GraphState, image?: Size | null) => Finding[]}
+ */
+export function listFindings(state, entries, graph, image = null) {
+  return [
+    ...onInputs(state, graph, image),
+    ...onOrigin(state, entries, graph),
+    ...onPeople(entries, graph),
+    ...onPatches(entries, graph),
+    ...onChanges(state, graph),
+    ...onTargets(entries, graph)
+  ].sort((a, b) => RANK[a.level] - RANK[b.level])
+}
+
+/** @type {(state: State, graph: GraphState, image: Size | null) => Finding[]} */
+function onInputs({ problem }, graph, image) {
+  const found = []
+  if (problem) {
+    const reset = { id: 'reset', label: 'Reset' }
+    found.push(finding('error', problem, reset, { id: 'text', label: 'Show text' }))
+  }
+  if (graph.locked) found.push(finding('info', graph.locked))
+  if (image && !hasSameAspect(image, graph)) {
+    const other = `which has a different aspect ratio from ${shown(graph)}`
+    found.push(finding('error', `The image is ${shown(image)}, ${other}.`))
+  }
+  return found
+}
+
+/** @type {(state: State, entries: Entry[], graph: GraphState) => Finding[]} */
+function onOrigin({ problem }, entries, graph) {
+  const found = []
+  const automatic = entries.some(({ origin }) => origin === 'automatic')
+  if (automatic) found.push(...graph.notes.map((note) => finding('warning', note)))
+  if (graph.count === null && entries.length === 0 && !problem) {
+    const text = graph.connected
+      ? 'Run the workflow once to show the people.'
+      : 'Connect id_patches to show the people to place.'
+    found.push(finding('info', text))
+  }
+  if (!usesPlacements(graph) && !problem && entries.length) {
+    const by = `the arrangement “${graph.arrangement}”`
+    found.push(finding('info', `Placed by ${by}. Drag a person to place by hand.`))
+  } else if (automatic && !graph.locked) {
+    found.push(finding('info', 'Placed automatically. Drag a person to place by hand.'))
+  }
+  return found
+}
+
+/** @type {(entries: Entry[], graph: GraphState) => Finding[]} */
+function onPeople(entries, { count }) {
+  const found = []
+  const missing = entries.filter(({ origin }) => origin === 'missing')
+  if (missing.length) {
+    const text = `${joinNames(missing)} ${missing.length === 1 ? 'has' : 'have'} no placement yet.`
+    found.push(finding('error', text, { id: 'complete', label: 'Place' }))
+  }
+  const surplus = entries.filter(({ origin }) => origin === 'surplus')
+  if (surplus.length) {
+    const people = plural(count ?? 0, 'person', 'people')
+    const text = `${plural(surplus.length, 'placement')} too many for ${people}.`
+    found.push(finding('error', text, { id: 'trim', label: 'Remove' }))
+  }
+  return found
+}
+
+/** @type {(entries: Entry[], graph: GraphState) => Finding[]} */
+function onPatches(entries, { width, height, patchSize, heads }) {
+  const found = []
+  const points = pointsOf(entries)
+  const away = outside(points, width, height).map((index) => entries[index])
+  if (away.length) {
+    const [verb, get] = away.length === 1 ? ['is', 'gets'] : ['are', 'get']
+    const text = `${joinNames(away)} ${verb} outside the image and ${get} no patch.`
+    found.push(finding('warning', text, { id: 'inside', label: 'Move inside' }))
+  }
+  for (const pair of overlapping(points, width, height, patchSize, heads)) {
+    const names = joinNames(pair.map((index) => entries[index]))
+    found.push(finding('warning', `The patches of ${names} overlap.`))
+  }
+  return found
+}
+
+/** @type {(state: State, graph: GraphState) => Finding[]} */
+function onChanges(state, graph) {
+  const found = []
+  const { madeFor } = state
+  if (madeFor && !sameSize(madeFor, graph)) {
+    const text = `The placements are for ${shown(madeFor)}; the image is ${shown(graph)}.`
+    const scale = { id: 'scale', label: 'Scale' }
+    found.push(finding('warning', text, scale, { id: 'keep', label: 'Keep pixels' }))
+  }
+  if (usesPlacements(graph) && findReordering(state, graph)) {
+    const text = 'The order of the people has changed since they were placed.'
+    const follow = { id: 'follow', label: 'Follow names' }
+    found.push(finding('warning', text, follow, { id: 'rename', label: 'Keep placements' }))
+  }
+  return found
+}
+
+/** @type {(entries: Entry[], graph: GraphState) => Finding[]} */
+function onTargets(entries, graph) {
+  const found = []
+  const targets = targetsOf(graph)
+  if (graph.count !== null && targets.length && targets.length < placedEntries(entries).length) {
+    const noun = graph.poses.length ? 'pose' : 'face'
+    const text = `Only ${plural(targets.length, noun)} found for ${graph.count} people.`
+    found.push(finding('info', text))
+  }
+  const off = entries.filter(({ placement, origin }) => !placement.placed && origin === 'text')
+  if (off.length) {
+    const text = `${joinNames(off)} ${off.length === 1 ? 'is' : 'are'} off the canvas.`
+    found.push(finding('info', text, { id: 'return', label: 'Put back' }))
+  }
+  return found
+}

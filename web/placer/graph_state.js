@@ -1,0 +1,52 @@
+// What the graph says about a Patch Placer. Pure functions; node.js reads it.
+
+/**
+ * @import { Head, Point } from './layout.js'
+ *
+ * @typedef {object} GraphState
+ * @property {number} width  of the output, in pixels
+ * @property {number} height
+ * @property {number} patchSize
+ * @property {Head[]} heads  where the model's patches are as large as the faces
+ * @property {number | null} count  of the people; null until it is known
+ * @property {(string | null)[]} names
+ * @property {(string | null)[]} crops  URLs of the people's faces
+ * @property {string | null} background  URL of the image behind the people
+ * @property {Point[]} poses  noses of the poses
+ * @property {Point[]} faces  noses of the faces in the base image
+ * @property {string} arrangement
+ * @property {boolean} connected  whether ID patches are
+ * @property {string | null} locked  why no one can be moved
+ * @property {string[]} notes  warnings of the last run
+ */
+
+/** @type {GraphState} */
+export const EMPTY_GRAPH_STATE = {
+  width: 1024,
+  height: 1024,
+  patchSize: 64,
+  heads: [],
+  count: null,
+  names: [],
+  crops: [],
+  background: null,
+  poses: [],
+  faces: [],
+  arrangement: 'auto',
+  connected: false,
+  locked: null,
+  notes: []
+}
+
+/**
+ * The points that people snap to: those of the poses, or of the faces where there are no poses.
+ * @param {GraphState} graph
+ */
+export const targetsOf = ({ poses, faces }) => (poses.length ? poses : faces)
+
+/**
+ * Whether the placements text is used; otherwise it is kept, and the arrangement is used.
+ * @param {{arrangement: unknown}} graph
+ */
+export const usesPlacements = ({ arrangement }) =>
+  arrangement === 'auto' || arrangement === 'placements'

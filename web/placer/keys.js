@@ -1,0 +1,69 @@
+// The keys of the stage.
+
+import { clampInside } from './geometry.js'
+
+/**
+ * @import { PlacerEditor } from './editor.js'
+ * @import { Point } from './layout.js'
+ */
+
+const STEP = 1 // pixels of the image for an arrow key
+const BIG_STEP = 10 // with Shift
+
+/** @type {Record<string, Point>} */
+const ARROWS = {
+  ArrowLeft: { x: -1, y: 0 },
+  ArrowRight: { x: 1, y: 0 },
+  ArrowUp: { x: 0, y: -1 },
+  ArrowDown: { x: 0, y: 1 }
+}
+
+/** @type {(editor: PlacerEditor, event: KeyboardEvent) => void} */
+export function pressKey(editor, event) {
+  if (event.ctrlKey || event.metaKey) return // the graph's shortcuts, undo and redo among them
+  const { key } = event
+  if (key in ARROWS) nudge(editor, event)
+  else if (key === 'Tab') cycle(editor, event.shiftKey ? -1 : 1)
+  else if (key === 'Delete' || key === 'Backspace') editor.takeOff(editor.selected)
+  else if (key === 'Enter' || key === ' ') enter(editor)
+  else if (key === 'Escape') cancel(editor)
+  else return
+  event.preventDefault()
+  event.stopPropagation()
+}
+
+/** @type {(editor: PlacerEditor, event: KeyboardEvent) => void} */
+function nudge(editor, { key, shiftKey, repeat }) {
+  const { graph, locked, selected, stage } = editor
+  const point = stage.points[selected]
+  if (locked || stage.drag || !point) return
+  const step = shiftKey ? BIG_STEP : STEP
+  const moved = { x: point.x + step * ARROWS[key].x, y: point.y + step * ARROWS[key].y }
+  editor.host.beginStep() // a key that is held is one step; it ends with keyup
+  const changes = { [selected]: { point: clampInside(moved, graph.width, graph.height) } }
+  editor.commitChanges(changes, repeat)
+  editor.announce(selected)
+}
+
+/** @type {(editor: PlacerEditor, by: number) => void} */
+function cycle(editor, by) {
+  const { length } = editor.entries
+  if (!length || editor.stage.drag) return
+  const from = editor.selected < 0 ? (by > 0 ? -1 : 0) : editor.selected
+  editor.select((from + by + length) % length)
+  editor.announce(editor.selected)
+}
+
+/** @param {PlacerEditor} editor */
+function enter(editor) {
+  const { entries, selected, swapping } = editor
+  if (swapping !== null) editor.chooseForSwap(selected)
+  else if (entries[selected]?.placement.placed === false) editor.putBack([selected])
+}
+
+/** @param {PlacerEditor} editor */
+function cancel(editor) {
+  if (editor.stage.drag) editor.stage.endDrag()
+  else if (editor.swapping !== null) editor.stopSwap()
+  else editor.leave()
+}

@@ -1,0 +1,313 @@
+// The stage: the canvas with the image and the people, and the pointer on it.
+
+import { make } from '../dom.js'
+import { colourOf, draw, markerRadius } from './draw.js'
+import { nameOf, pointsOf } from './entries.js'
+import { contain, drag, fromStage, hitTest, toStage } from './geometry.js'
+import { EMPTY_GRAPH_STATE, targetsOf } from './graph_state.js'
+import { Images } from './images.js'
+import { isInside } from './layout.js'
+
+/**
+ * @import { PersonView } from './draw.js'
+ * @import { Entry } from './entries.js'
+ * @import { Size, Viewport } from './geometry.js'
+ * @import { GraphState } from './graph_state.js'
+ * @import { Point } from './layout.js'
+ *
+ * @typedef {object} StageState  what the stage shows
+ * @property {GraphState} graph
+ * @property {Entry[]} entries
+ * @property {Set<number>} overlaps  the people whose patches overlap
+ * @property {number} selected  -1 is no one
+ * @property {number} marked  the first of two people to swap
+ * @property {boolean} locked
+ * @property {boolean} snapping
+ *
+ * @typedef {object} StageHost
+ * @property {(index: number) => boolean} press  a person, or -1; returns whether a drag may begin
+ * @property {(index: number, point: Point) => void} move
+ * @property {(event: PointerEvent) => boolean} isForGraph
+ * @property {() => void} backgroundLoaded
+ *
+ * @typedef {object} Drag
+ * @property {number} index
+ * @property {number} pointer
+ * @property {Point} start  where the person was
+ * @property {Point} from  where the pointer was
+ * @property {Point} point  where the person is now
+ * @property {boolean} moved
+ */
+
+const MARGIN = 12 // page pixels around the image, for people at its edge
+const REACH = 14 // page pixels within which a target attracts
+const LEAST_MOVE = 2 // page pixels; a shorter way is a click
+const DENSEST = 3 // canvas pixels for each page pixel
+const HELP =
+  'Tab selects a person, arrow keys move them by 1 pixel and with Shift by 10, Delete takes ' +
+  'them off the canvas and Enter puts them back, Escape leaves the canvas.'
+
+export class Stage {
+  /** @param {StageHost} host */
+  constructor(host) {
+    this.host = host
+    /** @type {StageState} */
+    this.state = {
+      graph: EMPTY_GRAPH_STATE,
+      entries: [],
+      overlaps: new Set(),
+      selected: -1,
+      marked: -1,
+      locked: false,
+      snapping: true
+    }
+    /** @type {Drag | null} */
+    this.drag = null
+    this.hovered = -1
+    this.connected = false
+    this.frame = 0
+    this.images = new Images((url) => {
+      if (url === this.state.graph.background) host.backgroundLoaded()
+      this.requestDraw()
+    })
+    this.canvas = make('canvas', 'idpatch-canvas', { 'aria-hidden': 'true' })
+    this.context = /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext('2d'))
+    const attributes = {
+      tabindex: '0',
+      role: 'application',
+      'aria-roledescription': 'placements in the image'
+    }
+    this.element = make('div', 'idpatch-stage', attributes, this.canvas)
+    this.listen()
+  }
+
+  listen() {
+    const { element } = this
+    element.addEventListener('pointerdown', (event) => this.pointerDown(event))
+    element.addEventListener('pointermove', (event) => this.pointerMove(event))
+    element.addEventListener('pointerup', (event) => this.pointerUp(event))
+    element.addEventListener('pointercancel', () => this.endDrag())
+    element.addEventListener('lostpointercapture', () => this.endDrag())
+    element.addEventListener('pointerleave', () => this.hover(-1))
+  }
+
+  connect() {
+    this.connected = true
+  }
+
+  disconnect() {
+    this.connected = false
+    cancelAnimationFrame(this.frame)
+    this.frame = 0
+    this.endDrag()
+    this.images.clear()
+  }
+
+  /** @param {StageState} state */
+  update(state) {
+    this.state = state
+    const { graph, entries } = state
+    if (this.hovered >= entries.length) this.hovered = -1
+    this.images.load([graph.background, ...graph.crops].filter((url) => url !== null))
+    const count = pointsOf(entries).filter(Boolean).length
+    const people = count === 1 ? '1 person' : `${count} people`
+    this.element.setAttribute('aria-label', `Placements of ${people} in the image. ${HELP}`)
+    this.element.style.aspectRatio = `${graph.width} / ${graph.height}`
+    this.requestDraw()
+  }
+
+  /** Where each person is shown now, also in the middle of a drag; null for who is off. */
+  get points() {
+    const points = pointsOf(this.state.entries)
+    if (this.drag) points[this.drag.index] = this.drag.point
+    return points
+  }
+
+  // ---- drawing
+
+  requestDraw() {
+    if (this.frame || !this.connected) return
+    this.frame = requestAnimationFrame(() => {
+      this.frame = 0
+      this.draw()
+    })
+  }
+
+  /** The stage's size and how the image lies in it, in page pixels before zooming. */
+  measure() {
+    const box = { width: this.element.clientWidth, height: this.element.clientHeight }
+    return { box, viewport: contain(this.state.graph, box, MARGIN) }
+  }
+
+  /** How much larger the page shows the canvas than its own pixels say. */
+  get zoom() {
+    return this.canvas.getBoundingClientRect().width / (this.canvas.clientWidth || 1) || 1
+  }
+
+  draw() {
+    const { box, viewport } = this.measure()
+    if (!box.width || !box.height) return
+    const density = Math.min(Math.max(devicePixelRatio * Math.max(this.zoom, 1), 1), DENSEST)
+    const [width, height] = [Math.round(box.width * density), Math.round(box.height * density)]
+    if (this.canvas.width !== width || this.canvas.height !== height) {
+      this.canvas.width = width
+      this.canvas.height = height
+    }
+    const { graph } = this.state
+    const scaled = (/** @type {number} */ side) =>
+      Math.max(Math.round(side * viewport.scale * density), 1)
+    draw(this.context, {
+      viewport,
+      density,
+      box,
+      width: graph.width,
+      height: graph.height,
+      patchSize: graph.patchSize,
+      heads: graph.heads,
+      background: this.images.scaled(graph.background, scaled(graph.width), scaled(graph.height)),
+      targets: targetsOf(graph),
+      reached: this.drag?.moved ? toStage(viewport, this.drag.point) : null,
+      people: this.viewPeople(viewport, box)
+    })
+  }
+
+  /**
+   * The people as they are drawn, the selected or dragged one on top.
+   * @type {(viewport: Viewport, box: Size) => PersonView[]}
+   */
+  viewPeople(viewport, box) {
+    const { graph, entries, overlaps, selected, marked, locked } = this.state
+    const focused = document.activeElement === this.element
+    const people = this.points.flatMap((point, index) => {
+      if (!point) return []
+      const entry = entries[index]
+      const labelled =
+        index === this.hovered || index === this.drag?.index || (index === selected && focused)
+      const position = `${Math.round(point.x)}, ${Math.round(point.y)}`
+      return {
+        index,
+        point,
+        shownAt: this.clampToStage(point, viewport, box),
+        colour: colourOf(index),
+        crop: this.images.get(graph.crops[index]),
+        automatic: entry.origin !== 'text' || locked,
+        selected: index === selected,
+        marked: index === marked,
+        alarm: overlaps.has(index),
+        label: labelled ? `${nameOf(entry)} · ${position}` : null
+      }
+    })
+    const last = this.drag?.index ?? selected
+    return people.sort((a, b) => Number(a.index === last) - Number(b.index === last))
+  }
+
+  /**
+   * Shows a person outside the image at the stage's edge, so that they can be dragged back.
+   * @type {(point: Point, viewport: Viewport, box: Size) => Point}
+   */
+  clampToStage(point, viewport, box) {
+    const { width, height, patchSize } = this.state.graph
+    if (isInside(point, width, height)) return point
+    const radius = markerRadius(viewport, patchSize) + 2
+    const { x, y } = toStage(viewport, point)
+    return fromStage(viewport, {
+      x: Math.min(Math.max(x, radius), box.width - radius),
+      y: Math.min(Math.max(y, radius), box.height - radius)
+    })
+  }
+
+  // ---- pointer
+
+  /**
+   * Where an event is, in pixels of the image.
+   * @param {PointerEvent} event
+   */
+  locate(event) {
+    const { viewport } = this.measure()
+    const { left, top } = this.canvas.getBoundingClientRect()
+    const x = (event.clientX - left) / this.zoom
+    const y = (event.clientY - top) / this.zoom
+    return { viewport, point: fromStage(viewport, { x, y }) }
+  }
+
+  /** @param {PointerEvent} event */
+  findPerson(event) {
+    const { viewport, point } = this.locate(event)
+    const { box } = this.measure()
+    const { graph, selected } = this.state
+    const points = this.points.map((shown) => shown && this.clampToStage(shown, viewport, box))
+    const reach = (markerRadius(viewport, graph.patchSize) + 3) / viewport.scale
+    return hitTest(points, point, reach, selected)
+  }
+
+  /** @param {PointerEvent} event */
+  pointerDown(event) {
+    if (event.button !== 0 || this.drag || this.host.isForGraph(event)) return
+    event.preventDefault()
+    this.element.focus({ preventScroll: true })
+    const { point } = this.locate(event)
+    const index = this.findPerson(event)
+    if (!this.host.press(index)) return
+    const start = this.points[index]
+    if (!start) return
+    this.drag = {
+      index,
+      pointer: event.pointerId,
+      start,
+      from: point,
+      point: start,
+      moved: false
+    }
+    this.element.setPointerCapture(event.pointerId)
+    this.element.classList.add('idpatch-dragging')
+    this.requestDraw()
+  }
+
+  /** @param {PointerEvent} event */
+  pointerMove(event) {
+    if (!this.drag) {
+      if (event.buttons === 0) this.hover(this.findPerson(event))
+      return
+    }
+    if (event.pointerId !== this.drag.pointer) return
+    const { viewport, point } = this.locate(event)
+    const { start, from } = this.drag
+    const way = Math.hypot(point.x - from.x, point.y - from.y) * viewport.scale
+    if (!this.drag.moved && way < LEAST_MOVE) return
+    this.drag.moved = true
+    const { graph, snapping } = this.state
+    this.drag.point = drag(start, from, point, {
+      width: graph.width,
+      height: graph.height,
+      targets: snapping && !event.altKey ? targetsOf(graph) : [],
+      reach: REACH / viewport.scale
+    })
+    this.requestDraw()
+  }
+
+  /** @param {PointerEvent} event */
+  pointerUp(event) {
+    if (!this.drag || event.pointerId !== this.drag.pointer) return
+    const { index, point, moved } = this.drag
+    this.endDrag()
+    if (moved) this.host.move(index, point)
+  }
+
+  /** Ends a drag where the person was before. */
+  endDrag() {
+    if (!this.drag) return
+    const { pointer } = this.drag
+    this.drag = null
+    this.element.classList.remove('idpatch-dragging')
+    if (this.element.hasPointerCapture?.(pointer)) this.element.releasePointerCapture(pointer)
+    this.requestDraw()
+  }
+
+  /** @param {number} index */
+  hover(index) {
+    if (this.hovered === index) return
+    this.hovered = index
+    this.element.classList.toggle('idpatch-over', index >= 0 && !this.state.locked)
+    this.requestDraw()
+  }
+}
