@@ -97,7 +97,7 @@ def drag_person(editor: EditorPage, placer: Placer) -> dict[str, list[float]]:
           frame(tick)
         }"""
     )
-    mouse, start = editor.page.mouse, placer.spot(*(placer.points[4] or (0, 0)))
+    mouse, start = editor.page.mouse, placer.on_page(*(placer.points[4] or (0, 0)))
     mouse.move(*start)
     mouse.down()
     for move in range(MOVES):

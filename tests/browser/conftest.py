@@ -54,7 +54,7 @@ PHOTOS = ROOT / "tests" / "data" / "photos"
 
 
 def add_photos(base: Path) -> None:
-    """Put the tests' photographs into a server's input folder."""
+    """Put the tests' photos into a server's input folder."""
     (base / "input").mkdir(exist_ok=True)
     for photo in PHOTOS.glob("*.jpg"):
         shutil.copy(photo, base / "input")
@@ -78,7 +78,7 @@ def newest_url(comfy_server) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
-        pytest.exit(f"{CHROMIUM} is not there. Install Debian's chromium.", 2)
+        pytest.exit(f"{CHROMIUM} is missing. Install Debian's chromium.", 2)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -108,7 +108,7 @@ def editor(session_page: EditorPage) -> Iterator[EditorPage]:
     """A page with an empty graph; afterwards, nothing of ours may have complained."""
     session_page.clear()
     yield session_page
-    assert session_page.said() == []
+    assert session_page.complaints() == []
 
 
 @pytest.fixture

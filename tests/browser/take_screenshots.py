@@ -1,6 +1,6 @@
-"""Takes the pictures of the node help: real screenshots of the newest frontend, on stand-in models.
+"""Takes the screenshots of the node help, in the newest frontend and with stand-in models.
 
-    python tests/browser/take_pictures.py
+    python tests/browser/take_screenshots.py
 
 Writes web/docs/images. Needs what the browser tests need.
 """
@@ -33,7 +33,7 @@ BOXES = """
 
 
 def main() -> None:
-    """Take all pictures, or those of the nodes named on the command line."""
+    """Take all screenshots, or those of the nodes named on the command line."""
     from conftest import add_photos, newest_frontend
 
     comfyui = environment.find_comfyui()
@@ -60,15 +60,15 @@ def main() -> None:
 
 
 def save(png: bytes, name: str, width: int) -> None:
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    height = round(picture.height * width / picture.width)
-    picture = picture.resize((width, height), Image.Resampling.LANCZOS)
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    height = round(image.height * width / image.width)
+    image = image.resize((width, height), Image.Resampling.LANCZOS)
     path = IMAGES / name
     if path.suffix == ".png":
-        picture.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
+        image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
     else:
-        picture.save(path, quality=84, method=6)
-    print(f"{path.name}: {picture.size}, {path.stat().st_size // 1024} kB")
+        image.save(path, quality=84, method=6)
+    print(f"{path.name}: {image.size}, {path.stat().st_size // 1024} kB")
 
 
 def take_placer(editor: EditorPage) -> None:
@@ -95,11 +95,11 @@ def take_placer(editor: EditorPage) -> None:
     editor.run()
     editor.page.wait_for_timeout(1500)
     save(clip(editor, placer.number), "IDPatchPlacer.webp", 560)
-    places = [name.split(", ")[-2:] for name in placer.people()]
-    x, y = (float(value) for value in places[2])
+    points = [name.split(", ")[-2:] for name in placer.people()]
+    x, y = (float(value) for value in points[2])
     placer.drag((x, y), (x - 40, y + 150))
-    spot = placer.spot(x - 40, y + 150)
-    editor.page.mouse.move(spot.x + 2, spot.y)
+    point = placer.on_page(x - 40, y + 150)
+    editor.page.mouse.move(point.x + 2, point.y)
     editor.page.wait_for_timeout(500)
     box = editor.page.evaluate(BOXES)[str(placer.number)]
     full = editor.page.screenshot(

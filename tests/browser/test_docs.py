@@ -1,4 +1,4 @@
-"""Every node has a help page that speaks of all its inputs and outputs."""
+"""Every node has a help page with all its inputs and outputs."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 DOCS = Path(__file__).parents[2] / "web" / "docs"
-LARGEST = 100_000  # bytes of a picture
+LARGEST = 100_000  # bytes of an image
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,12 @@ def test_every_node_has_a_page_on_all_its_sockets(nodes: list):
         assert "## Example" in page
 
 
-def test_pages_show_pictures_that_are_there_and_small():
+def test_pages_show_images_that_exist_and_are_small():
     for page in DOCS.glob("*.md"):
-        pictures = re.findall(r"!\[.+?\]\((images/.+?)\)", page.read_text(encoding="utf-8"))
-        assert pictures, page
-        for picture in pictures:
-            assert 1000 < (DOCS / picture).stat().st_size < LARGEST
+        images = re.findall(r"!\[.+?\]\((images/.+?)\)", page.read_text(encoding="utf-8"))
+        assert images, page
+        for image in images:
+            assert 1000 < (DOCS / image).stat().st_size < LARGEST
 
 
 def test_no_page_without_a_node(nodes: list):

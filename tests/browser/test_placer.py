@@ -41,7 +41,7 @@ def test_zoomed_and_scrolled(editor: EditorPage, scale: float):
 
 def test_a_drag_ends_at_the_edge(editor: EditorPage):
     placer = editor.placer(THREE)
-    start = placer.spot(200, 300)
+    start = placer.on_page(200, 300)
     editor.page.mouse.move(*start)
     editor.page.mouse.down()
     editor.page.mouse.move(start.x - 900, start.y - 30, steps=5)
@@ -52,7 +52,7 @@ def test_a_drag_ends_at_the_edge(editor: EditorPage):
 
 def test_escape_ends_a_drag_where_it_began(editor: EditorPage):
     placer = editor.placer(THREE)
-    start = placer.spot(200, 300)
+    start = placer.on_page(200, 300)
     editor.page.mouse.move(*start)
     editor.page.mouse.down()
     editor.page.mouse.move(start.x + 60, start.y, steps=3)
@@ -64,22 +64,22 @@ def test_escape_ends_a_drag_where_it_began(editor: EditorPage):
 def test_touch_and_pen(editor: EditorPage):
     placer = editor.placer(THREE)
     session = editor.context.new_cdp_session(editor.page)
-    start, end = placer.spot(200, 300), placer.spot(260, 460)
-    for kind, spots in (("touchStart", [start]), ("touchMove", [end]), ("touchEnd", [])):
-        points = [{"x": spot.x, "y": spot.y} for spot in spots]
+    start, end = placer.on_page(200, 300), placer.on_page(260, 460)
+    for kind, touched in (("touchStart", [start]), ("touchMove", [end]), ("touchEnd", [])):
+        points = [{"x": point.x, "y": point.y} for point in touched]
         session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
     editor.settle()
     assert near(placer.points[0], (260, 460), placer.pixel())
 
-    start, end = placer.spot(800, 300), placer.spot(700, 200)
+    start, end = placer.on_page(800, 300), placer.on_page(700, 200)
     pen = {"pointerType": "pen", "button": "left", "clickCount": 1}
-    for kind, spot, buttons in (
+    for kind, point, buttons in (
         ("mouseMoved", start, 0),
         ("mousePressed", start, 1),
         ("mouseMoved", end, 1),
         ("mouseReleased", end, 0),
     ):
-        event = {"type": kind, "x": spot.x, "y": spot.y, "buttons": buttons, **pen}
+        event = {"type": kind, "x": point.x, "y": point.y, "buttons": buttons, **pen}
         session.send("Input.dispatchMouseEvent", event)
     editor.settle()
     assert near(placer.points[2], (700, 200), placer.pixel())
@@ -182,7 +182,7 @@ def test_copied_and_pasted(editor: EditorPage):
     assert first.points[2] == (800, 300)
 
 
-def test_two_placers_keep_to_themselves(editor: EditorPage):
+def test_two_placers_are_independent(editor: EditorPage):
     first = editor.placer(THREE, x=80)
     second = editor.placer(THREE, x=480, width=512)
     first.drag((500, 420), (500, 800))
@@ -224,7 +224,7 @@ def test_inside_a_subgraph(editor: EditorPage):
     assert node["inputs"]["placements"] == inner.text
 
 
-def test_size_scales_the_places_and_the_stage(editor: EditorPage):
+def test_size_scales_the_placements_and_the_stage(editor: EditorPage):
     placer = editor.placer(THREE)
     placer.set_by_hand("width", 512)
     placer.set_by_hand("height", 2048)
@@ -245,11 +245,11 @@ def test_size_from_connected_numbers(editor: EditorPage):
     assert placer.points == [(400, 300), (1000, 420), (1600, 300)]
 
 
-def test_another_size_is_asked_about_and_changes_nothing(editor: EditorPage):
+def test_another_size_is_reported_and_changes_nothing(editor: EditorPage):
     written = '{"version": 1, "width": 512, "height": 512, "people": [{"x": 100, "y": 200}]}'
     placer = editor.placer(written)
-    said = [one.replace("\u00d7", "x") for one in placer.messages()]
-    assert "The placements are for 512x512; the image is 1024x1024." in said
+    messages = [one.replace("\u00d7", "x") for one in placer.messages()]
+    assert "The placements are for 512x512; the image is 1024x1024." in messages
     assert placer.text == written
     placer.act("scale")
     assert placer.points == [(200, 400)]
@@ -324,7 +324,7 @@ def test_a_run_uses_the_same_points(editor: EditorPage, shots: Path):
     editor.shot(shots / "after_a_run.png")
 
 
-def test_a_batch_of_two_runs_with_the_same_places(editor: EditorPage):
+def test_a_batch_of_two_runs_with_the_same_placements(editor: EditorPage):
     placer = editor.group(["obama.jpg", "collins.jpg"], width=256, height=256)
     placer.drag(row_point(placer, 0), (60, 100))
     written = placer.text
@@ -343,8 +343,8 @@ def test_a_batch_of_two_runs_with_the_same_places(editor: EditorPage):
           throw new Error('The batch did not finish.')
         }"""
     )
-    places = [graph[str(placer.number)]["inputs"]["placements"] for graph in graphs]
-    assert places == [written, written]
+    texts = [graph[str(placer.number)]["inputs"]["placements"] for graph in graphs]
+    assert texts == [written, written]
     assert placer.text == written
 
 
@@ -421,14 +421,14 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("text", MALFORMED)
-def test_malformed_text_is_said_and_kept_until_reset(editor: EditorPage, shots: Path, text: str):
+def test_malformed_text_is_kept_until_reset(editor: EditorPage, shots: Path, text: str):
     placer = editor.placer(text)
-    [said] = [one for one in placer.messages() if "place" in one or "Person 1" in one]
-    assert said
-    spot = placer.spot(512, 358)
-    editor.page.mouse.move(*spot)
+    [message] = [one for one in placer.messages() if "place" in one or "Person 1" in one]
+    assert message
+    point = placer.on_page(512, 358)
+    editor.page.mouse.move(*point)
     editor.page.mouse.down()
-    editor.page.mouse.move(spot.x + 50, spot.y + 50)
+    editor.page.mouse.move(point.x + 50, point.y + 50)
     editor.page.mouse.up()
     placer.press("ArrowLeft", "Delete")
     assert placer.text == text

@@ -16,7 +16,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-MARGIN = 12  # page pixels between the stage's edge and the picture
+MARGIN = 12  # page pixels between the stage's edge and the image
 OURS = "/extensions/ComfyUI-ID-Patch/"
 
 # Runs before the page's own scripts. Counts what lives on when a node is gone: listeners on the
@@ -25,7 +25,7 @@ WATCH = """
 (() => {
   const ours = () => new Error().stack.includes('/extensions/ComfyUI-ID-Patch/')
   const watch = window.idpatchWatch = { listeners: new Map(), observers: new Set(), frames: 0,
-    intervals: new Set(), said: [] }
+    intervals: new Set(), messages: [] }
   const { addEventListener, removeEventListener } = EventTarget.prototype
   const numbers = new WeakMap()
   let number = 0
@@ -67,17 +67,17 @@ WATCH = """
   for (const level of ['warn', 'error']) {
     const original = console[level]
     console[level] = (...args) => {
-      if (ours()) watch.said.push(args.map(String).join(' '))
+      if (ours()) watch.messages.push(args.map(String).join(' '))
       original.apply(console, args)
     }
   }
   addEventListener.call(window, 'error', (event) => {
     const where = `${event.filename} ${event.error?.stack}`
-    if (where.includes('/extensions/ComfyUI-ID-Patch/')) watch.said.push(event.message)
+    if (where.includes('/extensions/ComfyUI-ID-Patch/')) watch.messages.push(event.message)
   })
   addEventListener.call(window, 'unhandledrejection', (event) => {
     const where = String(event.reason?.stack)
-    if (where.includes('/extensions/ComfyUI-ID-Patch/')) watch.said.push(where)
+    if (where.includes('/extensions/ComfyUI-ID-Patch/')) watch.messages.push(where)
   })
 })()
 """
@@ -119,13 +119,13 @@ HELP = """
 """
 
 
-class Spot(NamedTuple):
+class PagePoint(NamedTuple):
     x: float
     y: float
 
 
 class EditorPage:
-    """One page of the frontend; coordinates of the picture are output pixels."""
+    """One page of the frontend; coordinates of the image are output pixels."""
 
     def __init__(
         self,
@@ -317,9 +317,9 @@ class EditorPage:
         )
         self.settle(12)
 
-    def said(self) -> list[str]:
+    def complaints(self) -> list[str]:
         """What our files wrote to the console as warnings and errors."""
-        return self.console + self.page.evaluate("() => window.idpatchWatch.said")
+        return self.console + self.page.evaluate("() => window.idpatchWatch.messages")
 
     def shot(self, path: Path, placer: "Placer | None" = None, margin: float = 24) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -364,7 +364,7 @@ class Placer:
 
     @property
     def points(self) -> list[tuple[float, float] | None]:
-        """Everybody's place as the text has it, None for somebody off the canvas."""
+        """The points in the text, None for a person off the canvas."""
         data = json.loads(self.text or "[]")
         people = data if isinstance(data, list) else data["people"]
         return [(one["x"], one["y"]) if one and one.get("placed", True) else None for one in people]
@@ -387,29 +387,29 @@ class Placer:
         self.editor.settle()
 
     def size(self) -> tuple[float, float]:
-        """The picture's size as the editor shows it."""
+        """The image's size as the editor shows it."""
         width, height = self._evaluate(
             "const { aspectRatio } = element.querySelector('.idpatch-stage').style;"
             "return aspectRatio.split('/').map(Number)"
         )
         return width, height
 
-    def spot(self, x: float, y: float) -> Spot:
-        """Where a pixel of the picture is on the page."""
+    def on_page(self, x: float, y: float) -> PagePoint:
+        """Where a pixel of the image is on the page."""
         self.wait()
         left, top, width, _, inner_width, inner_height = self._evaluate(
             """const canvas = element.querySelector('canvas')
             const { left, top, width, height } = canvas.getBoundingClientRect()
             return [left, top, width, height, canvas.clientWidth, canvas.clientHeight]"""
         )
-        picture_width, picture_height = self.size()
+        image_width, image_height = self.size()
         scale = min(
-            (inner_width - 2 * MARGIN) / picture_width, (inner_height - 2 * MARGIN) / picture_height
+            (inner_width - 2 * MARGIN) / image_width, (inner_height - 2 * MARGIN) / image_height
         )
         zoom = width / inner_width
-        return Spot(
-            left + zoom * ((inner_width - picture_width * scale) / 2 + x * scale),
-            top + zoom * ((inner_height - picture_height * scale) / 2 + y * scale),
+        return PagePoint(
+            left + zoom * ((inner_width - image_width * scale) / 2 + x * scale),
+            top + zoom * ((inner_height - image_height * scale) / 2 + y * scale),
         )
 
     def wait(self) -> None:
@@ -420,12 +420,12 @@ class Placer:
         )
 
     def pixel(self) -> float:
-        """How many pixels of the picture one pixel of the page is."""
-        return 100 / (self.spot(100, 0).x - self.spot(0, 0).x)
+        """How many pixels of the image one pixel of the page is."""
+        return 100 / (self.on_page(100, 0).x - self.on_page(0, 0).x)
 
     def drag(self, start: tuple[float, float], end: tuple[float, float], steps: int = 6) -> None:
-        """Drag with the mouse from one pixel of the picture to another."""
-        mouse, a, b = self.page.mouse, self.spot(*start), self.spot(*end)
+        """Drag with the mouse from one pixel of the image to another."""
+        mouse, a, b = self.page.mouse, self.on_page(*start), self.on_page(*end)
         mouse.move(a.x, a.y)
         mouse.down()
         mouse.move(b.x, b.y, steps=steps)
@@ -433,8 +433,8 @@ class Placer:
         self.editor.settle()
 
     def click(self, x: float, y: float) -> None:
-        spot = self.spot(x, y)
-        self.page.mouse.click(spot.x, spot.y)
+        point = self.on_page(x, y)
+        self.page.mouse.click(point.x, point.y)
         self.editor.settle()
 
     def press(self, *keys: str) -> None:
@@ -444,7 +444,7 @@ class Placer:
 
     def act(self, action: str) -> None:
         """Click a button of the toolbar or of a message."""
-        # By its place on the page, because the editor may be zoomed.
+        # By its position on the page, because the editor may be zoomed.
         box = self._evaluate(
             """const [action] = args
             const { left, top, width, height } =
@@ -469,7 +469,8 @@ class Placer:
 
     def messages(self) -> list[str]:
         return self._evaluate(
-            "return [...element.querySelectorAll('.idpatch-sentence')].map((one) => one.textContent)"
+            "return [...element.querySelectorAll('.idpatch-sentence')]"
+            ".map((sentence) => sentence.textContent)"
         )
 
     def focused(self) -> bool:
