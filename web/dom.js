@@ -17,7 +17,7 @@ export function make(tag, className = '', attributes = {}, ...children) {
 }
 
 /**
- * Replaces the children unless equal ones are there; returns whether it did.
+ * Replaces the children unless they are equal; returns whether it did.
  * @type {(parent: Element, children: Element[]) => boolean}
  */
 export function replaceChildren(parent, children) {

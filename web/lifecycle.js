@@ -1,4 +1,4 @@
-// Callbacks of nodes, and what outlives a node: undo removes it and makes a new one of its number.
+// Callbacks of nodes, and what outlives a node: undo removes it and makes a new one with its id.
 
 import { locator } from './comfy.js'
 
@@ -41,8 +41,8 @@ export class UndoKeeper {
   /**
    * Returns what was kept, and puts an element where the kept one still is.
    *
-   * Nodes 2.0 keeps what it drew for a node when undo makes a new node of the same number, and
-   * with it the old element.
+   * Nodes 2.0 keeps what it drew for a node when undo makes a new node with the same id, and with
+   * it the old element.
    * @type {(key: string, element: HTMLElement) => Kept | undefined}
    */
   take(key, element) {
@@ -54,7 +54,7 @@ export class UndoKeeper {
 }
 
 /**
- * A key for a node, which a new node of the same number shares.
+ * A key for a node, which a new node with the same id shares.
  * @param {ComfyNode} node
  */
 export const keyOf = (node) => `${node.graph?.rootGraph?.id}/${locator(node)}`

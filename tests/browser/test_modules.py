@@ -21,7 +21,7 @@ SIZES = [(1024, 1024), (512, 768), (1344, 768), (200, 1000), (64, 64), (2048, 96
 
 
 def run_module(script: str, data: object) -> list:
-    """Run a script that reads `data` and knows the pure modules by their names."""
+    """Run a script with `data` as its input and the pure modules imported under their names."""
     imports = [f"import * as {name} from './web/placer/{name}.js'" for name in MODULES]
     done = subprocess.run(
         [NODE or "node", "--input-type=module", "--eval", "\n".join([*imports, script])],

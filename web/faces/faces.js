@@ -26,7 +26,7 @@ function makeCard({ name, score, crop }, index) {
 }
 
 /**
- * Adds the widget; the API does not see it and it is not saved.
+ * Adds the widget, which is not saved and not part of the API form.
  * @param {ComfyNode} node
  */
 export function addFaces(node) {

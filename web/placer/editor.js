@@ -1,6 +1,6 @@
 // The editor of the placements: one element with panel and stage, and the rules of state and undo.
-// It knows the DOM and nothing of ComfyUI: what it shows comes in through `load` and `show`, what
-// the user does goes out through `host.write`.
+// It uses the DOM and nothing of ComfyUI: `load` and `show` give it what it shows, and it gives
+// what the user does to `host.write`.
 
 import { make } from '../dom.js'
 import { act, enabledActions } from './actions.js'
@@ -89,11 +89,11 @@ export class PlacerEditor {
   }
 
   listen() {
-    // On elements of our own only: nothing outlives the element.
+    // Only on elements of the editor, so that nothing outlives it.
     const { element } = this
     const stage = this.stage.element
-    // Below us lies the node, which would be dragged along. A press that began elsewhere, such as
-    // a link that is being drawn, is not ours to stop.
+    // The node below must not be dragged along. A press that began elsewhere, such as on a link
+    // that is being drawn, must not be stopped.
     let pressed = false
     for (const type of /** @type {const} */ (['pointerdown', 'pointermove', 'pointerup'])) {
       element.addEventListener(type, (event) => {
@@ -139,7 +139,7 @@ export class PlacerEditor {
 
   /** The height in page pixels of everything but the stage. */
   get panelHeight() {
-    // Before it has its place on the page it has no width, and everything is in one column.
+    // Before it is on the page it has no width, and everything is in one column.
     if (this.element.clientWidth < LEAST_WIDTH) return this.latestHeight ?? 80
     return this.panel.height
   }
@@ -153,10 +153,10 @@ export class PlacerEditor {
     this.stage.requestDraw()
   }
 
-  // ---- what comes in
+  // ---- input
 
   /**
-   * Takes over a text that was not written here: of a graph that is opened, of ComfyUI's undo.
+   * Shows a text that was not written here: that of a graph, or of ComfyUI's undo.
    * @param {unknown} text
    */
   load(text) {
@@ -171,8 +171,8 @@ export class PlacerEditor {
   /**
    * Shows what the graph says now.
    *
-   * A new size moves no one in pixels, as the text says pixels; with `rescale`, for a size that
-   * the user just set, people keep their normalised points and the text is rewritten.
+   * A new size moves no one in pixels, the unit of the text. With `rescale`, for a size that the
+   * user just set, people keep their normalised points and the text is rewritten.
    * @param {GraphState} graph
    */
   show(graph, { rescale = false } = {}) {
@@ -183,7 +183,7 @@ export class PlacerEditor {
     if (resized) {
       this.stage.endDrag()
       const { madeFor, placements } = this.state
-      // If it already was for another size than the image's, the user has been asked what to do.
+      // If the text was already for another size, the user has been asked what to do.
       const fits = !madeFor || (madeFor.width === before.width && madeFor.height === before.height)
       if (rescale && fits && placements.length) {
         this.commit(writeState(this.state, graph), { placements })
@@ -232,7 +232,7 @@ export class PlacerEditor {
     }
   }
 
-  // ---- what goes out
+  // ---- output
 
   /**
    * Stores a new text, as one step of ComfyUI's undo.
@@ -267,7 +267,7 @@ export class PlacerEditor {
     this.commitPlacements(applyChanges(this.entries, changes, this.graph), amending)
   }
 
-  // ---- what is shown
+  // ---- display
 
   get locked() {
     return Boolean(this.state.problem || this.graph.locked)

@@ -5,7 +5,7 @@
  * @import { Point } from './layout.js'
  * @typedef {{width: number, height: number}} Size
  * @typedef {{scale: number, left: number, top: number}} Viewport
- *   how the image lies in the stage, in page pixels before zooming
+ *   where the image is in the stage, in page pixels before zooming
  */
 
 /**

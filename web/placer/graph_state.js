@@ -1,4 +1,4 @@
-// What the graph says about a Patch Placer. Pure functions; node.js reads it.
+// What the graph says about a Patch Placer. Pure functions; graph_reader.js reads it.
 
 /**
  * @import { Head, Point } from './layout.js'

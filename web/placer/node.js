@@ -47,8 +47,8 @@ export function placementsWidget(node, name) {
 
 /**
  * Gives an editor to every subgraph's node on which the `placements` of a Patch Placer inside are
- * promoted as a bare value. (Frontend 1.58.1 does so; 1.32.9 shows the editor of the inside there.
- * What those between them do is not known.)
+ * promoted as a bare value. (Frontend 1.58.1 does so; 1.32.9 shows the editor inside there. The
+ * versions between them were not tried.)
  */
 function followPromotions() {
   for (const { node: placer, name } of [...bindings].filter(({ promotes }) => promotes)) {
@@ -80,8 +80,8 @@ function followPromotions() {
 /**
  * Moves an element to the copy of its widget that is drawn on a subgraph's node.
  *
- * Frontends that share the element leave it in the hidden parent inside when a node that is shown
- * is put into a subgraph.
+ * Frontends that share the element leave it in the hidden parent of the inside when a node on the
+ * page is put into a subgraph.
  * @param {HTMLElement} element
  */
 function showPromoted(element) {
@@ -172,7 +172,7 @@ class Binding {
     this.ready = false
   }
 
-  /** Reads the graph in the next frame, when links and values are all there. */
+  /** Reads the graph in the next frame, when all links and values are set. */
   schedule({ rescale = false } = {}) {
     this.rescaling ||= rescale
     this.scheduled ||= requestAnimationFrame(() => {
@@ -266,7 +266,7 @@ class Binding {
 
   /** @param {WheelEvent} event */
   wheel(event) {
-    // Nodes 2.0 get it from the page; the classic canvas is not an ancestor and has to be told.
+    // Nodes 2.0 gets it from the page; the classic canvas is not an ancestor of the editor.
     if (globalThis.LiteGraph?.vueNodesMode) return
     event.preventDefault()
     event.stopPropagation()

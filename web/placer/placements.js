@@ -1,5 +1,5 @@
-// The `placements` text, which alone holds who is where; read as by idpatch_core/placements.py.
-// Pure functions.
+// The `placements` text, the only record of who is where, read as idpatch_core/placements.py reads
+// it. Pure functions.
 //
 // The text is empty (automatic arrangement), a list, or an object:
 //   {"version": 1, "width": 1024, "height": 1024, "people": [

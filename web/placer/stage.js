@@ -1,4 +1,4 @@
-// The stage: the canvas with the image and the people, and the pointer on it.
+// The stage: a canvas with the image and the people, and pointer events on it.
 
 import { make } from '../dom.js'
 import { colourOf, draw, markerRadius } from './draw.js'
@@ -133,13 +133,13 @@ export class Stage {
     })
   }
 
-  /** The stage's size and how the image lies in it, in page pixels before zooming. */
+  /** The stage's size and where the image is in it, in page pixels before zooming. */
   measure() {
     const box = { width: this.element.clientWidth, height: this.element.clientHeight }
     return { box, viewport: contain(this.state.graph, box, MARGIN) }
   }
 
-  /** How much larger the page shows the canvas than its own pixels say. */
+  /** How much larger the canvas is on the page than its own width. */
   get zoom() {
     return this.canvas.getBoundingClientRect().width / (this.canvas.clientWidth || 1) || 1
   }

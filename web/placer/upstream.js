@@ -6,7 +6,7 @@ import { outputsOf, viewUrl } from '../comfy.js'
 /**
  * @typedef {{node: ComfyNode, slot: number, widget?: undefined}} Output
  * @typedef {{widget: ComfyWidget, node?: undefined}} HostWidget
- *   the widget of a subgraph's node that stands in for an output
+ *   the widget of a subgraph's node, in place of an output
  * @typedef {{name?: string | null, crop?: string | null}} KnownPerson  the crop as a URL
  */
 
