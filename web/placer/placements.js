@@ -5,8 +5,8 @@
 //   {"version": 1, "width": 1024, "height": 1024, "people": [
 //     {"x": 412, "y": 230, "name": "Ada"}, {"x": 600, "y": 231, "placed": false}, null]}
 // x and y are output pixels, people in the order in which they are encoded. `"placed": false` or
-// null takes a person off the canvas, `patch_strength` scales their patch. `width` and `height` are of
-// the image that the placements were made for and `name` is the person; Python reads none of
+// null takes a person off the canvas, `patch_strength` scales their patch. `width` and `height` are
+// of the image that the placements were made for and `name` is the person; Python reads none of
 // these. Fields that this editor does not know are kept.
 
 import { denormalise, normalise } from './geometry.js'
@@ -52,6 +52,10 @@ const isSide = (value) => typeof value === 'number' && Number.isFinite(value) &&
 
 /** @type {(value: unknown) => value is number} */
 const isPixel = (value) => typeof value === 'number' && Math.abs(value) <= MAX_COORDINATE
+
+/** @type {(value: unknown) => value is number} */
+const isPatchStrength = (value) =>
+  typeof value === 'number' && value >= 0 && value <= MAX_PATCH_STRENGTH
 
 /** @param {unknown} value */
 function quote(value) {
@@ -108,11 +112,9 @@ function parsePerson(item) {
     return { x: null, y: null, placed: false, patchStrength: 1, name: null, extra: {} }
   if (!isObject(item)) return `expected {"x": ..., "y": ...} or null, got ${quote(item)}`
   const { x, y, placed = true, patch_strength: patchStrength = 1, name, ...extra } = item
-  if (
-    typeof patchStrength !== 'number' ||
-    !(patchStrength >= 0 && patchStrength <= MAX_PATCH_STRENGTH)
-  ) {
-    return `patch_strength must be a number from 0 to ${MAX_PATCH_STRENGTH}, got ${quote(patchStrength)}`
+  if (!isPatchStrength(patchStrength)) {
+    const range = `a number from 0 to ${MAX_PATCH_STRENGTH}`
+    return `patch_strength must be ${range}, got ${quote(patchStrength)}`
   }
   if (typeof placed !== 'boolean') return `placed must be true or false, got ${quote(placed)}`
   const settings = { placed, patchStrength, name: typeof name === 'string' ? name : null, extra }
