@@ -28,13 +28,9 @@ from ..face_detector import load_detector
 from ..generate.__main__ import main as generate
 from ..journal import read, write_whole
 from ..poses import to_pose_keypoint
-from ..verification.metrics import (
-    Tally,
-    association_accuracy,
-    bootstrap_interval,
-    face_similarity,
-    make_assignment,
-)
+from ..verification.assignment import make_assignment
+from ..verification.metrics import association_accuracy, face_similarity
+from ..verification.tally import Tally, bootstrap_interval
 from .portraits import draw_portrait
 from .scenes import SCENE_HEIGHT, SCENE_WIDTH, ScenePlan, draw_scene, plan_scene
 from .world import read_world

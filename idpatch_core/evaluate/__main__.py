@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from .. import journal
+from ..arcface import embed, load_arcface
 from ..face_detector import YUNET, load_detector
-from ..verification import metrics
 from ..verification.scorer import Scorer, conditioning_scorer, load_scorer
-from . import report, table
+from . import image_metrics, report, table
 from .cases import PICTURES, Case, read_cases
 from .scoring import Evaluators, UnreadableFile, read_picture, score_all
 
@@ -68,16 +69,12 @@ def load_evaluators(options: argparse.Namespace) -> Evaluators:
         scorer = _conditioning(options.face_model)
     if options.threshold is not None:
         scorer = scorer._replace(threshold=options.threshold)
-    clip = metrics.load_clip_similarity(options.clip) if options.clip else None
+    clip = image_metrics.load_clip_similarity(options.clip) if options.clip else None
     detector = load_detector(options.detector)
     return Evaluators(options.detector, detector.detect, scorer, clip, options.clip or "")
 
 
 def _conditioning(path: Path) -> Scorer:
-    import torch
-
-    from ..arcface import embed, load_arcface
-
     network = load_arcface(path)
 
     def embed_crops(crops: np.ndarray) -> np.ndarray:
@@ -128,7 +125,7 @@ def measure_fid(
     cases: Sequence[Case], options: argparse.Namespace
 ) -> tuple[dict[str, float], list[str]]:
     """Return the FID of each system where it can be had, and why not elsewhere."""
-    weights = options.inception or metrics.inception_weights()
+    weights = options.inception or image_metrics.inception_weights()
     if weights is None:
         return {}, [
             "No FID: give --inception with the InceptionV3 weights of torch-fidelity "
@@ -144,15 +141,13 @@ def measure_fid(
             real = [case.truth for case in own if case.truth is not None]
         try:
             results = [case.result for case in own if case.problem is None]
-            fids[system] = metrics.fid(_tensors(real), _tensors(results), weights)
+            fids[system] = image_metrics.fid(_tensors(real), _tensors(results), weights)
         except (ValueError, OSError, RuntimeError) as error:
             notices.append(f"No FID for {system}: {error}")
     return fids, notices
 
 
-def _tensors(paths: Iterable[Path]) -> Iterator[Any]:
-    import torch
-
+def _tensors(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
     for path in paths:
         try:
             picture = read_picture(path)

@@ -12,8 +12,9 @@ from PIL import Image
 from .. import journal
 from ..layout import ASPECT_TOLERANCE, Point
 from ..verification import metrics
-from ..verification.metrics import FaceAssignment, Tally
+from ..verification.assignment import FaceAssignment, cosine, make_assignment
 from ..verification.scorer import Scorer
+from ..verification.tally import Tally
 from ..verification.verdict import Detect, Verdict, embed_faces, to_json, verify
 from .cases import Case
 
@@ -192,7 +193,7 @@ def copy_paste(
     if len(faces) != len(references):
         return []
     real = embed_faces(photograph, faces, evaluators.scorer)
-    truths = dict(metrics.hungarian_pairs(metrics.cosine(references, real)))
+    truths = dict(metrics.hungarian_pairs(cosine(references, real)))
     assignment = verdict.assignment
     if any(assignment.expected):
         made = {person: assignment.faces[person] for person in assignment.filled}
@@ -208,9 +209,9 @@ def read_assignment(record: dict[str, Any]) -> FaceAssignment:
     """Return the assignment of a record; an empty one, failed everywhere, if it has a problem."""
     people, verdict = len(record["names"]), record.get("verdict")
     if verdict is None:
-        return metrics.make_assignment(np.zeros((people, 0)), (None,) * people, record["placed"])
+        return make_assignment(np.zeros((people, 0)), (None,) * people, record["placed"])
     similarity = np.array(verdict["similarity"], float).reshape(people, -1)
-    return metrics.make_assignment(similarity, verdict["at_place"], record["placed"])
+    return make_assignment(similarity, verdict["at_place"], record["placed"])
 
 
 def tallies_of(record: dict[str, Any], threshold: float) -> dict[str, Tally]:

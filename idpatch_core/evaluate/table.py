@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ..verification.metrics import Tally, bootstrap_interval
+from ..verification.tally import Tally, bootstrap_interval
 from .scoring import tallies_of
 
 

@@ -19,13 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from ..arcface import embed, load_arcface
-from ..verification.metrics import (
-    Tally,
-    association_accuracy,
-    bootstrap_interval,
-    face_similarity,
-    make_assignment,
-)
+from ..verification.assignment import make_assignment
+from ..verification.metrics import association_accuracy, face_similarity
+from ..verification.tally import Tally, bootstrap_interval
 from .base_model import decode, load_alphas, load_vae
 from .config import Config, DropConfig, SamplingConfig
 from .data import Batch, PreparedData, evaluation_batches

@@ -9,7 +9,7 @@ from ..alignment import align_face
 from ..face_detector import Face
 from ..layout import Point, is_inside
 from . import metrics
-from .metrics import FaceAssignment
+from .assignment import FaceAssignment, cosine, faces_at_places, make_assignment
 from .scorer import Scorer
 
 Detect = Callable[[np.ndarray], list[Face]]
@@ -78,15 +78,15 @@ def verify(
     height, width = image.shape[:2]
     faces = detect(image)
     embeddings = embed_faces(image, faces, scorer)
-    similarity = metrics.cosine(references, embeddings)
+    similarity = cosine(references, embeddings)
     places = [
         point if point is not None and is_inside(point, width, height) else None
         for point in (points if points is not None else [None] * len(names))
     ]
     noses = np.array([face.nose for face in faces]).reshape(-1, 2)
     boxes = np.array([face.box for face in faces]).reshape(-1, 4)
-    at = metrics.faces_at_places(places, noses, boxes)
-    assignment = metrics.make_assignment(similarity, at, [place is not None for place in places])
+    at = faces_at_places(places, noses, boxes)
+    assignment = make_assignment(similarity, at, [place is not None for place in places])
     return Verdict(
         tuple(names),
         tuple(places),

@@ -1,0 +1,42 @@
+"""Sums that metrics over many images are computed from, and their confidence intervals."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Tally(NamedTuple):
+    """What one picture adds to a metric: a sum and how much it is a sum of.
+
+    A metric over many pictures is Σ total / Σ count, so every place weighs the same.
+    """
+
+    total: float
+    count: float
+
+    @property
+    def value(self) -> float:
+        """total / count, NaN where there was nothing to measure."""
+        return self.total / self.count if self.count else float("nan")
+
+
+def bootstrap_interval(
+    parts: Iterable[Tally], seed: int = 0, level: float = 0.95, resamples: int = 1000
+) -> tuple[float, float]:
+    """Return the percentile bootstrap interval of Σ total / Σ count over pictures.
+
+    Whole pictures are drawn, since the faces of one picture fail together. The same parts in the
+    same order and the same seed give the same interval; NaN for fewer than two pictures. Source:
+    Efron and Tibshirani, An Introduction to the Bootstrap, section 13.3.
+    """
+    measured = np.array([part for part in parts if part.count], float).reshape(-1, 2)
+    if len(measured) < 2:
+        return float("nan"), float("nan")
+    generator = np.random.default_rng(seed)
+    values = np.empty(resamples)
+    for i in range(resamples):
+        total, count = measured[generator.integers(len(measured), size=len(measured))].sum(0)
+        values[i] = total / count
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)

@@ -1,0 +1,90 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from idpatch_core.evaluate.image_metrics import fid, load_clip_similarity
+
+
+class Colours(torch.nn.Module):
+    """Mean colour as the features of a picture."""
+
+    num_features = 3
+
+    def forward(self, pictures):
+        return pictures.float().mean((2, 3))
+
+
+def test_fid_equals_the_formula():
+    pytest.importorskip("torchmetrics", reason="torchmetrics is not installed")
+    pytest.importorskip("torch_fidelity", reason="torch-fidelity is not installed")
+    from scipy.linalg import sqrtm
+
+    generator = torch.Generator().manual_seed(0)
+    real = torch.randint(0, 200, (30, 3, 8, 8), dtype=torch.uint8, generator=generator)
+    made = torch.randint(50, 255, (20, 3, 8, 8), dtype=torch.uint8, generator=generator)
+    means, covariances = [], []
+    for pictures in (real, made):
+        features = pictures.double().mean((2, 3)).numpy()
+        means.append(features.mean(0))
+        covariances.append(np.cov(features, rowvar=False))
+    root = np.real(np.asarray(sqrtm(covariances[0] @ covariances[1])))
+    expected = ((means[0] - means[1]) ** 2).sum() + np.trace(sum(covariances) - 2 * root)
+    assert fid(real, made, Colours()) == pytest.approx(expected, rel=1e-4)
+
+
+def test_fid_of_one_picture_is_refused():
+    pytest.importorskip("torchmetrics", reason="torchmetrics is not installed")
+    picture = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="1 real and 2 generated"):
+        fid([picture], [picture, picture], Colours())
+
+
+def test_clip_model_that_is_not_there_is_not_downloaded(tmp_path):
+    pytest.importorskip("transformers", reason="transformers is not installed")
+    with pytest.raises(ValueError, match=r"No CLIP model at .*nothing"):
+        load_clip_similarity(tmp_path / "nothing")
+
+
+@torch.inference_mode()
+def test_clip_similarity_is_the_cosine_of_both_embeddings(tmp_path):
+    transformers = pytest.importorskip("transformers", reason="transformers is not installed")
+    save_tiny_clip(transformers, tmp_path)
+    picture = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    similarity = load_clip_similarity(tmp_path)(picture, "a b")
+
+    model = transformers.CLIPModel.from_pretrained(tmp_path)
+    process = transformers.CLIPImageProcessor.from_pretrained(tmp_path)
+    pixels = process([picture], return_tensors="pt").pixel_values
+    seen = model.visual_projection(model.vision_model(pixels).pooler_output)
+    tokens = torch.tensor([[4, 2, 3, 5]])
+    read = model.text_projection(model.text_model(tokens).pooler_output)
+    assert similarity == pytest.approx(float(torch.cosine_similarity(seen, read)), abs=1e-5)
+
+
+def save_tiny_clip(transformers, directory):
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_attention_heads": 2}
+    config = transformers.CLIPConfig(
+        text_config={
+            **sizes,
+            "num_hidden_layers": 1,
+            "vocab_size": 6,
+            "bos_token_id": 4,
+            "eos_token_id": 5,
+            "pad_token_id": 5,
+        },
+        vision_config={**sizes, "num_hidden_layers": 1, "image_size": 32, "patch_size": 16},
+        projection_dim=8,
+    )
+    transformers.CLIPModel(config).save_pretrained(directory)
+    vocabulary = ["a", "b", "a</w>", "b</w>", "<|startoftext|>", "<|endoftext|>"]
+    (directory / "vocab.json").write_text(json.dumps({t: i for i, t in enumerate(vocabulary)}))
+    (directory / "merges.txt").write_text("#version: 0.2\n")
+    transformers.CLIPTokenizer(
+        str(directory / "vocab.json"), str(directory / "merges.txt")
+    ).save_pretrained(directory)
+    transformers.CLIPImageProcessor(
+        size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}
+    ).save_pretrained(directory)

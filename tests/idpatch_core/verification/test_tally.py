@@ -1,0 +1,23 @@
+import math
+
+import numpy as np
+import pytest
+
+from idpatch_core.verification.tally import Tally, bootstrap_interval
+
+
+def test_bootstrap_interval_is_repeatable_and_holds_the_value():
+    rng = np.random.default_rng(0)
+    parts = [Tally(float(rng.binomial(3, 0.7)), 3) for _ in range(200)]
+    low, high = bootstrap_interval(parts, seed=1)
+    assert (low, high) == bootstrap_interval(parts, seed=1)
+    assert (low, high) != bootstrap_interval(parts, seed=2)
+    mean = sum(part.total for part in parts) / 600
+    # The normal approximation of a binomial share, with 600 draws.
+    assert low == pytest.approx(mean - 1.96 * math.sqrt(mean * (1 - mean) / 600), abs=0.01)
+    assert high == pytest.approx(mean + 1.96 * math.sqrt(mean * (1 - mean) / 600), abs=0.01)
+
+
+def test_bootstrap_of_constant_and_of_too_few():
+    assert bootstrap_interval([Tally(1, 2)] * 5) == (0.5, 0.5)
+    assert all(math.isnan(end) for end in bootstrap_interval([Tally(1, 2), Tally(0, 0)]))
