@@ -10,8 +10,10 @@ from .identities import IDPatchLoadIdentities, IDPatchSaveIdentities
 from .model import IDPatchBuilder, IDPatchLoadModel
 from .placer import IDPatchPlacer
 from .pose import IDPatchLoadPose
+from .report import IDPatchPickBest, IDPatchSaveReport
 from .sampler import IDPatchSampler
-from .verify import IDPatchLoadScorer, IDPatchPickBest, IDPatchSaveReport, IDPatchVerify
+from .scorer import IDPatchLoadScorer
+from .verify import IDPatchVerify
 
 NODES: list[type[io.ComfyNode]] = [
     IDPatchLoadFaceModel,

@@ -1,85 +1,26 @@
-"""Load Scorer, Verify Identities, Pick Best and Save Report: did everybody end up in place?"""
+"""Verify Identities: is each person at their placement, and do they resemble their reference?"""
 
 import json
 import logging
-import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import comfy.utils
-import folder_paths
 import numpy as np
 import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..idpatch_core.canvas import Hint
-from ..idpatch_core.face_detector import YUNET, Detector, YuNet
 from ..idpatch_core.identity import Identity
 from ..idpatch_core.layout import ASPECT_TOLERANCE, Point
 from ..idpatch_core.verification import metrics
 from ..idpatch_core.verification.annotate import annotate_record
-from ..idpatch_core.verification.scorer import (
-    ADVICE,
-    CONDITIONING,
-    Scorer,
-    conditioning_scorer,
-    find_scorers,
-    load_scorer,
-)
+from ..idpatch_core.verification.scorer import Scorer
 from ..idpatch_core.verification.verdict import Verdict, to_json, to_text, verify
 from . import sockets
-from .faces import FaceModel, embed_faces, read_pictures
-from .folders import ID_PATCH
+from .faces import read_pictures
 from .images import save_temporary
-
-AUTOMATIC = "independent if there is one"
-
-
-class FaceScorer(NamedTuple):
-    """What scores faces, what finds them, and what the user should know about it."""
-
-    scorer: Scorer
-    detector: Detector
-    detector_name: str
-    warning: str = ""
-
-
-def scorer_files() -> dict[str, Path]:
-    """Return the face recognisers among the user's ONNX files, by the name in the list."""
-    found = {}
-    for folder in (ID_PATCH.name, "insightface"):
-        for root in map(Path, folder_paths.get_folder_paths(folder)):
-            for path in find_scorers([root]):
-                found.setdefault(path.relative_to(root).as_posix(), path)
-    return found
-
-
-def choose_scorer(choice: str, face_model: FaceModel | None) -> tuple[Scorer, str]:
-    """Load the scorer of this name in the list, and say what the user should know about it."""
-    files = scorer_files()
-    if choice == AUTOMATIC and files:
-        choice = next(iter(files))
-    if choice in files:
-        return load_scorer(files[choice]), ""
-    if choice not in (AUTOMATIC, CONDITIONING):
-        raise ValueError(f"scorer: {choice} is not there any more. Press R to read the list again.")
-    folder = folder_paths.get_folder_paths(ID_PATCH.name)[0]
-    if face_model is None:
-        raise ValueError(
-            "scorer: there is no independent face recogniser, and face_model is not connected. "
-            f"Put one into {folder}, or connect Load Face Model. {ADVICE}."
-        )
-    warning = (
-        f"scored by {face_model.file}, which also conditions: this flatters. For an honest score "
-        f"put an independent face recogniser into {folder}. {ADVICE}."
-    )
-    return conditioning_scorer(face_model.file, _embed_with(face_model)), warning
-
-
-def _embed_with(face_model: FaceModel) -> Any:
-    return lambda crops: embed_faces(face_model, list(torch.from_numpy(crops))).numpy()
+from .scorer import FaceScorer
 
 
 def reference_embeddings(identities: Sequence[Identity], scorer: Scorer) -> np.ndarray:
@@ -126,65 +67,6 @@ def report_text(verdicts: Sequence[Verdict], scorer: FaceScorer, warnings: Seque
         parts.insert(0, f"{right} of {len(verdicts)} pictures have everybody at their place.")
     parts.append(f"Scored by {scorer.scorer.name}; faces found by {scorer.detector_name}.")
     return "\n".join([*parts, *(f"Warning: {warning}" for warning in warnings)])
-
-
-class IDPatchLoadScorer(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="IDPatchLoadScorer",
-            display_name="Load Scorer",
-            category=sockets.CATEGORY,
-            description="Loads the face recognition that judges pictures.",
-            inputs=[
-                io.Combo.Input(
-                    "scorer",
-                    options=[AUTOMATIC, *scorer_files(), CONDITIONING],
-                    default=AUTOMATIC,
-                    tooltip="The face recogniser that scores: an ArcFace-type .onnx file in "
-                    f"models/{ID_PATCH.name} or models/insightface. It should not be the one that "
-                    "conditions, which finds its own features again and flatters; that one is "
-                    "used, with a warning, where there is no other.",
-                ),
-                io.Float.Input(
-                    "threshold",
-                    default=0.0,
-                    min=0.0,
-                    max=1.0,
-                    step=0.01,
-                    tooltip="The similarity from which two faces count as one person, for "
-                    "duplicates and coverage. 0 takes the recogniser's own.",
-                ),
-                sockets.FaceModel.Input(
-                    "face_model",
-                    optional=True,
-                    tooltip="The model of Load Face Model: its detector finds the faces, and its "
-                    "recognition scores if there is no other.",
-                ),
-            ],
-            outputs=[
-                sockets.Scorer.Output(
-                    display_name="scorer", tooltip="The scorer, for Verify Identities."
-                )
-            ],
-        )
-
-    @classmethod
-    def fingerprint_inputs(cls, scorer: str, threshold: float = 0.0, **_: Any) -> str:
-        files = [f"{path} {path.stat().st_mtime_ns}" for path in scorer_files().values()]
-        return f"{scorer} {threshold} {files}"
-
-    @classmethod
-    def execute(
-        cls, scorer: str, threshold: float = 0.0, face_model: FaceModel | None = None
-    ) -> io.NodeOutput:
-        chosen, warning = choose_scorer(scorer, face_model)
-        if threshold > 0:
-            chosen = chosen._replace(threshold=threshold)
-        if face_model is None:
-            return io.NodeOutput(FaceScorer(chosen, YuNet(), YUNET, warning))
-        name = face_model.detector_name
-        return io.NodeOutput(FaceScorer(chosen, face_model.detector, name, warning))
 
 
 class IDPatchVerify(io.ComfyNode):
@@ -285,108 +167,3 @@ class IDPatchVerify(io.ComfyNode):
             all_right,
             ui={"images": previews, "animated": (False,), "text": (text,)},
         )
-
-
-def read_scores(report_json: str) -> list[list[float]]:
-    """Return each picture's scores, from the weakest person up, of a report of Verify Identities.
-
-    Raises ValueError if this is no such report or nobody in it has a place.
-    """
-    try:
-        pictures = json.loads(report_json)["pictures"]
-        scores = [[float(score) for score in picture["scores"]] for picture in pictures]
-    except (ValueError, TypeError, KeyError):
-        raise ValueError(
-            "report_json: it is not a report of Verify Identities. Connect its second output."
-        ) from None
-    if not any(scores):
-        raise ValueError(
-            "report_json: nobody in it has a place, so no picture is better than another. Place "
-            "the people in the Patch Placer."
-        )
-    return scores
-
-
-class IDPatchPickBest(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="IDPatchPickBest",
-            display_name="Pick Best",
-            category=sockets.CATEGORY,
-            description="Keeps the picture of a batch whose weakest person is best.",
-            inputs=[
-                io.Image.Input("image", tooltip="The batch that Verify Identities judged."),
-                io.String.Input(
-                    "report_json",
-                    force_input=True,
-                    tooltip="The JSON report of Verify Identities on this batch.",
-                ),
-            ],
-            outputs=[
-                io.Image.Output(display_name="image", tooltip="The best picture."),
-                io.Int.Output(display_name="index", tooltip="Its place in the batch; 0 is first."),
-                io.Float.Output(
-                    display_name="score",
-                    tooltip="The similarity of its weakest person, -1 if someone's place is empty.",
-                ),
-            ],
-        )
-
-    @classmethod
-    def execute(cls, image: Tensor, report_json: str) -> io.NodeOutput:
-        scores = read_scores(report_json)
-        if len(scores) != len(image):
-            raise ValueError(
-                f"report_json: it judges {len(scores)} pictures, image holds {len(image)}. "
-                "Connect the batch that Verify Identities judged."
-            )
-        best = max(range(len(scores)), key=lambda index: scores[index])
-        return io.NodeOutput(image[best : best + 1], best, min(scores[best], default=math.nan))
-
-
-class IDPatchSaveReport(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="IDPatchSaveReport",
-            display_name="Save Report",
-            category=sockets.CATEGORY,
-            description="Saves the findings of Verify Identities beside the pictures.",
-            is_output_node=True,
-            inputs=[
-                io.String.Input(
-                    "report", force_input=True, tooltip="The report of Verify Identities as text."
-                ),
-                io.String.Input(
-                    "filename_prefix",
-                    default="ID-Patch/report",
-                    tooltip="The start of the file's name in the output folder; it may name a "
-                    "folder.",
-                ),
-                io.String.Input(
-                    "report_json",
-                    force_input=True,
-                    optional=True,
-                    tooltip="The report as JSON, saved as well if connected.",
-                ),
-            ],
-            outputs=[],
-        )
-
-    @classmethod
-    def execute(
-        cls, report: str, filename_prefix: str, report_json: str | None = None
-    ) -> io.NodeOutput:
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory()
-        )
-        contents = {".txt": report + "\n"}
-        if report_json is not None:
-            contents[".json"] = report_json
-        files = []
-        for suffix, content in contents.items():
-            file = f"{name}_{counter:05}_{suffix}"
-            Path(folder, file).write_text(content, "utf-8")
-            files.append({"filename": file, "subfolder": subfolder, "type": "output"})
-        return io.NodeOutput(ui={"text": (report,), "idpatch_report": files})

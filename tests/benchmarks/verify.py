@@ -104,12 +104,12 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
     points = tuple(core.layout.Point(x, y + 400) for x, y in group.points)
 
     detector = core.face_detector.YuNet()
-    scorer = core.scorer.load_scorer(fetch_recogniser())
+    scorer = core.verification.scorer.load_scorer(fetch_recogniser())
     if conditioning:
         torch.manual_seed(0)
         network = nodes.model_management.manage(core.arcface.IRSE50())
         model = nodes.faces.FaceModel(network, detector, "random weights", "YuNet")
-        scorer, _ = nodes.verify.choose_scorer(core.scorer.CONDITIONING, model)
+        scorer, _ = nodes.scorer.choose_scorer(nodes.scorer.CONDITIONING, model)
     crops = [
         core.alignment.align_face(photo, detector.detect(photo)[0].keypoints)
         for photo in (photographs[f"{name}_1"] for name in names)
@@ -124,12 +124,12 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
     picture = torch.from_numpy(image).float()[None] / 255
     black = torch.zeros(1, 3, 1024, 1024)
     hint = core.canvas.Hint(black, black, points, tuple(names))
-    judge = nodes.verify.FaceScorer(scorer, SimpleNamespace(detect=detect), "YuNet")
+    judge = nodes.scorer.FaceScorer(scorer, SimpleNamespace(detect=detect), "YuNet")
     execute = nodes.verify.IDPatchVerify.execute
 
     def check() -> Any:
         references = scorer.embed(np.stack(crops))
-        return core.verify.verify(image, names, references, points, detect, scorer)
+        return core.verification.verdict.verify(image, names, references, points, detect, scorer)
 
     def node() -> Any:
         for preview in Path(folder_paths.get_temp_directory()).glob("idpatch_verdict_*"):

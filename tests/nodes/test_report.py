@@ -1,0 +1,55 @@
+import json
+
+import pytest
+import torch
+from verified import MISSING, RIGHT, SWAPPED, load_independent_scorer, verify_identities
+
+
+@pytest.fixture(scope="module")
+def scorer(comfy):
+    return load_independent_scorer(comfy)
+
+
+def test_the_picture_whose_weakest_person_is_best_is_kept(comfy, scorer):
+    batch = torch.cat([MISSING, SWAPPED, RIGHT])
+    text = verify_identities(comfy, scorer, batch).result[1]
+    image, index, score = comfy.nodes.report.IDPatchPickBest.execute(batch, text).result
+    assert index == 2
+    assert torch.equal(image, RIGHT)
+    assert score == pytest.approx(min(json.loads(text)["pictures"][2]["scores"]))
+    assert score > 0.35
+
+
+def test_of_pictures_with_equally_weak_people_the_next_weakest_decide(comfy):
+    def report(*scores):
+        return json.dumps({"pictures": [{"scores": sorted(some)} for some in scores]})
+
+    text = report([-1, 0.2, 0.9], [-1, 0.5, 0.5], [-1, -1, 0.99])
+    batch = torch.zeros(3, 8, 8, 3)
+    assert comfy.nodes.report.IDPatchPickBest.execute(batch, text).result[1:] == (1, -1.0)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"pictures": [{"scores": ["x"]}]}'])
+def test_what_is_no_report(comfy, text):
+    with pytest.raises(ValueError, match="report_json: it is not a report"):
+        comfy.nodes.report.IDPatchPickBest.execute(RIGHT, text)
+
+
+def test_a_report_of_another_batch(comfy, scorer):
+    text = verify_identities(comfy, scorer, RIGHT).result[1]
+    with pytest.raises(ValueError, match="judges 1 pictures, image holds 2"):
+        comfy.nodes.report.IDPatchPickBest.execute(torch.cat([RIGHT, RIGHT]), text)
+
+
+def test_reports_are_saved_and_numbered(comfy, tmp_path, monkeypatch):
+    import folder_paths
+
+    monkeypatch.setattr(folder_paths, "get_output_directory", lambda: str(tmp_path))
+    saved = [
+        comfy.nodes.report.IDPatchSaveReport.execute("✓ Zoë", "deep/report", '{"a": 1}').ui
+        for _ in range(2)
+    ]
+    names = sorted(path.name for path in (tmp_path / "deep").iterdir())
+    assert names == [f"report_0000{n}_{suffix}" for n in (1, 2) for suffix in (".json", ".txt")]
+    assert (tmp_path / "deep" / "report_00002_.txt").read_text("utf-8") == "✓ Zoë\n"
+    assert saved[1]["idpatch_report"][1]["filename"] == "report_00002_.json"
