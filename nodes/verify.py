@@ -12,10 +12,11 @@ from torch import Tensor
 
 from ..idpatch_core.canvas import Hint
 from ..idpatch_core.identity import Identity
-from ..idpatch_core.layout import ASPECT_TOLERANCE, Point
+from ..idpatch_core.layout import Point, has_same_aspect, rescale_points
 from ..idpatch_core.verification import metrics
 from ..idpatch_core.verification.annotate import annotate_record
 from ..idpatch_core.verification.scorer import Scorer
+from ..idpatch_core.verification.tally import pooled
 from ..idpatch_core.verification.verdict import Verdict, to_json, to_text, verify
 from . import sockets
 from .faces import read_pictures
@@ -44,15 +45,12 @@ def places_in(hint: Hint, names: Sequence[str], width: int, height: int) -> list
             f"id_hint: it places {len(hint.points)} people, identities holds {len(names)} "
             f"({', '.join(names)}). Connect the Patch Placer of the same people."
         )
-    if abs(width * hint.height / (height * hint.width) - 1) > ASPECT_TOLERANCE:
+    if not has_same_aspect((width, height), (hint.width, hint.height)):
         raise ValueError(
             f"image: it is {width}x{height}, the hint {hint.width}x{hint.height}. Places can "
             "follow a picture that was enlarged, but not one that was cropped."
         )
-    return [
-        point and Point(point.x * width / hint.width, point.y * height / hint.height)
-        for point in hint.points
-    ]
+    return rescale_points(hint.points, (hint.width, hint.height), (width, height))
 
 
 def report_text(verdicts: Sequence[Verdict], scorer: FaceScorer, warnings: Sequence[str]) -> str:
@@ -143,10 +141,11 @@ class IDPatchVerify(io.ComfyNode):
             previews.append(save_temporary("verdict", drawn, ".jpg"))
             progress.update(1)
 
-        places = [metrics.association_accuracy(verdict.assignment) for verdict in verdicts]
-        count = sum(tally.count for tally in places)
-        accuracy = sum(tally.total for tally in places) / count if count else 0.0
-        all_right = bool(count) and all(verdict.all_right for verdict in verdicts)
+        association = pooled(
+            metrics.association_accuracy(verdict.assignment) for verdict in verdicts
+        )
+        accuracy = association.value if association.count else 0.0
+        all_right = bool(association.count) and all(verdict.all_right for verdict in verdicts)
         text = report_text(verdicts, scorer, warnings)
         findings = {
             "version": 1,

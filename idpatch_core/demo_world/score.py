@@ -30,7 +30,7 @@ from ..journal import read, write_whole
 from ..poses import to_pose_keypoint
 from ..verification.assignment import make_assignment
 from ..verification.metrics import association_accuracy, face_similarity
-from ..verification.tally import Tally, bootstrap_interval
+from ..verification.tally import Tally, bootstrap_interval, pooled
 from .portraits import draw_portrait
 from .scenes import SCENE_HEIGHT, SCENE_WIDTH, ScenePlan, draw_scene, plan_scene
 from .world import read_world
@@ -146,7 +146,7 @@ def summarise_scores(associations: list[Tally], similarities: list[Tally]) -> di
         "images": len(associations),
         **{
             name: [
-                round(sum(t.total for t in tallies) / sum(t.count for t in tallies), 4),
+                round(pooled(tallies).value, 4),
                 *(round(limit, 4) for limit in bootstrap_interval(tallies, 0)),
             ]
             for name, tallies in (("association", associations), ("similarity", similarities))

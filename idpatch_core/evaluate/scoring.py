@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from .. import journal
-from ..layout import ASPECT_TOLERANCE, Point
+from ..layout import Point, has_same_aspect, rescale_points
 from ..verification import metrics
 from ..verification.assignment import FaceAssignment, cosine, make_assignment
 from ..verification.scorer import Scorer
@@ -170,13 +170,13 @@ def places(case: Case, image: np.ndarray) -> tuple[list[Point | None] | None, st
     if all(person.point is None for person in case.people):
         return None, "no places are known"
     height, width = image.shape[:2]
-    wide, high = case.size or (width, height)
-    if abs(width * high / (height * wide) - 1) > ASPECT_TOLERANCE:
-        return None, f"places are for {wide}x{high}, the result is {width}x{height}: cropped?"
-    return [
-        person.point and Point(person.point.x * width / wide, person.point.y * height / high)
-        for person in case.people
-    ], ""
+    size = case.size or (width, height)
+    if not has_same_aspect((width, height), size):
+        return (
+            None,
+            f"points are for {size[0]}x{size[1]}, the result is {width}x{height}: cropped?",
+        )
+    return rescale_points([person.point for person in case.people], size, (width, height)), ""
 
 
 def copy_paste(

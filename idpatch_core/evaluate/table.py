@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from ..verification.tally import Tally, bootstrap_interval
+from ..verification.tally import Tally, bootstrap_interval, pooled
 from .scoring import tallies_of
 
 
@@ -87,11 +87,11 @@ def summarise(
 
 def _cells(tallies: list[dict[str, Tally]], seed: int) -> dict[str, Cell]:
     cells = {}
-    for metric in dict.fromkeys(name for tally in tallies for name in tally):
-        parts = [tally[metric] for tally in tallies if metric in tally]
-        total, count = sum(part.total for part in parts), sum(part.count for part in parts)
-        if count:
-            cells[metric] = Cell(total / count, *bootstrap_interval(parts, seed), count)
+    for metric in dict.fromkeys(name for part in tallies for name in part):
+        parts = [part[metric] for part in tallies if metric in part]
+        tally = pooled(parts)
+        if tally.count:
+            cells[metric] = Cell(tally.value, *bootstrap_interval(parts, seed), tally.count)
     return cells
 
 

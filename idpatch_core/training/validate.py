@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from ..arcface import embed, load_arcface
 from ..verification.assignment import make_assignment
 from ..verification.metrics import association_accuracy, face_similarity
-from ..verification.tally import Tally, bootstrap_interval
+from ..verification.tally import Tally, bootstrap_interval, pooled
 from .base_model import decode, load_alphas, load_vae
 from .config import Config, DropConfig, SamplingConfig
 from .data import Batch, PreparedData, evaluation_batches
@@ -125,7 +125,7 @@ def compute_metrics(tallies: dict[str, list[Tally]], seed: int) -> dict[str, flo
     """Return the mean of each metric, and the interval of those of sampled images."""
     metrics = {}
     for name, parts in sorted(tallies.items()):
-        metrics[name] = sum(p.total for p in parts) / sum(p.count for p in parts)
+        metrics[name] = pooled(parts).value
         if not name.startswith("truth_"):
             metrics[f"{name}_low"], metrics[f"{name}_high"] = bootstrap_interval(parts, seed)
     return metrics

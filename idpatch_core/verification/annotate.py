@@ -7,26 +7,18 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .verdict import Verdict, to_json
-
 GREEN, RED, GREY = (0, 150, 60), (205, 30, 40), (110, 110, 110)
 WHITE = (255, 255, 255)
-
-
-def annotate(image: np.ndarray, verdict: Verdict) -> None:
-    """Draw the verdict into an image (H, W, 3), float32 in [0, 1] or uint8, in place.
-
-    Green: right. Red: a wrong face, or a square where a face is missing. Grey: a face at no place.
-    """
-    annotate_record(image, to_json(verdict))
 
 
 def annotate_record(
     image: np.ndarray, verdict: dict[str, Any], scale: float = 1.0, size: int | None = None
 ) -> None:
-    """Draw a verdict as `verify.to_json` returns it, into its picture `scale` times as large.
+    """Draw a verdict record of `verdict_to_json` into its image, `scale` times as large, in place.
 
-    `size` is the height of the letters in pixels, by default one that suits the picture.
+    `image` (H, W, 3) is float32 in [0, 1] or uint8; `size` the height of the letters in pixels, by
+    default one that suits the image. Green: correct. Red: a wrong face, or a square where a face is
+    missing. Grey: a face at no one's placement.
     """
     height, width = image.shape[:2]
     if size is None:

@@ -21,6 +21,12 @@ class Tally(NamedTuple):
         return self.total / self.count if self.count else float("nan")
 
 
+def pooled(tallies: Iterable[Tally]) -> Tally:
+    """Return the tally of all images together: Σ total over Σ count."""
+    tallies = list(tallies)
+    return Tally(sum(tally.total for tally in tallies), sum(tally.count for tally in tallies))
+
+
 def bootstrap_interval(
     parts: Iterable[Tally], seed: int = 0, level: float = 0.95, resamples: int = 1000
 ) -> tuple[float, float]:

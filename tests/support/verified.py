@@ -1,12 +1,14 @@
-"""Three people, images of them, and an independent scorer for the tests of Verify Identities."""
+"""Photographed people, images of them, and an independent scorer, for tests of the check."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
-from groups import compose, read_photographs
+from groups import Group, compose, read_photographs
 from scorers import fetch_recogniser
 from torch import Tensor
 
@@ -14,8 +16,35 @@ from idpatch_core.alignment import align_face
 from idpatch_core.canvas import Hint
 from idpatch_core.face_detector import YuNet
 from idpatch_core.identity import Identity
+from idpatch_core.verification.scorer import load_scorer
+from idpatch_core.verification.verdict import Verdict, embed_faces, verify
 
 PHOTOS = read_photographs()
+NAMES = sorted({name.rsplit("_", 1)[0] for name in PHOTOS})
+FOUR = NAMES[:4]
+DETECT, SCORER = YuNet().detect, load_scorer(fetch_recogniser())
+
+
+def embed_reference(name: str) -> np.ndarray:
+    """Return the scorer's embedding of a person's first photograph."""
+    photograph = PHOTOS[f"{name}_1"]
+    return embed_faces(photograph, DETECT(photograph)[:1], SCORER)[0]
+
+
+REFERENCES = {name: embed_reference(name) for name in NAMES}
+
+
+def verify_group(
+    names: Sequence[str | None], people: Sequence[str] = FOUR, extra: Sequence[str] = ()
+) -> tuple[Group, Verdict]:
+    """Verify an image of `names` (None: no one) and `extra` where `people` were asked for."""
+    photographs = [None if name is None else PHOTOS[f"{name}_2"] for name in (*names, *extra)]
+    group = compose(photographs)
+    embeddings = np.stack([REFERENCES[name] for name in people])
+    points = group.points[: len(people)]
+    return group, verify(group.image, people, embeddings, points, DETECT, SCORER)
+
+
 THREE = ["ardern", "macron", "obama"]
 
 

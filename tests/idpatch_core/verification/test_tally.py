@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from idpatch_core.verification.tally import Tally, bootstrap_interval
+from idpatch_core.verification.tally import Tally, bootstrap_interval, pooled
 
 
 def test_bootstrap_interval_is_repeatable_and_holds_the_value():
@@ -21,3 +21,8 @@ def test_bootstrap_interval_is_repeatable_and_holds_the_value():
 def test_bootstrap_of_constant_and_of_too_few():
     assert bootstrap_interval([Tally(1, 2)] * 5) == (0.5, 0.5)
     assert all(math.isnan(end) for end in bootstrap_interval([Tally(1, 2), Tally(0, 0)]))
+
+
+def test_pooled_tallies_weigh_every_measurement_the_same():
+    assert pooled([Tally(1, 2), Tally(3, 3), Tally(0, 0)]) == Tally(4, 5)
+    assert math.isnan(pooled([]).value)
