@@ -1,4 +1,4 @@
-"""Pick Best and Save Report: what to do with the findings of Verify Identities."""
+"""Pick Best and Save Report, which use the findings of Verify Identities."""
 
 import json
 import math
@@ -8,24 +8,25 @@ import folder_paths
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..idpatch_core.layout import count_of
 from . import sockets
 
 
 def read_scores(report_json: str) -> list[list[float]]:
-    """Return each picture's scores, from the weakest person up, of a report of Verify Identities.
+    """Return each image's scores, ascending, from a JSON report of Verify Identities.
 
-    Raises ValueError if this is no such report or nobody in it has a place.
+    Raises ValueError if it is no such report, or no person in it has a placement.
     """
     try:
-        pictures = json.loads(report_json)["pictures"]
-        scores = [[float(score) for score in picture["scores"]] for picture in pictures]
+        images = json.loads(report_json)["images"]
+        scores = [[float(score) for score in image["scores"]] for image in images]
     except (ValueError, TypeError, KeyError):
         raise ValueError(
-            "report_json: it is not a report of Verify Identities. Connect its second output."
+            "report_json: it is not a report of Verify Identities. Connect its output report_json."
         ) from None
     if not any(scores):
         raise ValueError(
-            "report_json: nobody in it has a place, so no picture is better than another. Place "
+            "report_json: no person in it has a placement, so the images cannot be ranked. Place "
             "the people in the Patch Placer."
         )
     return scores
@@ -38,9 +39,9 @@ class IDPatchPickBest(io.ComfyNode):
             node_id="IDPatchPickBest",
             display_name="Pick Best",
             category=sockets.CATEGORY,
-            description="Keeps the picture of a batch whose weakest person is best.",
+            description="Keeps the image of a batch whose least similar person scores highest.",
             inputs=[
-                io.Image.Input("image", tooltip="The batch that Verify Identities judged."),
+                io.Image.Input("image", tooltip="The batch that Verify Identities checked."),
                 io.String.Input(
                     "report_json",
                     force_input=True,
@@ -48,11 +49,13 @@ class IDPatchPickBest(io.ComfyNode):
                 ),
             ],
             outputs=[
-                io.Image.Output(display_name="image", tooltip="The best picture."),
-                io.Int.Output(display_name="index", tooltip="Its place in the batch; 0 is first."),
+                io.Image.Output(display_name="image", tooltip="The best image."),
+                io.Int.Output(
+                    display_name="index", tooltip="The image's index in the batch, from 0."
+                ),
                 io.Float.Output(
                     display_name="score",
-                    tooltip="The similarity of its weakest person, -1 if someone's place is empty.",
+                    tooltip="The similarity of its least similar person; -1 if a face is missing.",
                 ),
             ],
         )
@@ -62,8 +65,8 @@ class IDPatchPickBest(io.ComfyNode):
         scores = read_scores(report_json)
         if len(scores) != len(image):
             raise ValueError(
-                f"report_json: it judges {len(scores)} pictures, image holds {len(image)}. "
-                "Connect the batch that Verify Identities judged."
+                f"report_json: it covers {count_of(len(scores), 'image')}, image holds "
+                f"{len(image)}. Connect the batch that Verify Identities checked."
             )
         best = max(range(len(scores)), key=lambda index: scores[index])
         return io.NodeOutput(image[best : best + 1], best, min(scores[best], default=math.nan))
@@ -76,23 +79,23 @@ class IDPatchSaveReport(io.ComfyNode):
             node_id="IDPatchSaveReport",
             display_name="Save Report",
             category=sockets.CATEGORY,
-            description="Saves the findings of Verify Identities beside the pictures.",
+            description="Saves the findings of Verify Identities in the output folder.",
             is_output_node=True,
             inputs=[
                 io.String.Input(
-                    "report", force_input=True, tooltip="The report of Verify Identities as text."
+                    "report", force_input=True, tooltip="The text report of Verify Identities."
                 ),
                 io.String.Input(
                     "filename_prefix",
                     default="ID-Patch/report",
-                    tooltip="The start of the file's name in the output folder; it may name a "
+                    tooltip="The start of the file name in the output folder. It may contain a "
                     "folder.",
                 ),
                 io.String.Input(
                     "report_json",
                     force_input=True,
                     optional=True,
-                    tooltip="The report as JSON, saved as well if connected.",
+                    tooltip="The JSON report of Verify Identities, saved as well if connected.",
                 ),
             ],
             outputs=[],

@@ -1,4 +1,4 @@
-"""Load Scorer: the face-recognition network that scores finished images."""
+"""Load Scorer: the face-recognition model that scores finished images."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,58 +10,65 @@ from comfy_api.v0_0_2 import io
 from ..idpatch_core.face_detector import YUNET, Detector, YuNet
 from ..idpatch_core.verification.scorer import (
     ADVICE,
-    CONDITIONING,
-    Scorer,
-    conditioning_scorer,
+    FaceScorer,
     find_scorers,
     load_scorer,
+    make_conditioning_scorer,
 )
 from . import sockets
 from .faces import FaceModel, embed_faces
 from .folders import ID_PATCH
 
-AUTOMATIC = "independent if there is one"
+# Stored in workflows. The other choices are files, whose names end in .onnx.
+AUTO, CONDITIONING = "auto", "conditioning"
 
 
-class FaceScorer(NamedTuple):
-    """What scores faces, what finds them, and what the user should know about it."""
+class LoadedScorer(NamedTuple):
+    """A scorer, the face detector to use with it, and a warning for the user or an empty string."""
 
-    scorer: Scorer
+    scorer: FaceScorer
     detector: Detector
     detector_name: str
     warning: str = ""
 
 
-def scorer_files() -> dict[str, Path]:
-    """Return the face recognisers among the user's ONNX files, by the name in the list."""
-    found = {}
+def list_scorer_files() -> dict[str, Path]:
+    """Return the user's face-recognition ONNX files by relative path."""
+    files: dict[str, Path] = {}
     for folder in (ID_PATCH.name, "insightface"):
         for root in map(Path, folder_paths.get_folder_paths(folder)):
             for path in find_scorers([root]):
-                found.setdefault(path.relative_to(root).as_posix(), path)
-    return found
+                files.setdefault(path.relative_to(root).as_posix(), path)
+    return files
 
 
-def choose_scorer(choice: str, face_model: FaceModel | None) -> tuple[Scorer, str]:
-    """Load the scorer of this name in the list, and say what the user should know about it."""
-    files = scorer_files()
-    if choice == AUTOMATIC and files:
+def choose_scorer(choice: str, face_model: FaceModel | None) -> tuple[FaceScorer, str]:
+    """Load the scorer of a stored choice; return it with a warning, or an empty string.
+
+    Raises ValueError if the file is missing, or if the conditioning model is to score and
+    `face_model` is None.
+    """
+    files = list_scorer_files()
+    if choice == AUTO and files:
         choice = next(iter(files))
     if choice in files:
         return load_scorer(files[choice]), ""
-    if choice not in (AUTOMATIC, CONDITIONING):
-        raise ValueError(f"scorer: {choice} is not there any more. Press R to read the list again.")
     folder = folder_paths.get_folder_paths(ID_PATCH.name)[0]
+    if choice not in (AUTO, CONDITIONING):
+        raise ValueError(
+            f"scorer: {choice} was not found. Put the file back into {folder}, or press R and "
+            "choose another."
+        )
     if face_model is None:
         raise ValueError(
-            "scorer: there is no independent face recogniser, and face_model is not connected. "
-            f"Put one into {folder}, or connect Load Face Model. {ADVICE}."
+            "scorer: no independent face-recognition model was found or chosen, and face_model is "
+            f"not connected. Put a model into {folder}, or connect Load Face Model. {ADVICE}."
         )
     warning = (
-        f"scored by {face_model.file}, which also conditions: this flatters. For an honest score "
-        f"put an independent face recogniser into {folder}. {ADVICE}."
+        f"scored by {face_model.file}, the conditioning model, so the scores are biased upwards. "
+        f"For unbiased scores put an independent face-recognition model into {folder}. {ADVICE}."
     )
-    return conditioning_scorer(face_model.file, _embed_with(face_model)), warning
+    return make_conditioning_scorer(face_model.file, _embed_with(face_model)), warning
 
 
 def _embed_with(face_model: FaceModel) -> Any:
@@ -75,16 +82,16 @@ class IDPatchLoadScorer(io.ComfyNode):
             node_id="IDPatchLoadScorer",
             display_name="Load Scorer",
             category=sockets.CATEGORY,
-            description="Loads the face recognition that judges pictures.",
+            description="Loads the face-recognition model that scores finished images.",
             inputs=[
                 io.Combo.Input(
                     "scorer",
-                    options=[AUTOMATIC, *scorer_files(), CONDITIONING],
-                    default=AUTOMATIC,
-                    tooltip="The face recogniser that scores: an ArcFace-type .onnx file in "
-                    f"models/{ID_PATCH.name} or models/insightface. It should not be the one that "
-                    "conditions, which finds its own features again and flatters; that one is "
-                    "used, with a warning, where there is no other.",
+                    options=[AUTO, *list_scorer_files(), CONDITIONING],
+                    default=AUTO,
+                    tooltip="The face-recognition model that scores. auto: the first ArcFace-type "
+                    f".onnx file in models/{ID_PATCH.name} or models/insightface, otherwise the "
+                    "conditioning model. conditioning: the model of face_model, which is biased "
+                    "towards its own embeddings.",
                 ),
                 io.Float.Input(
                     "threshold",
@@ -92,14 +99,14 @@ class IDPatchLoadScorer(io.ComfyNode):
                     min=0.0,
                     max=1.0,
                     step=0.01,
-                    tooltip="The similarity from which two faces count as one person, for "
-                    "duplicates and coverage. 0 takes the recogniser's own.",
+                    tooltip="The cosine similarity from which two faces count as one person, for "
+                    "duplicates and coverage. 0 uses the default of the model.",
                 ),
                 sockets.FaceModel.Input(
                     "face_model",
                     optional=True,
-                    tooltip="The model of Load Face Model: its detector finds the faces, and its "
-                    "recognition scores if there is no other.",
+                    tooltip="The model of Load Face Model. Its detector finds the faces, and its "
+                    "face recognition scores if no independent model is available.",
                 ),
             ],
             outputs=[
@@ -111,7 +118,7 @@ class IDPatchLoadScorer(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, scorer: str, threshold: float = 0.0, **_: Any) -> str:
-        files = [f"{path} {path.stat().st_mtime_ns}" for path in scorer_files().values()]
+        files = [f"{path} {path.stat().st_mtime_ns}" for path in list_scorer_files().values()]
         return f"{scorer} {threshold} {files}"
 
     @classmethod
@@ -122,6 +129,6 @@ class IDPatchLoadScorer(io.ComfyNode):
         if threshold > 0:
             chosen = chosen._replace(threshold=threshold)
         if face_model is None:
-            return io.NodeOutput(FaceScorer(chosen, YuNet(), YUNET, warning))
+            return io.NodeOutput(LoadedScorer(chosen, YuNet(), YUNET, warning))
         name = face_model.detector_name
-        return io.NodeOutput(FaceScorer(chosen, face_model.detector, name, warning))
+        return io.NodeOutput(LoadedScorer(chosen, face_model.detector, name, warning))

@@ -1,4 +1,4 @@
-"""Writes the evaluation as one HTML file, with its plots and pictures inside."""
+"""Renders the evaluation as one HTML file with embedded plots and images."""
 
 import base64
 import io
@@ -11,18 +11,17 @@ import numpy as np
 from PIL import Image
 
 from ..verification import metrics
-from ..verification.annotate import annotate_record
-from .scoring import UnreadableFile, read_assignment, read_picture
-from .table import MORE, PAPER, Row, measured, show
+from ..verification.annotate import GREEN, RED, annotate_record
+from .scoring import UnreadableFile, read_assignment, read_image
+from .table import MORE_COLUMNS, PAPER_COLUMNS, Row, format_cell, select_measured
 
-GALLERY = 24  # pictures
-WIDTH = 560  # pixels of a picture in the gallery
-LETTERS = 30  # pixels at twice that width
-COLOURS = ["#2563a8", "#c2571a", "#2f855a", "#7b3fa0", "#9a7b1e", "#4a5565"]
-GREEN, RED = "#00963c", "#cd1e28"
+GALLERY_SIZE = 24  # images
+GALLERY_WIDTH = 560  # pixels of a image in the gallery
+LETTER_SIZE = 30  # pixels at twice that width
+SYSTEM_COLOURS = ["#2563a8", "#c2571a", "#2f855a", "#7b3fa0", "#9a7b1e", "#4a5565"]
 
 
-def render(
+def render_report(
     source: str,
     records: Sequence[dict[str, Any]],
     rows: Sequence[Row],
@@ -32,14 +31,14 @@ def render(
 ) -> str:
     """Return the report as HTML.
 
-    Needs jinja2, which torch brings; without matplotlib the plots are left out and the report says
-    so.
+    Needs jinja2, a dependency of torch. Without matplotlib the report has no plots, and a notice
+    says so.
     """
     import jinja2
 
     notices = list(notices)
     try:
-        plots = _plots(records, rows)
+        plots = _make_plots(records, rows)
     except ImportError:
         plots = None
         notices.append("No plots: matplotlib is not installed (pip install matplotlib).")
@@ -56,54 +55,54 @@ def render(
         settings=settings,
         seed=seed,
         notices=notices,
-        paper=measured(rows, PAPER),
-        more=measured(rows, MORE),
-        show=show,
+        paper=select_measured(rows, PAPER_COLUMNS),
+        more=select_measured(rows, MORE_COLUMNS),
+        format_cell=format_cell,
         plots=plots,
-        gallery=_gallery(records),
+        gallery=_make_gallery(records),
         problems=[record for record in records if "problem" in record],
         notes=notes,
     )
 
 
-def _gallery(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _make_gallery(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ranked = []
     for record in records:
         if "verdict" in record:
             assignment = read_assignment(record)
-            wrong = len(assignment.placed_people) - sum(metrics.correct(assignment))
+            wrong = len(assignment.placed_people) - sum(metrics.correctness(assignment))
             if wrong:
                 scores = record["verdict"]["scores"]
                 ranked.append((-wrong, scores, record["system"], record["id"], record))
     ranked.sort(key=lambda entry: entry[:4])
     items = []
-    for *_, record in ranked[:GALLERY]:
+    for *_, record in ranked[:GALLERY_SIZE]:
         try:
-            picture = Image.fromarray(read_picture(Path(record["result"])))
+            image = Image.fromarray(read_image(Path(record["result"])))
         except UnreadableFile:
-            continue  # it was there when it was scored; the scores stay valid
+            continue  # it was deleted after it was scored; the scores stay valid
         people = record["verdict"]["people"]
-        scale = 2 * WIDTH / picture.width  # so that small pictures have room for the labels
-        annotated = np.array(picture.resize((2 * WIDTH, round(picture.height * scale))))
-        annotate_record(annotated, record["verdict"], scale, LETTERS)
+        scale = 2 * GALLERY_WIDTH / image.width  # room for the labels on small images
+        annotated = np.array(image.resize((2 * GALLERY_WIDTH, round(image.height * scale))))
+        annotate_record(annotated, record["verdict"], scale, LETTER_SIZE)
         items.append(
             {
                 "id": record["id"],
                 "system": record["system"],
-                "picture": _inline(annotated, WIDTH),
-                "right": sum(person["right"] for person in people),
-                "places": sum(record["placed"]),
+                "image": _to_data_url(annotated, GALLERY_WIDTH),
+                "correct": sum(person["correct"] for person in people),
+                "placed": sum(record["placed"]),
                 "swaps": "; ".join(" and ".join(g) for g in record["verdict"]["swaps"]),
                 "people": [
                     {
                         "name": person["name"],
                         "verdict": person["verdict"],
-                        "right": person["right"],
-                        "wrong": person["place"] is not None and not person["right"],
+                        "correct": person["correct"],
+                        "wrong": person["point"] is not None and not person["correct"],
                         "score": ""
                         if person["similarity"] is None
                         else f"{person['similarity']:.2f}",
-                        "picture": _thumbnail(reference),
+                        "image": _thumbnail(reference),
                     }
                     for person, reference in zip(people, record["references"], strict=True)
                 ],
@@ -114,38 +113,46 @@ def _gallery(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _thumbnail(path: str) -> str | None:
     try:
-        return _inline(read_picture(Path(path)), 120)
+        return _to_data_url(read_image(Path(path)), 120)
     except UnreadableFile:
         return None
 
 
-def _inline(image: np.ndarray, width: int) -> str:
-    picture = Image.fromarray(image)
-    if picture.width > width:
-        picture = picture.resize((width, round(picture.height * width / picture.width)))
+def _to_data_url(pixels: np.ndarray, width: int) -> str:
+    image = Image.fromarray(pixels)
+    if image.width > width:
+        image = image.resize((width, round(image.height * width / image.width)))
     content = io.BytesIO()
-    picture.save(content, "JPEG", quality=82)
+    image.save(content, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
 
 
-def _plots(records: Sequence[dict[str, Any]], rows: Sequence[Row]) -> dict[str, list[str]]:
+def _make_plots(records: Sequence[dict[str, Any]], rows: Sequence[Row]) -> dict[str, list[str]]:
     placed = [record for record in records if any(record["placed"])]
     systems = list(dict.fromkeys(row.system for row in rows))
     own = {system: [r for r in placed if r["system"] == system] for system in systems}
     own = {system: some for system, some in own.items() if some}
     return {
         "accuracy": [
-            _by_people(rows, own, "association_accuracy", "ID-Pos accuracy"),
-            _by_people(rows, own, "face_similarity", "Face similarity"),
-            _by_people(rows, own, "leakage_rate", "Leakage rate"),
+            _plot_by_people(rows, own, "association_accuracy", "ID-Pos accuracy"),
+            _plot_by_people(rows, own, "face_similarity", "Face similarity"),
+            _plot_by_people(rows, own, "leakage_rate", "Leakage rate"),
         ],
-        "matrices": [plot for s, some in own.items() for plot in _matrices(s, some)],
-        "failures": [plot for s, some in own.items() for plot in (_map(s, some), _sides(s, some))],
+        "matrices": [plot for s, some in own.items() for plot in _plot_matrices(s, some)],
+        "failures": [
+            plot
+            for s, some in own.items()
+            for plot in (_plot_points(s, some), _plot_ranks(s, some))
+        ],
     }
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    # The object interface: no global state, no window system.
+def _to_hex(colour: tuple[int, int, int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def _make_figure(width: float, height: float) -> tuple[Any, Any]:
+    # The object interface needs no global state and no window system.
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -154,7 +161,7 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any) -> str:
+def _to_svg(figure: Any) -> str:
     import matplotlib
 
     text = io.StringIO()
@@ -163,10 +170,10 @@ def _svg(figure: Any) -> str:
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
-def _by_people(
+def _plot_by_people(
     rows: Sequence[Row], systems: Sequence[str] | dict[str, Any], metric: str, title: str
 ) -> str:
-    figure, axes = _figure(3.8, 2.8)
+    figure, axes = _make_figure(3.8, 2.8)
     numbers = sorted({row.people for row in rows if row.people and metric in row.cells})
     for index, system in enumerate(systems):
         some = [r for r in rows if r.system == system and r.people and metric in r.cells]
@@ -179,7 +186,7 @@ def _by_people(
         ]
         shift = (index - (len(systems) - 1) / 2) * 0.08
         x = [(row.people or 0) + shift for row in some]
-        colour = COLOURS[index % len(COLOURS)]
+        colour = SYSTEM_COLOURS[index % len(SYSTEM_COLOURS)]
         values = [c.value for c in cells]
         axes.errorbar(x, values, errors, fmt="o-", color=colour, capsize=3, label=system)
     if metric == "association_accuracy" and numbers:
@@ -187,30 +194,30 @@ def _by_people(
     axes.set(title=title, xlabel="People", ylim=(-0.03, 1.05))
     axes.set_xticks(numbers)
     axes.grid(axis="y", color="#e3e6eb")
-    if metric == "association_accuracy":  # for the plots beside it as well
+    if metric == "association_accuracy":  # one legend for all three plots
         figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=8)
-    return _svg(figure)
+    return _to_svg(figure)
 
 
 def mean_matrix(records: Sequence[dict[str, Any]], people: int) -> np.ndarray:
-    """Return the mean similarity of the face at each place (down) to each reference (across)."""
+    """Return the mean cosine of the face at each placement (down) and each reference (across)."""
     total, count = np.zeros((people, people)), np.zeros((people, 1))
     for record in records:
         assignment = read_assignment(record)
-        if len(assignment.faces) == people:
-            for place in assignment.filled:
-                total[place] += assignment.at_place(place)
-                count[place] += 1
+        if len(assignment.face_indices) == people:
+            for person in assignment.detected_people:
+                total[person] += assignment.similarity_at(person)
+                count[person] += 1
     return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
 
 
-def _matrices(system: str, records: Sequence[dict[str, Any]]) -> list[str]:
+def _plot_matrices(system: str, records: Sequence[dict[str, Any]]) -> list[str]:
     plots = []
     for people in sorted({len(record["names"]) for record in records}):
         matrix = mean_matrix(records, people)
         if people < 2 or np.isnan(matrix).all():
             continue
-        figure, axes = _figure(1.2 + 0.42 * people, 1.2 + 0.42 * people)
+        figure, axes = _make_figure(1.2 + 0.42 * people, 1.2 + 0.42 * people)
         axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
         if people <= 6:
             for (i, k), value in np.ndenumerate(matrix):
@@ -224,26 +231,26 @@ def _matrices(system: str, records: Sequence[dict[str, Any]]) -> list[str]:
         axes.set_title(f"{system}, {people} people", fontsize=9)
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        plots.append(_svg(figure))
+        plots.append(_to_svg(figure))
     return plots
 
 
-def _map(system: str, records: Sequence[dict[str, Any]]) -> str:
+def _plot_points(system: str, records: Sequence[dict[str, Any]]) -> str:
     kinds = {
-        "right": (GREEN, "o", 14, 0.35),
-        "wrong": (RED, "x", 36, 0.9),
+        "correct": (_to_hex(GREEN), "o", 14, 0.35),
+        "wrong": (_to_hex(RED), "x", 36, 0.9),
         "no face": ("#e08a00", "s", 26, 0.9),
     }
-    figure, axes = _figure(4.4, 4.0)
+    figure, axes = _make_figure(4.4, 4.0)
     points: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
     for record in records:
         if "verdict" not in record:
             continue
         width, height = record["size"]
         for person in record["verdict"]["people"]:
-            if person["place"] is not None:
+            if person["point"] is not None:
                 kind = person["verdict"] if person["verdict"] in kinds else "wrong"
-                x, y = person["place"]
+                x, y = person["point"]
                 points[kind].append((x / width, y / height))
     for kind, (colour, marker, size, alpha) in kinds.items():
         if points[kind]:
@@ -252,31 +259,31 @@ def _map(system: str, records: Sequence[dict[str, Any]]) -> str:
             axes.scatter(
                 x, y, size, colour, marker=marker, alpha=alpha, label=label, linewidths=1.5
             )
-    axes.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[], title=f"{system}: places")
+    axes.set(xlim=(0, 1), ylim=(1, 0), xticks=[], yticks=[], title=f"{system}: placements")
     axes.spines[:].set_visible(True)
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.02), ncols=3, frameon=False)
-    return _svg(figure)
+    return _to_svg(figure)
 
 
-def _sides(system: str, records: Sequence[dict[str, Any]]) -> str:
+def _plot_ranks(system: str, records: Sequence[dict[str, Any]]) -> str:
     """Accuracy by rank from the left, for each number of people."""
-    figure, axes = _figure(4.6, 3.4)
+    figure, axes = _make_figure(4.6, 3.4)
     numbers = sorted({sum(record["placed"]) for record in records})
     for index, people in enumerate(numbers):
-        right = np.zeros(people)
+        correct = np.zeros(people)
         some = [r for r in records if "verdict" in r and sum(r["placed"]) == people]
         for record in some:
-            placed = [p for p in record["verdict"]["people"] if p["place"] is not None]
-            placed.sort(key=lambda person: person["place"])
-            right += [person["right"] for person in placed]
+            placed = [p for p in record["verdict"]["people"] if p["point"] is not None]
+            placed.sort(key=lambda person: person["point"])
+            correct += [person["correct"] for person in placed]
         if some:
             x = (np.arange(people) + 0.5) / people
             label = f"{people} people" if people > 1 else "1 person"
-            colour = COLOURS[index % len(COLOURS)]
-            axes.plot(x, right / len(some), "o-", color=colour, label=label, alpha=0.85)
+            colour = SYSTEM_COLOURS[index % len(SYSTEM_COLOURS)]
+            axes.plot(x, correct / len(some), "o-", color=colour, label=label, alpha=0.85)
     axes.set(title=f"{system}: from left to right", ylabel="ID-Pos accuracy")
     axes.set(xlim=(0, 1), ylim=(-0.03, 1.05), xticks=[0, 1])
     axes.set_xticklabels(["left", "right"])
     axes.grid(axis="y", color="#e3e6eb")
     axes.legend(frameon=False, fontsize=8, loc="lower left", ncols=2)
-    return _svg(figure)
+    return _to_svg(figure)

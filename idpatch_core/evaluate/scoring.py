@@ -1,4 +1,4 @@
-"""Scores cases one by one and keeps what is scored, whatever happens to the process."""
+"""Scores cases and saves each result at once, so that an interrupted run can resume."""
 
 import hashlib
 import json
@@ -13,45 +13,45 @@ from .. import journal
 from ..layout import Point, has_same_aspect, rescale_points
 from ..verification import metrics
 from ..verification.assignment import FaceAssignment, cosine, make_assignment
-from ..verification.scorer import Scorer
+from ..verification.scorer import FaceScorer
 from ..verification.tally import Tally
-from ..verification.verdict import Detect, Verdict, embed_faces, to_json, verify
+from ..verification.verdict import Detect, Verdict, embed_faces, verdict_to_json, verify_image
 from .cases import Case
 
-PADDING = 1.5  # MultiID-Bench pads references to 1.5 times their longer side: some are all face
+PADDING = 1.5  # times the longer side: as MultiID-Bench, for references cropped to the face
 
 
 class Evaluators(NamedTuple):
-    """What scores: a detector with its name, a scorer, and a CLIP similarity or None."""
+    """A face detector with its name, a scorer, and a CLIP similarity or None."""
 
     detector: str
     detect: Detect
-    scorer: Scorer
+    scorer: FaceScorer
     clip: Callable[[np.ndarray, str], float] | None = None
     clip_name: str = ""
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What a score depends on beside the pictures."""
+        """The settings that scores depend on."""
         return {
             "scorer": self.scorer.name,
             "threshold": self.scorer.threshold,
-            "flatters": self.scorer.flatters,
+            "biased": self.scorer.biased,
             "detector": self.detector,
             "clip": self.clip_name,
         }
 
 
 class UnreadableFile(Exception):
-    """A file that keeps a case from being scored."""
+    """A file that is missing, broken or without a face, so that its case cannot be scored."""
 
-    def __init__(self, file: Path | str, what: str):
-        super().__init__(f"{file}: {what}")
-        self.file, self.what = str(file), what
+    def __init__(self, file: Path | str, reason: str):
+        super().__init__(f"{file}: {reason}")
+        self.file, self.reason = str(file), reason
 
 
-def fingerprint(case: Case, settings: dict[str, Any]) -> str:
-    """Return a key that changes with the case, its files and what scores it."""
+def fingerprint_case(case: Case, settings: dict[str, Any]) -> str:
+    """Return a key that changes with the case, its files and the settings."""
     files = [path for person in case.people for path in person.references]
     files += [path for path in (case.result, case.truth) if path is not None]
     content = json.dumps([case, settings, [_state(path) for path in files]], default=str)
@@ -66,14 +66,16 @@ def _state(path: Path) -> list[int] | None:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """Return a picture as (H, W, 3) uint8 RGB, turned as its EXIF says; raises UnreadableFile."""
+def read_image(path: Path) -> np.ndarray:
+    """Return an image file as (H, W, 3) uint8 RGB, rotated as its EXIF says.
+
+    Raises UnreadableFile.
+    """
     from PIL import ImageOps
 
     try:
-        with Image.open(path) as picture:
-            turned = ImageOps.exif_transpose(picture)
-            return np.asarray(turned.convert("RGB"))
+        with Image.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except FileNotFoundError:
         raise UnreadableFile(path, "missing") from None
     except Exception as error:  # Pillow raises many kinds on broken files
@@ -81,37 +83,37 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 class References:
-    """The embeddings of reference photographs, each read once."""
+    """The embeddings of reference photos, each computed once."""
 
     def __init__(self, evaluators: Evaluators):
-        self._judge = evaluators
-        self._known: dict[Path, np.ndarray | UnreadableFile] = {}
+        self._evaluators = evaluators
+        self._cache: dict[Path, np.ndarray | UnreadableFile] = {}
 
-    def of(self, case: Case) -> np.ndarray:
-        """Return the people's embeddings (F, D): the mean direction of their photographs."""
+    def embed(self, case: Case) -> np.ndarray:
+        """Return the people's embeddings (F, D): the normalised mean over their photos."""
         people = []
         for person in case.people:
-            rows = [self._one(path) for path in person.references]
+            rows = [self._embed_once(path) for path in person.references]
             mean = np.mean(rows, axis=0)
             people.append(mean / np.linalg.norm(mean))
         return np.stack(people)
 
-    def _one(self, path: Path) -> np.ndarray:
-        if path not in self._known:
+    def _embed_once(self, path: Path) -> np.ndarray:
+        if path not in self._cache:
             try:
-                self._known[path] = self._embed(path)
-            except UnreadableFile as trouble:
-                self._known[path] = trouble
-        known = self._known[path]
-        if isinstance(known, UnreadableFile):
-            raise known
-        return known
+                self._cache[path] = self._embed(path)
+            except UnreadableFile as error:
+                self._cache[path] = error
+        cached = self._cache[path]
+        if isinstance(cached, UnreadableFile):
+            raise cached
+        return cached
 
     def _embed(self, path: Path) -> np.ndarray:
-        image = read_picture(path)
+        image = read_image(path)
         for attempt in (image, _padded(image)):
-            if faces := self._judge.detect(attempt):
-                return embed_faces(attempt, faces[:1], self._judge.scorer)[0]
+            if faces := self._evaluators.detect(attempt):
+                return embed_faces(attempt, faces[:1], self._evaluators.scorer)[0]
         raise UnreadableFile(path, "no face found in this reference")
 
 
@@ -124,11 +126,11 @@ def _padded(image: np.ndarray) -> np.ndarray:
     return canvas
 
 
-def score(case: Case, evaluators: Evaluators, references: References) -> dict[str, Any]:
+def score_case(case: Case, evaluators: Evaluators, references: References) -> dict[str, Any]:
     """Score one case; returns a JSON-ready record.
 
-    A file that is missing, broken or shows no face is a "problem" of the record: the case then
-    counts as failed at all its places.
+    An unreadable file is a "problem" of the record: the case then counts as failed at all its
+    placements.
     """
     record: dict[str, Any] = {
         "id": case.id,
@@ -144,31 +146,33 @@ def score(case: Case, evaluators: Evaluators, references: References) -> dict[st
         return {
             **record,
             "result": None,
-            "problem": {"file": case.problem, "what": "unreadable case"},
+            "problem": {"file": case.problem, "reason": "unreadable case"},
         }
     try:
-        embeddings = references.of(case)
-        image = read_picture(case.result)
-        points, note = places(case, image)
+        embeddings = references.embed(case)
+        image = read_image(case.result)
+        points, note = find_points(case, image)
         names = record["names"]
-        verdict = verify(image, names, embeddings, points, evaluators.detect, evaluators.scorer)
-        record |= {"verdict": to_json(verdict), "size": [image.shape[1], image.shape[0]]}
-        record["placed"] = list(verdict.assignment.expected)
+        verdict = verify_image(
+            image, names, embeddings, points, evaluators.detect, evaluators.scorer
+        )
+        record |= {"verdict": verdict_to_json(verdict), "size": [image.shape[1], image.shape[0]]}
+        record["placed"] = list(verdict.assignment.placed)
         record["note"] = note
         record["clip"] = (
             evaluators.clip(image, case.prompt) if evaluators.clip and case.prompt else None
         )
         if case.truth is not None:
-            record["copy_paste"] = copy_paste(case.truth, verdict, embeddings, evaluators)
-    except UnreadableFile as trouble:
-        record["problem"] = {"file": trouble.file, "what": trouble.what}
+            record["copy_paste"] = score_copy_paste(case.truth, verdict, embeddings, evaluators)
+    except UnreadableFile as error:
+        record["problem"] = {"file": error.file, "reason": error.reason}
     return record
 
 
-def places(case: Case, image: np.ndarray) -> tuple[list[Point | None] | None, str]:
+def find_points(case: Case, image: np.ndarray) -> tuple[list[Point | None] | None, str]:
     """Return the people's points in the result's pixels, and a note where they are not known."""
     if all(person.point is None for person in case.people):
-        return None, "no places are known"
+        return None, "no placements are known"
     height, width = image.shape[:2]
     size = case.size or (width, height)
     if not has_same_aspect((width, height), size):
@@ -179,43 +183,45 @@ def places(case: Case, image: np.ndarray) -> tuple[list[Point | None] | None, st
     return rescale_points([person.point for person in case.people], size, (width, height)), ""
 
 
-def copy_paste(
+def score_copy_paste(
     truth: Path, verdict: Verdict, references: np.ndarray, evaluators: Evaluators
 ) -> list[float]:
-    """Return the copy-paste score of each person whose face was made.
+    """Return the copy-paste score of each person with a face in the result.
 
-    A person's face in the real photograph is the one the Hungarian matching gives them; in the
-    result it is the one at their place, or the matched one where places are unknown. As in
-    MultiID-Bench a photograph that does not show as many faces as people gives no score.
+    A person's face in the real photo is the one that the Hungarian matching assigns to them; in the
+    result it is the one at their placement, or the matched one if no placement is known. As in
+    MultiID-Bench, a photo with another number of faces than people gives no score.
     """
-    photograph = read_picture(truth)
-    faces = evaluators.detect(photograph)
+    photo = read_image(truth)
+    faces = evaluators.detect(photo)
     if len(faces) != len(references):
         return []
-    real = embed_faces(photograph, faces, evaluators.scorer)
+    real = embed_faces(photo, faces, evaluators.scorer)
     truths = dict(metrics.hungarian_pairs(cosine(references, real)))
     assignment = verdict.assignment
-    if any(assignment.expected):
-        made = {person: assignment.faces[person] for person in assignment.filled}
+    if any(assignment.placed):
+        generated = {
+            person: assignment.face_indices[person] for person in assignment.detected_people
+        }
     else:
-        made = dict(metrics.hungarian_pairs(assignment.similarity))
+        generated = dict(metrics.hungarian_pairs(assignment.similarity))
     return [
         metrics.copy_paste(verdict.embeddings[face], real[truths[person]], references[person])
-        for person, face in sorted(made.items())
+        for person, face in sorted(generated.items())
     ]
 
 
 def read_assignment(record: dict[str, Any]) -> FaceAssignment:
-    """Return the assignment of a record; an empty one, failed everywhere, if it has a problem."""
+    """Return the assignment of a record; one without faces if it has a problem."""
     people, verdict = len(record["names"]), record.get("verdict")
     if verdict is None:
         return make_assignment(np.zeros((people, 0)), (None,) * people, record["placed"])
     similarity = np.array(verdict["similarity"], float).reshape(people, -1)
-    return make_assignment(similarity, verdict["at_place"], record["placed"])
+    return make_assignment(similarity, verdict["face_indices"], record["placed"])
 
 
-def tallies_of(record: dict[str, Any], threshold: float) -> dict[str, Tally]:
-    """Return everything a record adds to the metrics."""
+def read_tallies(record: dict[str, Any], threshold: float) -> dict[str, Tally]:
+    """Return what a record adds to each metric."""
     scores = record.get("copy_paste") or []
     extra = {
         "copy_paste": Tally(sum(scores), len(scores)),
@@ -224,35 +230,35 @@ def tallies_of(record: dict[str, Any], threshold: float) -> dict[str, Tally]:
     }
     if not record["names"]:
         return extra  # a case that could not even be read
-    return {**metrics.tallies(read_assignment(record), threshold), **extra}
+    return {**metrics.compute_tallies(read_assignment(record), threshold), **extra}
 
 
 def read_records(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return what is scored in a folder, by fingerprint."""
+    """Return the records saved in a folder, by fingerprint."""
     records = {}
     for path in sorted(folder.glob("scores*.jsonl")):
         records |= {record["key"]: record for record in journal.read(path) if "key" in record}
     return records
 
 
-def score_all(
+def score_cases(
     cases: Sequence[Case],
     evaluators: Evaluators,
     folder: Path,
     rank: int = 0,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Iterator[dict[str, Any]]:
-    """Score the cases that are not scored yet; yields every case's record, in their order.
+    """Score the cases that have no saved record yet; yields each case's record, in their order.
 
-    Each new record is on the disk before the next case begins, so a killed run goes on where it
-    was. Every process writes its own file, `scores-<rank>.jsonl`.
+    Each new record is on the disk before the next case begins, so a killed run resumes there. Each
+    process writes its own file, `scores-<rank>.jsonl`.
     """
-    done, references = read_records(folder), References(evaluators)
+    saved, references = read_records(folder), References(evaluators)
     with journal.Journal(folder / f"scores-{rank:04}.jsonl") as log:
         for case in progress(cases):
-            key = fingerprint(case, evaluators.settings)
-            record = done.get(key)
+            key = fingerprint_case(case, evaluators.settings)
+            record = saved.get(key)
             if record is None:
-                record = {"key": key, **score(case, evaluators, references)}
+                record = {"key": key, **score_case(case, evaluators, references)}
                 log.append(record)
             yield record

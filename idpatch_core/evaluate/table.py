@@ -1,4 +1,4 @@
-"""Turns scored cases into tables: the paper's, by number of people, and every metric."""
+"""Summarises scored cases in tables: by system, by number of people, and every metric."""
 
 import csv
 import io
@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ..verification.tally import Tally, bootstrap_interval, pooled
-from .scoring import tallies_of
+from .scoring import read_tallies
 
 
 class Column(NamedTuple):
-    """A metric as a table shows it: how many digits, and whether more or less is better."""
+    """A metric as a column: its title, its digits, and whether more or less is better."""
 
     metric: str
     title: str
@@ -19,20 +19,20 @@ class Column(NamedTuple):
     better: str = ""  # "↑", "↓" or neither
 
 
-PAPER = [
+PAPER_COLUMNS = [
     Column("face_similarity", "Face Sim", 3, "↑"),
     Column("association_accuracy", "ID-Pos Acc", 3, "↑"),
     Column("chance_level", "chance", 3),
     Column("seconds", "Time (s)", 2, "↓"),
     Column("fid", "FID", 2, "↓"),
 ]
-MORE = [
-    Column("found_similarity", "Sim of faces found", 3, "↑"),
+MORE_COLUMNS = [
+    Column("detected_similarity", "Sim of detected faces", 3, "↑"),
     Column("hungarian_similarity", "Hungarian Sim", 3, "↑"),
-    Column("swapped", "Swapped", 3, "↓"),
+    Column("swap_rate", "Swapped", 3, "↓"),
     Column("leakage_rate", "Leakage", 3, "↓"),
     Column("blend", "Blend", 3, "↓"),
-    Column("duplicated", "Duplicates", 3, "↓"),
+    Column("duplicate_rate", "Duplicates", 3, "↓"),
     Column("coverage", "Coverage", 3, "↑"),
     Column("count_accuracy", "Count Acc", 3, "↑"),
     Column("copy_paste", "Copy-Paste", 3, "↓"),
@@ -41,7 +41,7 @@ MORE = [
 
 
 class Cell(NamedTuple):
-    """A metric's value over many pictures, its 95 % interval and how much was measured."""
+    """A metric over many images: its value, 95 % interval and number of measurements."""
 
     value: float
     low: float
@@ -67,25 +67,24 @@ def summarise(
 ) -> list[Row]:
     """Return for each system a row of all its cases, then one for each number of people.
 
-    Cases with problems count as failed. The order of the records decides nothing: the same records
-    and seed always give the same rows.
+    Cases with problems count as failed. The rows do not depend on the order of the records.
     """
     rows = []
     ordered = sorted(records, key=lambda record: (record["system"], record["id"], record["key"]))
     for system in dict.fromkeys(record["system"] for record in ordered):
-        own = [record for record in ordered if record["system"] == system]
-        numbers = sorted({len(record["names"]) for record in own if record["names"]})
+        of_system = [record for record in ordered if record["system"] == system]
+        numbers = sorted({len(record["names"]) for record in of_system if record["names"]})
         for people in [None, *numbers]:
-            some = [r for r in own if people is None or len(r["names"]) == people]
-            cells = _cells([tallies_of(record, threshold) for record in some], seed)
+            group = [r for r in of_system if people is None or len(r["names"]) == people]
+            cells = _pool_cells([read_tallies(record, threshold) for record in group], seed)
             if people is None and fids and system in fids:
-                cells["fid"] = Cell(fids[system], math.nan, math.nan, len(some))
-            problems = sum("problem" in record for record in some)
-            rows.append(Row(system, people, len(some), problems, cells))
+                cells["fid"] = Cell(fids[system], math.nan, math.nan, len(group))
+            problems = sum("problem" in record for record in group)
+            rows.append(Row(system, people, len(group), problems, cells))
     return rows
 
 
-def _cells(tallies: list[dict[str, Tally]], seed: int) -> dict[str, Cell]:
+def _pool_cells(tallies: list[dict[str, Tally]], seed: int) -> dict[str, Cell]:
     cells = {}
     for metric in dict.fromkeys(name for part in tallies for name in part):
         parts = [part[metric] for part in tallies if metric in part]
@@ -95,13 +94,13 @@ def _cells(tallies: list[dict[str, Tally]], seed: int) -> dict[str, Cell]:
     return cells
 
 
-def measured(rows: Sequence[Row], columns: Sequence[Column]) -> list[Column]:
-    """Return the columns that something was measured for."""
+def select_measured(rows: Sequence[Row], columns: Sequence[Column]) -> list[Column]:
+    """Return the columns with a measured value."""
     return [column for column in columns if any(column.metric in row.cells for row in rows)]
 
 
-def to_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
-    """Return rows as an aligned table; columns that nothing was measured for show a dash."""
+def rows_to_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
+    """Return rows as an aligned table, with a dash for what was not measured."""
     head = [
         "System",
         "People",
@@ -112,7 +111,7 @@ def to_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     lines = [head]
     for row in rows:
         people = "all" if row.people is None else str(row.people)
-        cells = [show(row.cells.get(column.metric), column) for column in columns]
+        cells = [format_cell(row.cells.get(column.metric), column) for column in columns]
         lines.append([row.system, people, str(row.cases), str(row.problems), *cells])
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     text = []
@@ -123,7 +122,7 @@ def to_text(rows: Sequence[Row], columns: Sequence[Column]) -> str:
     return "\n".join(text)
 
 
-def show(cell: Cell | None, column: Column) -> str:
+def format_cell(cell: Cell | None, column: Column) -> str:
     """Return a value with its interval, such as `0.812 [0.790, 0.834]`."""
     if cell is None:
         return "-"
@@ -133,8 +132,8 @@ def show(cell: Cell | None, column: Column) -> str:
     return f"{value} [{cell.low:.{column.digits}f}, {cell.high:.{column.digits}f}]"
 
 
-def to_csv(rows: Sequence[Row]) -> str:
-    """Return one line for each metric of each row."""
+def rows_to_csv(rows: Sequence[Row]) -> str:
+    """Return a CSV with one line for each metric of each row."""
     header = ["system", "people", "cases", "problems", "metric", "value", "low", "high", "n"]
     return _csv(
         header,
@@ -147,13 +146,13 @@ def to_csv(rows: Sequence[Row]) -> str:
 
 
 def cases_to_csv(records: Iterable[dict[str, Any]], threshold: float) -> str:
-    """Return one line for each case with its metrics and its problem."""
-    metrics = [c.metric for c in (*PAPER, *MORE) if c.metric != "fid"]
+    """Return a CSV with one line for each case: its metrics and its problem."""
+    metrics = [c.metric for c in (*PAPER_COLUMNS, *MORE_COLUMNS) if c.metric != "fid"]
     lines = []
     for record in records:
-        values = {name: tally.value for name, tally in tallies_of(record, threshold).items()}
+        values = {name: tally.value for name, tally in read_tallies(record, threshold).items()}
         problem = record.get("problem")
-        text = f"{problem['file']}: {problem['what']}" if problem else ""
+        text = f"{problem['file']}: {problem['reason']}" if problem else ""
         numbers = [_plain(values.get(metric, math.nan)) for metric in metrics]
         lines.append([record["system"], record["id"], len(record["names"]), *numbers, text])
     return _csv(["system", "id", "people", *metrics, "problem"], lines)
@@ -171,7 +170,7 @@ def _csv(header: list[str], lines: Iterable[list]) -> str:
     return text.getvalue()
 
 
-def to_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def rows_to_json(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return the rows as JSON-ready dicts; NaN as None."""
     return [
         {

@@ -1,4 +1,4 @@
-"""Draws a verdict into its picture: a box, name, score and tick or cross for each person."""
+"""Draws a verdict into its image: a box, name, score and tick or cross for each person."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -25,20 +25,20 @@ def annotate_record(
         size = int(np.clip((height + width) / 90, 11, 40))
     full = 1.0 if np.issubdtype(image.dtype, np.floating) else 255.0
     for index, face in enumerate(verdict["faces"]):
-        if index not in verdict["at_place"]:
+        if index not in verdict["face_indices"]:
             _box(image, [scale * v for v in face["box"]], GREY, full, max(1, size // 10))
     for number, person in enumerate(verdict["people"], start=1):
-        if person["place"] is None:
+        if person["point"] is None:
             continue
-        colour = GREEN if person["right"] else RED
+        colour = GREEN if person["correct"] else RED
         if person["box"] is not None:
             box = [scale * value for value in person["box"]]
         else:
-            x, y = (scale * value for value in person["place"])
+            x, y = (scale * value for value in person["point"])
             box = (x - 1.5 * size, y - 1.5 * size, x + 1.5 * size, y + 1.5 * size)
         _box(image, box, colour, full, max(2, size // 6))
         score = "no face" if person["similarity"] is None else f"{person['similarity']:.2f}"
-        label = _label(_printable(person["name"], number), score, person["right"], colour, size)
+        label = _label(_printable(person["name"], number), score, person["correct"], colour, size)
         middle = (box[0] + box[2] - label.shape[1]) / 2
         left = int(np.clip(middle, 0, max(width - label.shape[1], 0)))
         top = int(box[1]) - label.shape[0]
@@ -47,7 +47,7 @@ def annotate_record(
 
 
 def _printable(name: str, number: int) -> str:
-    # The font that comes with Pillow has Latin letters only.
+    # The font that comes with Pillow has only Latin letters.
     return name if name.isprintable() and all(ord(c) < 0x180 for c in name) else f"person {number}"
 
 
@@ -75,24 +75,24 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _label(
-    name: str, score: str, right: bool, colour: tuple[int, int, int], size: int
+    name: str, score: str, correct: bool, colour: tuple[int, int, int], size: int
 ) -> np.ndarray:
     name = name if len(name) <= 24 else f"{name[:23]}…"
     text, font = f"{name}  {score}", _font(size)
     width = int(font.getlength(text)) + int(2.4 * size)
     label = Image.new("RGB", (width, int(1.5 * size)), colour)
     draw = ImageDraw.Draw(label)
-    _mark(draw, right, size)
+    _mark(draw, correct, size)
     draw.text((int(1.8 * size), size * 0.75), text, WHITE, font, anchor="lm")
     return np.asarray(label)
 
 
-def _mark(draw: ImageDraw.ImageDraw, right: bool, size: int) -> None:
+def _mark(draw: ImageDraw.ImageDraw, correct: bool, size: int) -> None:
     def at(x: float, y: float) -> tuple[float, float]:
         return (0.4 + x) * size, (0.25 + y) * size
 
     line = max(2, size // 6)
-    if right:
+    if correct:
         draw.line([at(0.05, 0.5), at(0.4, 0.85), at(1.0, 0.1)], WHITE, line, joint="curve")
     else:
         draw.line([at(0.1, 0.1), at(0.9, 0.9)], WHITE, line)

@@ -10,61 +10,66 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-REACH = 32.0  # half an ID patch: a nose this near to a point, in pixels, is always at its place
+# Half an ID patch: a nose this near to a point, in pixels, always counts as being there.
+MIN_REACH = 32.0
 
 
 class FaceAssignment(NamedTuple):
-    """One picture as the metrics see it.
+    """Who is where in one image.
 
-    `similarity` (F, G) cosine of each person's reference with each face found; `faces` (F) the
-    index of the face at each person's place, None where there is none; `expected` (F) False for
-    a person without a place (taken off the canvas), who is nobody's failure but whom the other
-    faces may still resemble.
+    `similarity` (F, G) is the cosine of each person's reference with each face; `face_indices` (F)
+    the index of the face at each person's placement, None if there is none; `placed` (F) False for
+    a person without a placement: not scored, but still a possible match for other faces.
     """
 
     similarity: np.ndarray
-    faces: tuple[int | None, ...]
-    expected: tuple[bool, ...]
+    face_indices: tuple[int | None, ...]
+    placed: tuple[bool, ...]
 
     @property
     def placed_people(self) -> list[int]:
-        """The people who have a place."""
-        return [person for person, expected in enumerate(self.expected) if expected]
+        """The people who have a placement."""
+        return [person for person, placed in enumerate(self.placed) if placed]
 
     @property
-    def filled(self) -> list[int]:
-        """The people at whose place there is a face."""
-        return [person for person in self.placed_people if self.faces[person] is not None]
+    def detected_people(self) -> list[int]:
+        """The people who have a face at their placement."""
+        return [person for person in self.placed_people if self.face_indices[person] is not None]
 
-    def at_place(self, person: int) -> np.ndarray:
-        """Return the similarity of the face at a person's place to every reference (F)."""
-        return self.similarity[:, self.faces[person]]
+    def similarity_at(self, person: int) -> np.ndarray:
+        """Return the similarity of the face at a person's placement to each reference (F)."""
+        return self.similarity[:, self.face_indices[person]]
 
 
 def make_assignment(
     similarity: ArrayLike,
-    faces: Sequence[int | None] | None = None,
-    expected: Sequence[bool] | None = None,
+    face_indices: Sequence[int | None] | None = None,
+    placed: Sequence[bool] | None = None,
 ) -> FaceAssignment:
-    """Check and collect a picture's similarities (F, G) and the face at each place (F).
+    """Check an image's similarities (F, G) and face indices (F), and make their assignment.
 
-    Without `faces` nobody's place is known: only the metrics that need none are then defined.
-    Raises ValueError on shapes that do not belong together or an index of no face.
+    Without `face_indices` no placement is known: only metrics that need none are then defined.
+    Raises ValueError if the shapes do not match or an index is out of range.
     """
     matrix = np.asarray(similarity, np.float64)
     if matrix.ndim != 2:
         raise ValueError(f"similarity: expected people by faces, got the shape {matrix.shape}.")
-    people, found = matrix.shape
+    people, faces = matrix.shape
     if not np.isfinite(matrix).all():
         raise ValueError("similarity: it holds NaN or infinite values.")
-    at = (None,) * people if faces is None else tuple(faces)
-    having = (faces is not None,) * people if expected is None else tuple(expected)
-    if not len(at) == len(having) == people:
-        raise ValueError(f"faces: expected one entry for each of {people} people.")
-    taken = [face for face in at if face is not None]
-    if any(not 0 <= face < found for face in taken) or len(set(taken)) < len(taken):
-        raise ValueError(f"faces: expected different indices below {found}, got {at}.")
-    return FaceAssignment(matrix, at, having)
+    indices = (None,) * people if face_indices is None else tuple(face_indices)
+    flags = (face_indices is not None,) * people if placed is None else tuple(placed)
+    if not len(indices) == len(flags) == people:
+        raise ValueError(
+            f"face_indices, placed: expected {people} entries each, one for each person, got "
+            f"{len(indices)} and {len(flags)}."
+        )
+    given = [index for index in indices if index is not None]
+    if any(not 0 <= index < faces for index in given) or len(set(given)) < len(given):
+        raise ValueError(
+            f"face_indices: expected different indices below {faces}, got {list(indices)}."
+        )
+    return FaceAssignment(matrix, indices, flags)
 
 
 def cosine(a: ArrayLike, b: ArrayLike) -> np.ndarray:
@@ -78,35 +83,35 @@ def cosine(a: ArrayLike, b: ArrayLike) -> np.ndarray:
     return np.clip((a / lengths[0]) @ (b / lengths[1]).T, -1.0, 1.0)
 
 
-def faces_at_places(
+def assign_faces(
     points: Sequence[tuple[float, float] | None],
     noses: ArrayLike,
     boxes: ArrayLike,
-    reach: float = REACH,
+    min_reach: float = MIN_REACH,
 ) -> list[int | None]:
-    """Return for each place the index of the face there, or None.
+    """Return the index of the face at each person's point, or None.
 
-    `points` in pixels, None for a person without a place; `noses` (G, 2) and `boxes` (G, 4) as
-    x0, y0, x1, y1. A face can stand at a place when its nose is at most half its box's diagonal
-    from the point (the point lies on the face), or at most `reach` pixels. Of all ways to give each
-    place at most one face and each face at most one place, the one with most faces placed wins, and
-    among those the one with the smallest sum of distances (Hungarian method).
+    `points` in pixels, None for a person without a placement; `noses` (G, 2) and `boxes` (G, 4) as
+    x0, y0, x1, y1. A face can be assigned to a point if its nose is at most half its box's diagonal
+    away (the point lies on the face), or at most `min_reach` pixels. Of all one-to-one assignments,
+    the one with the most faces is chosen, and among those the one with the smallest sum of
+    distances (Hungarian method).
     """
     from scipy.optimize import linear_sum_assignment
 
     noses, boxes = np.reshape(noses, (-1, 2)).astype(float), np.reshape(boxes, (-1, 4))
     placed = [i for i, point in enumerate(points) if point is not None]
-    found: list[int | None] = [None] * len(points)
+    face_indices: list[int | None] = [None] * len(points)
     if not placed or not len(noses):
-        return found
-    places = np.array([points[i] for i in placed], float)  # (P, 2)
-    distance = np.linalg.norm(places[:, None] - noses[None], axis=2)  # (P, G)
+        return face_indices
+    targets = np.array([points[i] for i in placed], float)  # (P, 2)
+    distance = np.linalg.norm(targets[:, None] - noses[None], axis=2)  # (P, G)
     size = np.hypot(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
-    possible = distance <= np.maximum(size / 2, reach)
+    possible = distance <= np.maximum(size / 2, min_reach)
     # One impossible pair costs more than all possible ones together.
     impossible = 1.0 + distance[possible].sum()
     rows, columns = linear_sum_assignment(np.where(possible, distance, impossible))
     for row, column in zip(rows, columns, strict=True):
         if possible[row, column]:
-            found[placed[row]] = int(column)
-    return found
+            face_indices[placed[row]] = int(column)
+    return face_indices

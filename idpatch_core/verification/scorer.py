@@ -1,9 +1,9 @@
-"""The face-recognition network that scores, by default another one than the one that conditions.
+"""The face-recognition model that scores, by default not the one that conditions.
 
-A system that was made to reproduce one network's embedding looks better to that network than to
-any other, so scoring with it flatters. A scorer is an ONNX file of the user's: any recogniser that
-takes an aligned face of 112 x 112 pixels. It runs in onnxruntime if that is installed and in OpenCV
-otherwise.
+A system trained to reproduce the embeddings of one model scores higher with that model than with
+any other, so its scores are biased upwards. A scorer is an ONNX file of the user's: any recogniser
+that takes an aligned face of 112 x 112 pixels. It runs in onnxruntime if that is installed, and in
+OpenCV otherwise.
 """
 
 import json
@@ -13,41 +13,40 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .metrics import RECOGNISED
+from .metrics import DEFAULT_THRESHOLD
 
 SIZE = 112
 SFACE_THRESHOLD = 0.363  # OpenCV's own for SFace: docs.opencv.org, tutorial dnn_face
-CONDITIONING = "conditioning model (flatters)"
 ADVICE = (
     "Any ArcFace-type ONNX file will do, for example face_recognition_sface_2021dec.onnx of the "
     "OpenCV Zoo (Apache-2.0)"
 )
-# ONNX files that lie beside recognisers and are none.
+# Parts of the names of ONNX files that often lie beside recognisers but are not recognisers.
 OTHER_NETWORKS = ("det_", "scrfd", "retinaface", "yunet", "yolo", "genderage", "2d106det")
 OTHER_NETWORKS += ("1k3d68", "inswapper", "landmark", "detection", "dw-ll")
 
 
-class Scorer(NamedTuple):
-    """A face-recognition network for scoring.
+class FaceScorer(NamedTuple):
+    """A face-recognition model for scoring.
 
-    `embed` takes aligned faces (N, 112, 112, 3) uint8 RGB and returns (N, D) float32 of unit
-    length; `threshold` is the cosine from which two faces count as one person; `flatters` says
-    that it is the network that conditions.
+    `embed` takes aligned faces (N, 112, 112, 3) uint8 RGB and returns embeddings (N, D) float32 of
+    unit length; `threshold` is the cosine from which two faces count as one person; `biased` is
+    True for the model that also conditions.
     """
 
     name: str
     embed: Callable[[np.ndarray], np.ndarray]
-    threshold: float = RECOGNISED
-    flatters: bool = False
+    threshold: float = DEFAULT_THRESHOLD
+    biased: bool = False
 
 
 class Preprocessing(NamedTuple):
-    """What a recogniser wants: its channel order, and (x - mean) / std of 0 to 255."""
+    """The input of a recogniser: its channel order, and (x - mean) / std of values 0 to 255."""
 
     channels: str = "RGB"
     mean: float = 127.5
     std: float = 127.5
-    threshold: float = RECOGNISED
+    threshold: float = DEFAULT_THRESHOLD
 
 
 def find_scorers(directories: Iterable[str | Path]) -> list[Path]:
@@ -62,12 +61,12 @@ def find_scorers(directories: Iterable[str | Path]) -> list[Path]:
     return sorted(found.values(), key=lambda path: path.name.lower())
 
 
-def preprocessing(path: Path) -> Preprocessing:
-    """Return how a recogniser wants its input.
+def find_preprocessing(path: Path) -> Preprocessing:
+    """Return the preprocessing of a recogniser.
 
-    A file `<name>.onnx.json` beside it decides ({"channels": "BGR", "mean": 127, "std": 128,
-    "threshold": 0.35}; what is left out keeps its default). Without one the rule of insightface
-    holds: RGB, and (x - 127.5) / 127.5 unless the network's first nodes subtract and multiply
+    A file `<name>.onnx.json` beside it defines it ({"channels": "BGR", "mean": 127, "std": 128,
+    "threshold": 0.35}; missing keys keep their default). Without one the rule of insightface
+    applies: RGB, and (x - 127.5) / 127.5 unless the network's first nodes subtract and multiply
     themselves (`insightface/model_zoo/arcface_onnx.py`). SFace is such a network.
     """
     beside = path.with_name(path.name + ".json")
@@ -75,11 +74,11 @@ def preprocessing(path: Path) -> Preprocessing:
         return _read_preprocessing(beside)
     with path.open("rb") as file:
         head = file.read(4096)  # the first nodes and their names
-    itself = any(b in head for b in (b"Sub", b"_minus")) and any(
+    normalises = any(b in head for b in (b"Sub", b"_minus")) and any(
         b in head for b in (b"Mul", b"_mul")
     )
-    threshold = SFACE_THRESHOLD if "sface" in path.name.lower() else RECOGNISED
-    mean, std = (0.0, 1.0) if itself else (127.5, 127.5)
+    threshold = SFACE_THRESHOLD if "sface" in path.name.lower() else DEFAULT_THRESHOLD
+    mean, std = (0.0, 1.0) if normalises else (127.5, 127.5)
     return Preprocessing("RGB", mean, std, threshold)
 
 
@@ -88,7 +87,7 @@ def _read_preprocessing(path: Path) -> Preprocessing:
         read = Preprocessing(**json.loads(path.read_text("utf-8")))
     except (ValueError, TypeError) as error:
         raise ValueError(
-            f"scorer: {path} is not understood ({error}). Expected for example "
+            f"scorer: {path} cannot be read ({error}). Expected for example "
             '{"channels": "BGR", "mean": 127, "std": 128, "threshold": 0.35}.'
         ) from None
     numbers = (read.mean, read.std, read.threshold)
@@ -97,25 +96,25 @@ def _read_preprocessing(path: Path) -> Preprocessing:
     return read
 
 
-def load_scorer(path: str | Path, gpu: int = 0) -> Scorer:
-    """Load a face recogniser from an ONNX file; `gpu` is the one to use where there are several.
+def load_scorer(path: str | Path, gpu: int = 0) -> FaceScorer:
+    """Load a face recogniser from an ONNX file; `gpu` is the index of the GPU to use.
 
-    Raises ValueError if the file is missing, is no ONNX network or is no recogniser of aligned
-    faces of 112 x 112 pixels.
+    Raises ValueError if the file is missing, is not an ONNX network or does not embed aligned faces
+    of 112 x 112 pixels.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"scorer: there is no file {path}. {ADVICE}.")
-    wants = preprocessing(path)
+        raise ValueError(f"scorer: the file {path} does not exist. {ADVICE}.")
+    expected = find_preprocessing(path)
     run = _load_network(path, gpu)
 
     def embed(crops: np.ndarray) -> np.ndarray:
         faces = np.asarray(crops)
         if faces.ndim != 4 or faces.shape[1:] != (SIZE, SIZE, 3):
             raise ValueError(f"scorer: expected faces (N, {SIZE}, {SIZE}, 3), got {faces.shape}.")
-        if wants.channels == "BGR":
+        if expected.channels == "BGR":
             faces = faces[..., ::-1]
-        blob = ((faces.astype(np.float32) - wants.mean) / wants.std).transpose(0, 3, 1, 2)
+        blob = ((faces.astype(np.float32) - expected.mean) / expected.std).transpose(0, 3, 1, 2)
         # One at a time: most published files have a fixed batch of one.
         rows = [run(np.ascontiguousarray(face[None])).reshape(-1) for face in blob]
         embeddings = np.stack(rows) if rows else np.zeros((0, 0), np.float32)
@@ -125,15 +124,15 @@ def load_scorer(path: str | Path, gpu: int = 0) -> Scorer:
         grey = embed(np.full((1, SIZE, SIZE, 3), 127, np.uint8))
     except Exception as error:
         raise ValueError(
-            f"scorer: {path.name} does not recognise aligned faces of {SIZE} x {SIZE} pixels "
+            f"scorer: {path.name} does not accept aligned faces of {SIZE} x {SIZE} pixels "
             f"({_short(error)}). {ADVICE}."
         ) from None
     if not 64 <= grey.shape[1] <= 4096 or not np.isfinite(grey).all():
         raise ValueError(
-            f"scorer: {path.name} returns {grey.shape[1]} numbers a face, which is no embedding. "
-            f"{ADVICE}."
+            f"scorer: {path.name} returns {grey.shape[1]} numbers per face, not an "
+            f"embedding. {ADVICE}."
         )
-    return Scorer(path.stem, embed, wants.threshold)
+    return FaceScorer(path.stem, embed, expected.threshold)
 
 
 def _load_network(path: Path, gpu: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -152,7 +151,7 @@ def _load_network(path: Path, gpu: int) -> Callable[[np.ndarray], np.ndarray]:
             providers=[pair for pair in preferred.items() if pair[0] in available],
         )
     except Exception as error:
-        raise ValueError(f"scorer: {path} is no ONNX network ({_short(error)}).") from None
+        raise ValueError(f"scorer: {path} is not an ONNX network ({_short(error)}).") from None
     name = session.get_inputs()[0].name
     return lambda blob: np.asarray(session.run(None, {name: blob})[0])
 
@@ -179,8 +178,8 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
 
 
-def conditioning_scorer(
-    name: str, embed: Callable[[np.ndarray], np.ndarray], threshold: float = RECOGNISED
-) -> Scorer:
-    """Return the conditioning network as a scorer, marked as one that flatters."""
-    return Scorer(f"{name}, which also conditions: flatters", embed, threshold, flatters=True)
+def make_conditioning_scorer(
+    name: str, embed: Callable[[np.ndarray], np.ndarray], threshold: float = DEFAULT_THRESHOLD
+) -> FaceScorer:
+    """Return the conditioning model as a scorer, marked as biased."""
+    return FaceScorer(f"{name} (conditioning model, biased)", embed, threshold, biased=True)

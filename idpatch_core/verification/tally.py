@@ -7,9 +7,9 @@ import numpy as np
 
 
 class Tally(NamedTuple):
-    """What one picture adds to a metric: a sum and how much it is a sum of.
+    """What one image adds to a metric: a sum, and the number of its summands.
 
-    A metric over many pictures is Σ total / Σ count, so every place weighs the same.
+    A metric over many images is Σ total / Σ count, so each placement has the same weight.
     """
 
     total: float
@@ -17,7 +17,7 @@ class Tally(NamedTuple):
 
     @property
     def value(self) -> float:
-        """total / count, NaN where there was nothing to measure."""
+        """total / count, NaN if nothing was measured."""
         return self.total / self.count if self.count else float("nan")
 
 
@@ -28,15 +28,16 @@ def pooled(tallies: Iterable[Tally]) -> Tally:
 
 
 def bootstrap_interval(
-    parts: Iterable[Tally], seed: int = 0, level: float = 0.95, resamples: int = 1000
+    tallies: Iterable[Tally], seed: int = 0, level: float = 0.95, resamples: int = 1000
 ) -> tuple[float, float]:
-    """Return the percentile bootstrap interval of Σ total / Σ count over pictures.
+    """Return the percentile bootstrap interval of Σ total / Σ count over images.
 
-    Whole pictures are drawn, since the faces of one picture fail together. The same parts in the
-    same order and the same seed give the same interval; NaN for fewer than two pictures. Source:
+    Whole images are resampled, because the faces of one image are not independent. The same
+    tallies in the same order and the same seed give the same interval; NaN for fewer than two
+    images. Source:
     Efron and Tibshirani, An Introduction to the Bootstrap, section 13.3.
     """
-    measured = np.array([part for part in parts if part.count], float).reshape(-1, 2)
+    measured = np.array([tally for tally in tallies if tally.count], float).reshape(-1, 2)
     if len(measured) < 2:
         return float("nan"), float("nan")
     generator = np.random.default_rng(seed)

@@ -124,12 +124,14 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
     picture = torch.from_numpy(image).float()[None] / 255
     black = torch.zeros(1, 3, 1024, 1024)
     hint = core.canvas.Hint(black, black, points, tuple(names))
-    judge = nodes.scorer.FaceScorer(scorer, SimpleNamespace(detect=detect), "YuNet")
+    judge = nodes.scorer.LoadedScorer(scorer, SimpleNamespace(detect=detect), "YuNet")
     execute = nodes.verify.IDPatchVerify.execute
 
     def check() -> Any:
         references = scorer.embed(np.stack(crops))
-        return core.verification.verdict.verify(image, names, references, points, detect, scorer)
+        return core.verification.verdict.verify_image(
+            image, names, references, points, detect, scorer
+        )
 
     def node() -> Any:
         for preview in Path(folder_paths.get_temp_directory()).glob("idpatch_verdict_*"):

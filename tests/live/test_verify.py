@@ -71,7 +71,7 @@ def test_the_best_of_a_batch_is_kept_and_the_report_saved(comfy_server, recognis
     result = client.run(verify_groups(client, *groups))
 
     shown = next(output for output in result.outputs.values() if "text" in output)
-    assert "1 of 3 pictures have everybody at their place." in shown["text"][0]
+    assert "1 of 3 images show each person at their placement." in shown["text"][0]
     (kept,) = [file for file in result.images() if file.filename.endswith(".png")]
     best = np.asarray(Image.open(io.BytesIO(client.fetch(kept))).convert("RGB"))
     assert np.array_equal(best, padded(right.image))
@@ -80,14 +80,14 @@ def test_the_best_of_a_batch_is_kept_and_the_report_saved(comfy_server, recognis
     text, content = (client.fetch(File(**file)).decode() for file in files)
     assert "Swapped: ardern, macron" in text
     assert json.loads(content)["scorer"] == "fr_feature"
-    assert [p["all_right"] for p in json.loads(content)["pictures"]] == [False, True, False]
+    assert [image["all_correct"] for image in json.loads(content)["images"]] == [False, True, False]
 
 
 def test_without_an_independent_recogniser_the_report_warns(comfy_server):
     client = comfy_server.client
     result = client.run(verify_groups(client, compose([PHOTOS[f"{name}_2"] for name in THREE])))
     shown = next(output for output in result.outputs.values() if "text" in output)
-    assert "which also conditions: this flatters" in shown["text"][0]
+    assert "the conditioning model, so the scores are biased" in shown["text"][0]
 
 
 def test_the_bundled_workflow_verifies_its_own_four_images(comfy_server):
@@ -99,4 +99,4 @@ def test_the_bundled_workflow_verifies_its_own_four_images(comfy_server):
     files = next(o["idpatch_report"] for o in result.outputs.values() if "idpatch_report" in o)
     content = json.loads(client.fetch(File(**files[1])))
     # Stand-in models make noise, without people.
-    assert [picture["scores"] for picture in content["pictures"]] == [[-1.0, -1.0]] * 4
+    assert [image["scores"] for image in content["images"]] == [[-1.0, -1.0]] * 4

@@ -16,20 +16,20 @@ def test_the_picture_whose_weakest_person_is_best_is_kept(comfy, scorer):
     image, index, score = comfy.nodes.report.IDPatchPickBest.execute(batch, text).result
     assert index == 2
     assert torch.equal(image, RIGHT)
-    assert score == pytest.approx(min(json.loads(text)["pictures"][2]["scores"]))
+    assert score == pytest.approx(min(json.loads(text)["images"][2]["scores"]))
     assert score > 0.35
 
 
 def test_of_pictures_with_equally_weak_people_the_next_weakest_decide(comfy):
     def report(*scores):
-        return json.dumps({"pictures": [{"scores": sorted(some)} for some in scores]})
+        return json.dumps({"images": [{"scores": sorted(some)} for some in scores]})
 
     text = report([-1, 0.2, 0.9], [-1, 0.5, 0.5], [-1, -1, 0.99])
     batch = torch.zeros(3, 8, 8, 3)
     assert comfy.nodes.report.IDPatchPickBest.execute(batch, text).result[1:] == (1, -1.0)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"pictures": [{"scores": ["x"]}]}'])
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"images": [{"scores": ["x"]}]}'])
 def test_what_is_no_report(comfy, text):
     with pytest.raises(ValueError, match="report_json: it is not a report"):
         comfy.nodes.report.IDPatchPickBest.execute(RIGHT, text)
@@ -37,7 +37,7 @@ def test_what_is_no_report(comfy, text):
 
 def test_a_report_of_another_batch(comfy, scorer):
     text = verify_identities(comfy, scorer, RIGHT).result[1]
-    with pytest.raises(ValueError, match="judges 1 pictures, image holds 2"):
+    with pytest.raises(ValueError, match="covers 1 image, image holds 2"):
         comfy.nodes.report.IDPatchPickBest.execute(torch.cat([RIGHT, RIGHT]), text)
 
 

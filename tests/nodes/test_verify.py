@@ -21,27 +21,27 @@ def scorer(comfy):
 
 
 def test_everybody_right(comfy, scorer):
-    report, text, annotated, accuracy, all_right = verify_identities(comfy, scorer, RIGHT).result
-    assert (accuracy, all_right) == (1.0, True)
+    report, text, annotated, accuracy, all_correct = verify_identities(comfy, scorer, RIGHT).result
+    assert (accuracy, all_correct) == (1.0, True)
     assert annotated.shape == RIGHT.shape
     assert annotated.dtype == torch.float32
-    assert "3 of 3 people at their place" in report
+    assert "3 of 3 people at their placement" in report
     assert "Scored by fr_feature; faces found by YuNet." in report
     content = json.loads(text)
-    assert (content["scorer"], content["accuracy"], content["all_right"]) == (
+    assert (content["scorer"], content["accuracy"], content["all_correct"]) == (
         "fr_feature",
         1.0,
         True,
     )
-    assert [person["name"] for person in content["pictures"][0]["people"]] == THREE
+    assert [person["name"] for person in content["images"][0]["people"]] == THREE
 
 
 def test_a_batch_is_judged_picture_by_picture(comfy, scorer):
     output = verify_identities(comfy, scorer, torch.cat([SWAPPED, RIGHT, MISSING]))
-    report, text, annotated, accuracy, all_right = output.result
-    assert (accuracy, all_right) == (pytest.approx((1 + 3 + 2) / 9), False)
-    assert report.splitlines()[0] == "1 of 3 pictures have everybody at their place."
-    assert [picture["all_right"] for picture in json.loads(text)["pictures"]] == [
+    report, text, annotated, accuracy, all_correct = output.result
+    assert (accuracy, all_correct) == (pytest.approx((1 + 3 + 2) / 9), False)
+    assert report.splitlines()[0] == "1 of 3 images show each person at their placement."
+    assert [picture["all_correct"] for picture in json.loads(text)["images"]] == [
         False,
         True,
         False,
@@ -58,8 +58,8 @@ def test_an_enlarged_picture_is_judged_at_the_enlarged_places(comfy, scorer):
     ("change", "message"),
     [
         ({"image": RIGHT[:, :, :300]}, "image: it is 300x"),
-        ({"people": PEOPLE[:2]}, "id_hint: it places 3 people, identities holds 2"),
-        ({"people": []}, "identities: there is nobody"),
+        ({"people": PEOPLE[:2]}, "id_hint: it places 3 people, identities holds 2 people"),
+        ({"people": []}, "identities: the list is empty"),
         (
             {"people": [*PEOPLE[:2], PEOPLE[2]._replace(crop=None)]},
             "identities: obama came without",
@@ -73,18 +73,18 @@ def test_what_does_not_belong_together(comfy, scorer, change, message):
 
 def test_people_in_another_order_than_the_hint_are_warned_of(comfy, scorer):
     text = verify_identities(comfy, scorer, RIGHT, [PEOPLE[1], PEOPLE[0], PEOPLE[2]]).result[1]
-    assert "the hint was made for ardern, macron, obama" in json.loads(text)["warnings"][0]
+    assert "id_hint: it was made for ardern, macron, obama" in json.loads(text)["warnings"][0]
 
 
 def test_nobody_with_a_place_is_no_success(comfy, scorer):
     hint = HINT._replace(points=(None, None, None))
     output = verify_identities(comfy, scorer, RIGHT, hint=hint).result
     assert output[3:] == (0.0, False)
-    with pytest.raises(ValueError, match="nobody in it has a place"):
+    with pytest.raises(ValueError, match="no person in it has a placement"):
         comfy.nodes.report.IDPatchPickBest.execute(RIGHT, output[1])
 
 
 def test_pixels_outside_the_range_are_clamped(comfy, scorer):
     report = verify_identities(comfy, scorer, RIGHT * 1.2 - 0.05).result[0]
-    assert "people at their place" in report
+    assert "people at their placement" in report
     assert np.isfinite(verify_identities(comfy, scorer, RIGHT * 3).result[2].numpy()).all()

@@ -17,7 +17,7 @@ from idpatch_core.canvas import Hint
 from idpatch_core.face_detector import YuNet
 from idpatch_core.identity import Identity
 from idpatch_core.verification.scorer import load_scorer
-from idpatch_core.verification.verdict import Verdict, embed_faces, verify
+from idpatch_core.verification.verdict import Verdict, embed_faces, verify_image
 
 PHOTOS = read_photographs()
 NAMES = sorted({name.rsplit("_", 1)[0] for name in PHOTOS})
@@ -42,7 +42,7 @@ def verify_group(
     group = compose(photographs)
     embeddings = np.stack([REFERENCES[name] for name in people])
     points = group.points[: len(people)]
-    return group, verify(group.image, people, embeddings, points, DETECT, SCORER)
+    return group, verify_image(group.image, people, embeddings, points, DETECT, SCORER)
 
 
 THREE = ["ardern", "macron", "obama"]
@@ -77,7 +77,7 @@ def load_independent_scorer(pack: ModuleType) -> Any:
     Path(folder).mkdir(parents=True, exist_ok=True)
     for file in (fetch_recogniser(), fetch_recogniser().with_name("fr_feature.onnx.json")):
         shutil.copy(file, folder)
-    return pack.nodes.scorer.IDPatchLoadScorer.execute(pack.nodes.scorer.AUTOMATIC).result[0]
+    return pack.nodes.scorer.IDPatchLoadScorer.execute(pack.nodes.scorer.AUTO).result[0]
 
 
 def verify_identities(

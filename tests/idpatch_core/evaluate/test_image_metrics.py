@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from idpatch_core.evaluate.image_metrics import fid, load_clip_similarity
+from idpatch_core.evaluate.image_metrics import compute_fid, load_clip_similarity
 
 
 class Colours(torch.nn.Module):
@@ -31,14 +31,14 @@ def test_fid_equals_the_formula():
         covariances.append(np.cov(features, rowvar=False))
     root = np.real(np.asarray(sqrtm(covariances[0] @ covariances[1])))
     expected = ((means[0] - means[1]) ** 2).sum() + np.trace(sum(covariances) - 2 * root)
-    assert fid(real, made, Colours()) == pytest.approx(expected, rel=1e-4)
+    assert compute_fid(real, made, Colours()) == pytest.approx(expected, rel=1e-4)
 
 
 def test_fid_of_one_picture_is_refused():
     pytest.importorskip("torchmetrics", reason="torchmetrics is not installed")
     picture = torch.zeros(3, 8, 8, dtype=torch.uint8)
     with pytest.raises(ValueError, match="1 real and 2 generated"):
-        fid([picture], [picture, picture], Colours())
+        compute_fid([picture], [picture, picture], Colours())
 
 
 def test_clip_model_that_is_not_there_is_not_downloaded(tmp_path):

@@ -101,7 +101,7 @@ def test_broken_and_missing_files_are_listed_by_name_and_counted(tmp_path):
     ended = run(f"ours={source}", "--out", tmp_path / "out")
     assert ended.returncode == 0, ended.stderr
     for text in (ended.stdout, (tmp_path / "out" / "report.html").read_text()):
-        assert "3 of 9 pictures could not be scored" in text
+        assert "3 of 9 images could not be scored" in text
         assert str(source.parent / "results" / "2.png") in text
         assert str(source.parent / "results" / "5.png") in text
         assert "cases.jsonl, line 9" in text

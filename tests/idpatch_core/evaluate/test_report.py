@@ -7,8 +7,8 @@ from groups import read_photographs, write_volume
 from scorers import fetch_recogniser
 
 from idpatch_core.evaluate.cases import read_cases
-from idpatch_core.evaluate.report import mean_matrix, render
-from idpatch_core.evaluate.scoring import Evaluators, score_all
+from idpatch_core.evaluate.report import mean_matrix, render_report
+from idpatch_core.evaluate.scoring import Evaluators, score_cases
 from idpatch_core.evaluate.table import summarise
 from idpatch_core.face_detector import YuNet
 from idpatch_core.verification.scorer import load_scorer
@@ -23,12 +23,14 @@ def records(tmp_path_factory):
     (folder / "results" / "4.png").unlink()
     cases = read_cases(folder)
     cases[5] = cases[5]._replace(size=(100, 100))
-    return list(score_all(cases, EVALUATORS, folder / "out"))
+    return list(score_cases(cases, EVALUATORS, folder / "out"))
 
 
 def html(records, **changes):
     settings = {**EVALUATORS.settings, **changes}
-    return render("some <source>", records, summarise(records, 0.35), settings, 0, ["A notice."])
+    return render_report(
+        "some <source>", records, summarise(records, 0.35), settings, 0, ["A notice."]
+    )
 
 
 def test_the_report_is_one_file_that_names_what_scored(records):
@@ -43,20 +45,20 @@ def test_the_report_is_one_file_that_names_what_scored(records):
 def test_problems_and_unknown_places_are_listed(records):
     text = html(records)
     assert re.search(r"results/4\.png</td>\s*<td class=\"text\">missing", text)
-    assert "1 of 12 pictures could not be scored" in text
+    assert "1 of 12 images could not be scored" in text
     assert "cropped? (00005)" in text
 
 
 def test_the_weakest_pictures_are_shown(records):
-    wrong = [r["id"] for r in records if "verdict" in r and not r["verdict"]["all_right"]]
+    wrong = [r["id"] for r in records if "verdict" in r and not r["verdict"]["all_correct"]]
     shown = re.findall(r"<figcaption><b>(\d+)</b>", html(records))
     assert sorted(shown) == sorted(wrong)
     assert len(shown) >= 2
 
 
-def test_a_scorer_that_flatters_is_warned_of(records):
-    assert "these figures flatter" in html(records, flatters=True)
-    assert "these figures flatter" not in html(records)
+def test_a_biased_scorer_is_warned_of(records):
+    assert "these scores are biased" in html(records, biased=True)
+    assert "these scores are biased" not in html(records)
 
 
 def test_without_matplotlib_the_report_says_so(records, monkeypatch):
@@ -68,7 +70,7 @@ def test_without_matplotlib_the_report_says_so(records, monkeypatch):
 
 def test_the_mean_matrix():
     def record(similarity, at_place):
-        verdict = {"similarity": similarity, "at_place": at_place}
+        verdict = {"similarity": similarity, "face_indices": at_place}
         return {"names": ["a", "b"], "placed": [True, True], "verdict": verdict}
 
     records = [record([[0.9, 0.1], [0.3, 0.7]], [0, 1]), record([[0.5], [0.1]], [0, None])]

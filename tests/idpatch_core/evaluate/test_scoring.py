@@ -12,13 +12,13 @@ from idpatch_core.evaluate.cases import read_cases
 from idpatch_core.evaluate.scoring import (
     Evaluators,
     References,
-    fingerprint,
+    fingerprint_case,
     read_assignment,
-    read_picture,
+    read_image,
     read_records,
-    score,
-    score_all,
-    tallies_of,
+    read_tallies,
+    score_case,
+    score_cases,
 )
 from idpatch_core.face_detector import YuNet
 from idpatch_core.verification import metrics
@@ -36,14 +36,14 @@ def folder(tmp_path):
 
 def score_first(folder, **changes):
     case = read_cases(folder)[0]._replace(**changes)
-    return score(case, EVALUATORS, References(EVALUATORS))
+    return score_case(case, EVALUATORS, References(EVALUATORS))
 
 
 def test_a_record_is_json_and_gives_the_same_tallies_back(folder):
     record = json.loads(json.dumps(score_first(folder), allow_nan=False))
     assignment = read_assignment(record)
     assert metrics.association_accuracy(assignment).count == len(record["names"])
-    assert tallies_of(record, 0.35)["association_accuracy"] == metrics.association_accuracy(
+    assert read_tallies(record, 0.35)["association_accuracy"] == metrics.association_accuracy(
         assignment
     )
     assert record["verdict"]["metrics"]["hungarian_similarity"] == pytest.approx(
@@ -57,21 +57,23 @@ def test_places_follow_the_size_of_the_result(folder):
     small = score_first(folder, size=image.size)
     image.resize((image.width * 2, image.height * 2)).save(folder / "large.png")
     large = score_first(folder, size=image.size, result=folder / "large.png")
-    assert large["verdict"]["at_place"].count(None) == small["verdict"]["at_place"].count(None)
-    x, y = small["verdict"]["people"][-1]["place"]
-    assert large["verdict"]["people"][-1]["place"] == [2 * x, 2 * y]
+    assert large["verdict"]["face_indices"].count(None) == small["verdict"]["face_indices"].count(
+        None
+    )
+    x, y = small["verdict"]["people"][-1]["point"]
+    assert large["verdict"]["people"][-1]["point"] == [2 * x, 2 * y]
 
 
 def test_places_of_a_cropped_result_are_not_known(folder):
     record = score_first(folder, size=(100, 100))
     assert "cropped?" in record["note"]
     assert record["placed"] == [False] * len(record["names"])
-    assert tallies_of(record, 0.35)["association_accuracy"].count == 0
-    assert tallies_of(record, 0.35)["hungarian_similarity"].count == len(record["names"])
+    assert read_tallies(record, 0.35)["association_accuracy"].count == 0
+    assert read_tallies(record, 0.35)["hungarian_similarity"].count == len(record["names"])
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "what"),
+    ("name", "content", "reason"),
     [
         ("results/0.png", None, "missing"),
         ("results/0.png", b"", "broken"),
@@ -81,7 +83,7 @@ def test_places_of_a_cropped_result_are_not_known(folder):
         ("{reference}", "grey", "no face found"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named_and_counts_as_failure(folder, name, content, what):
+def test_a_file_that_cannot_be_used_is_named_and_counts_as_failure(folder, name, content, reason):
     case = read_cases(folder)[0]
     file = folder / name.format(reference=case.people[0].references[0].name)
     if content is None:
@@ -92,17 +94,17 @@ def test_a_file_that_cannot_be_used_is_named_and_counts_as_failure(folder, name,
         file.write_bytes(content)
     record = score_first(folder)
     assert record["problem"]["file"] == str(file)
-    assert what in record["problem"]["what"]
+    assert reason in record["problem"]["reason"]
     people = len(case.people)
-    assert tallies_of(record, 0.35)["association_accuracy"] == (0, people)
-    assert tallies_of(record, 0.35)["face_similarity"] == (0, people)
-    assert tallies_of(record, 0.35)["count_accuracy"] == (0, 1)
+    assert read_tallies(record, 0.35)["association_accuracy"] == (0, people)
+    assert read_tallies(record, 0.35)["face_similarity"] == (0, people)
+    assert read_tallies(record, 0.35)["count_accuracy"] == (0, 1)
 
 
 def test_a_reference_that_is_all_face_is_padded(folder):
     case = read_cases(folder)[0]
     path = case.people[0].references[0]
-    photograph = read_picture(path)
+    photograph = read_image(path)
     left, top, right, bottom = (int(v) for v in EVALUATORS.detect(photograph)[0].box)
     save(path, photograph[top:bottom, left:right])
     assert "problem" not in score_first(folder)
@@ -116,9 +118,9 @@ def test_several_photographs_of_a_person_are_averaged(folder):
     both = (*person.references, other)
     case = case._replace(people=(person._replace(references=both), *case.people[1:]))
     references = References(EVALUATORS)
-    rows = [references._one(path) for path in both]
+    rows = [references._embed_once(path) for path in both]
     mean = (rows[0] + rows[1]) / np.linalg.norm(rows[0] + rows[1])
-    assert references.of(case)[0] == pytest.approx(mean, abs=1e-6)
+    assert references.embed(case)[0] == pytest.approx(mean, abs=1e-6)
 
 
 def test_copy_paste_against_the_angles(tmp_path):
@@ -143,7 +145,7 @@ def test_copy_paste_needs_a_truth_with_everybody(folder):
     save(folder / "truth.png", np.zeros((64, 64, 3), np.uint8))
     record = score_first(folder, truth=folder / "truth.png")
     assert record["copy_paste"] == []
-    assert math.isnan(tallies_of(record, 0.35)["copy_paste"].value)
+    assert math.isnan(read_tallies(record, 0.35)["copy_paste"].value)
 
 
 def test_clip_similarity_is_kept_for_each_case(folder):
@@ -152,37 +154,37 @@ def test_clip_similarity_is_kept_for_each_case(folder):
 
     case = read_cases(folder)[0]._replace(prompt="a prompt")
     judge = EVALUATORS._replace(clip=similarity, clip_name="counting letters")
-    record = score(case, judge, References(judge))
-    assert tallies_of(record, 0.35)["clip"] == (0.08, 1)
+    record = score_case(case, judge, References(judge))
+    assert read_tallies(record, 0.35)["clip"] == (0.08, 1)
     assert judge.settings["clip"] == "counting letters"
 
 
 def test_nothing_is_scored_twice(folder):
     cases = read_cases(folder)
-    first = list(score_all(cases, EVALUATORS, folder / "out"))
+    first = list(score_cases(cases, EVALUATORS, folder / "out"))
 
     def refuse(_):
         raise AssertionError("scored again")
 
     blind = EVALUATORS._replace(detect=refuse)
-    assert list(score_all(cases, blind, folder / "out")) == first
+    assert list(score_cases(cases, blind, folder / "out")) == first
     assert len(read_records(folder / "out")) == len(cases)
 
 
 def test_a_changed_picture_or_setting_is_scored_again(folder):
     cases = read_cases(folder)
-    before = [fingerprint(case, EVALUATORS.settings) for case in cases]
+    before = [fingerprint_case(case, EVALUATORS.settings) for case in cases]
     shutil.copy(folder / "results/1.png", folder / "results/0.png")
-    after = [fingerprint(case, EVALUATORS.settings) for case in cases]
+    after = [fingerprint_case(case, EVALUATORS.settings) for case in cases]
     assert [a == b for a, b in zip(after, before, strict=True)] == [False, *[True] * 5]
     stricter = EVALUATORS._replace(scorer=EVALUATORS.scorer._replace(threshold=0.5))
-    assert set(after).isdisjoint(fingerprint(case, stricter.settings) for case in cases)
+    assert set(after).isdisjoint(fingerprint_case(case, stricter.settings) for case in cases)
 
 
 def test_a_missing_picture_is_scored_when_it_has_come(folder):
     file = folder / "results/0.png"
     content = file.read_bytes()
     file.unlink()
-    assert "problem" in next(iter(score_all(read_cases(folder), EVALUATORS, folder / "out")))
+    assert "problem" in next(iter(score_cases(read_cases(folder), EVALUATORS, folder / "out")))
     file.write_bytes(content)
-    assert "problem" not in next(iter(score_all(read_cases(folder), EVALUATORS, folder / "out")))
+    assert "problem" not in next(iter(score_cases(read_cases(folder), EVALUATORS, folder / "out")))

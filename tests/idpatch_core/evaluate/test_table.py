@@ -5,13 +5,13 @@ import math
 import pytest
 
 from idpatch_core.evaluate import table
-from idpatch_core.evaluate.table import PAPER, summarise
+from idpatch_core.evaluate.table import PAPER_COLUMNS, summarise
 
 
 def record(id, similarity, at_place, system="ours", **more):
     """A scored picture; `similarity` holds for each person the cosines with all faces."""
     people = len(similarity)
-    verdict = {"similarity": similarity, "at_place": at_place}
+    verdict = {"similarity": similarity, "face_indices": at_place}
     return {
         "key": id,
         "id": id,
@@ -27,7 +27,7 @@ def record(id, similarity, at_place, system="ours", **more):
 def failed(id, people, system="ours"):
     made = record(id, [[0.0]] * people, [None] * people, system)
     del made["verdict"]
-    return made | {"problem": {"file": f"{id}.png", "what": "missing"}}
+    return made | {"problem": {"file": f"{id}.png", "reason": "missing"}}
 
 
 GOOD = [[0.9, 0.1], [0.1, 0.7]]
@@ -73,14 +73,16 @@ def test_the_order_of_records_decides_nothing():
 
 def test_a_case_that_could_not_be_read_counts_as_a_problem():
     unreadable = {"key": "x", "id": "line 3", "system": "ours", "names": [], "placed": []}
-    unreadable |= {"seconds": None, "problem": {"file": "cases.jsonl, line 3", "what": "bad"}}
+    unreadable |= {"seconds": None, "problem": {"file": "cases.jsonl, line 3", "reason": "bad"}}
     (overall, _) = summarise([record("a", GOOD, [0, 1]), unreadable], 0.35)
     assert (overall.cases, overall.problems) == (2, 1)
     assert overall.cells["association_accuracy"].count == 2
 
 
 def test_text_has_the_papers_columns():
-    text = table.to_text(summarise([record("a", GOOD, [0, 1], seconds=2.0)], 0.35)[:1], PAPER)
+    text = table.rows_to_text(
+        summarise([record("a", GOOD, [0, 1], seconds=2.0)], 0.35)[:1], PAPER_COLUMNS
+    )
     head, rule, line = text.splitlines()
     assert head.split("  ")[0].strip() == "System"
     for title in ("Face Sim ↑", "ID-Pos Acc ↑", "Time (s) ↓", "FID ↓"):
@@ -91,14 +93,14 @@ def test_text_has_the_papers_columns():
 
 def test_text_shows_intervals():
     records = [record(f"{i}", GOOD if i % 2 else SWAPPED, [0, 1]) for i in range(20)]
-    line = table.to_text(summarise(records, 0.35)[:1], PAPER[1:2]).splitlines()[2]
+    line = table.rows_to_text(summarise(records, 0.35)[:1], PAPER_COLUMNS[1:2]).splitlines()[2]
     low, high = (float(part.strip("[],")) for part in line.split()[-2:])
     assert 0.2 < low < 0.5 < high < 0.8
 
 
 def test_csv_reads_back():
     rows = summarise([record("a", GOOD, [0, 1]), failed("b", 2)], 0.35)
-    lines = list(csv.DictReader(io.StringIO(table.to_csv(rows))))
+    lines = list(csv.DictReader(io.StringIO(table.rows_to_csv(rows))))
     (line,) = [x for x in lines if (x["people"], x["metric"]) == ("all", "association_accuracy")]
     assert (float(line["value"]), line["n"], line["problems"]) == (0.5, "4", "1")
 
@@ -112,7 +114,7 @@ def test_csv_of_cases_names_the_problem():
 
 
 def test_json_has_no_nan():
-    (row, _) = table.to_json(summarise([record("a", GOOD, [0, 1])], 0.35))
+    (row, _) = table.rows_to_json(summarise([record("a", GOOD, [0, 1])], 0.35))
     cell = row["metrics"]["association_accuracy"]
     assert cell == {"value": 1.0, "low": None, "high": None, "count": 2}
     assert not any(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from idpatch_core.verification.assignment import cosine, faces_at_places, make_assignment
+from idpatch_core.verification.assignment import assign_faces, cosine, make_assignment
 
 
 def test_cosine_ignores_the_length_of_embeddings():
@@ -19,18 +19,18 @@ def test_cosine_refuses_an_embedding_without_direction():
 
 
 @pytest.mark.parametrize(
-    ("similarity", "faces", "message"),
+    ("similarity", "face_indices", "message"),
     [
         ([0.5, 0.5], None, "people by faces"),
         ([[0.5, float("nan")]], None, "NaN"),
         ([[0.5], [0.5]], (0, 0), "different"),
         ([[0.5]], (1,), "below 1"),
-        ([[0.5]], (0, None), "each of 1 people"),
+        ([[0.5]], (0, None), "expected 1 entries each"),
     ],
 )
-def test_a_scene_that_makes_no_sense(similarity, faces, message):
+def test_an_inconsistent_assignment(similarity, face_indices, message):
     with pytest.raises(ValueError, match=message):
-        make_assignment(similarity, faces)
+        make_assignment(similarity, face_indices)
 
 
 def box(x, y, half):
@@ -40,17 +40,17 @@ def box(x, y, half):
 def test_every_face_goes_to_its_nearest_place():
     noses = [(310, 100), (95, 104)]
     boxes = [box(*nose, 40) for nose in noses]
-    assert faces_at_places([(100, 100), (300, 100)], noses, boxes) == [1, 0]
+    assert assign_faces([(100, 100), (300, 100)], noses, boxes) == [1, 0]
 
 
 def test_a_face_too_far_from_every_place_is_at_none():
     # Half the diagonal of an 80 x 80 box is 56.6 pixels.
-    at = [faces_at_places([(100, 100)], [(x, 100)], [box(x, 100, 40)]) for x in (156, 157)]
+    at = [assign_faces([(100, 100)], [(x, 100)], [box(x, 100, 40)]) for x in (156, 157)]
     assert at == [[0], [None]]
 
 
 def test_a_small_face_may_stand_half_a_patch_away():
-    at = [faces_at_places([(100, 100)], [(x, 100)], [box(x, 100, 5)]) for x in (132, 133)]
+    at = [assign_faces([(100, 100)], [(x, 100)], [box(x, 100, 5)]) for x in (132, 133)]
     assert at == [[0], [None]]
 
 
@@ -58,10 +58,10 @@ def test_as_many_places_as_possible_are_filled():
     # The greedy choice (second face to the first place, 10 px) would leave the second place empty.
     points, noses = [(100, 100), (150, 100)], [(60, 100), (110, 100)]
     boxes = [box(*nose, 40) for nose in noses]
-    assert faces_at_places(points, noses, boxes) == [0, 1]
+    assert assign_faces(points, noses, boxes) == [0, 1]
 
 
 def test_people_without_a_place_get_no_face():
-    assert faces_at_places([None, (50, 50)], [(50, 50)], [box(50, 50, 9)]) == [None, 0]
-    assert faces_at_places([None], [(50, 50)], [box(50, 50, 9)]) == [None]
-    assert faces_at_places([(50, 50)], np.zeros((0, 2)), np.zeros((0, 4))) == [None]
+    assert assign_faces([None, (50, 50)], [(50, 50)], [box(50, 50, 9)]) == [None, 0]
+    assert assign_faces([None], [(50, 50)], [box(50, 50, 9)]) == [None]
+    assert assign_faces([(50, 50)], np.zeros((0, 2)), np.zeros((0, 4))) == [None]

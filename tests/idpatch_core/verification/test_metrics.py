@@ -25,14 +25,14 @@ def value(tally):
 
 def test_perfect():
     assignment = put(ADA, BEN, CAN)
-    assert metrics.nearest(assignment) == [0, 1, 2]
-    assert metrics.correct(assignment) == [True, True, True]
+    assert metrics.nearest_people(assignment) == [0, 1, 2]
+    assert metrics.correctness(assignment) == [True, True, True]
     assert metrics.association_accuracy(assignment) == Tally(3, 3)
     assert metrics.face_similarity(assignment).value == pytest.approx(0.8)
     assert metrics.hungarian_similarity(assignment).value == pytest.approx(0.8)
     assert metrics.blend(assignment).value == pytest.approx(0.3)  # (0.6 + 0) / 2
-    assert metrics.swaps(assignment) == []
-    assert metrics.duplicates(assignment) == [0, 0, 0]
+    assert metrics.find_swaps(assignment) == []
+    assert metrics.count_duplicates(assignment) == [0, 0, 0]
     assert metrics.coverage(assignment) == Tally(3, 3)
     assert metrics.count_accuracy(assignment) == Tally(1, 1)
     assert metrics.leakage_rate(assignment) == Tally(0, 3)
@@ -40,9 +40,9 @@ def test_perfect():
 
 def test_two_swapped_are_exactly_the_two_wrong_and_hungarian_does_not_notice():
     assignment = put(BEN, ADA, CAN)
-    assert metrics.correct(assignment) == [False, False, True]
-    assert metrics.swaps(assignment) == [(0, 1)]
-    assert metrics.swapped(assignment) == Tally(2, 3)
+    assert metrics.correctness(assignment) == [False, False, True]
+    assert metrics.find_swaps(assignment) == [(0, 1)]
+    assert metrics.swap_rate(assignment) == Tally(2, 3)
     assert metrics.association_accuracy(assignment).value == pytest.approx(1 / 3)
     assert metrics.face_similarity(assignment).value == pytest.approx((0 + 0.6 + 0.8) / 3)
     assert metrics.hungarian_similarity(assignment) == metrics.hungarian_similarity(
@@ -55,21 +55,21 @@ def test_two_swapped_are_exactly_the_two_wrong_and_hungarian_does_not_notice():
 def test_all_moved_round_are_one_group_of_three():
     assignment = put(BEN, CAN, ADA)
     assert metrics.association_accuracy(assignment) == Tally(0, 3)
-    assert metrics.swaps(assignment) == [(0, 1, 2)]
+    assert metrics.find_swaps(assignment) == [(0, 1, 2)]
 
 
 def test_a_chain_that_ends_elsewhere_is_no_swap():
     assignment = put(BEN, BEN, CAN)  # Ben stands at Ada's place and at his own
-    assert metrics.swaps(assignment) == []
-    assert metrics.correct(assignment) == [False, True, True]
+    assert metrics.find_swaps(assignment) == []
+    assert metrics.correctness(assignment) == [False, True, True]
 
 
 def test_one_missing_is_a_failure():
     assignment = put(ADA, CAN, at=(0, None, 1))
-    assert metrics.nearest(assignment) == [0, None, 2]
+    assert metrics.nearest_people(assignment) == [0, None, 2]
     assert metrics.association_accuracy(assignment) == Tally(2, 3)
     assert metrics.face_similarity(assignment).value == pytest.approx(1.6 / 3)
-    assert metrics.found_similarity(assignment).value == pytest.approx(0.8)
+    assert metrics.detected_similarity(assignment).value == pytest.approx(0.8)
     assert metrics.hungarian_similarity(assignment).value == pytest.approx(1.6 / 3)
     assert metrics.coverage(assignment) == Tally(2, 3)
     assert metrics.count_accuracy(assignment) == Tally(0, 1)
@@ -78,26 +78,26 @@ def test_one_missing_is_a_failure():
 
 def test_one_duplicate():
     assignment = put(ADA, ADA, CAN)
-    assert metrics.correct(assignment) == [True, False, True]
-    assert metrics.duplicates(assignment) == [1, 0, 0]
-    assert metrics.duplicated(assignment) == Tally(1, 3)
+    assert metrics.correctness(assignment) == [True, False, True]
+    assert metrics.count_duplicates(assignment) == [1, 0, 0]
+    assert metrics.duplicate_rate(assignment) == Tally(1, 3)
 
 
 def test_a_duplicate_below_the_threshold_is_a_stranger():
     faint = [0.3, 0.0, 0.0, math.sqrt(1 - 0.09)]
     references = np.eye(4)[:3]
     assignment = make_assignment(cosine(references, [[1, 0, 0, 0], faint]), (0, None, None))
-    assert metrics.duplicates(assignment, threshold=0.31) == [0, 0, 0]
-    assert metrics.duplicates(assignment, threshold=0.29) == [1, 0, 0]
+    assert metrics.count_duplicates(assignment, threshold=0.31) == [0, 0, 0]
+    assert metrics.count_duplicates(assignment, threshold=0.29) == [1, 0, 0]
 
 
 def test_an_even_blend_is_nobody():
     both = [math.sqrt(0.5), math.sqrt(0.5), 0.0]
     assignment = put(both, both, CAN)
-    assert metrics.nearest(assignment) == [None, None, 2]
-    assert metrics.correct(assignment) == [False, False, True]
+    assert metrics.nearest_people(assignment) == [None, None, 2]
+    assert metrics.correctness(assignment) == [False, False, True]
     assert metrics.blend(assignment).value == pytest.approx((2 * math.sqrt(0.5) / 2 + 0.3) / 3)
-    assert metrics.swaps(assignment) == []
+    assert metrics.find_swaps(assignment) == []
 
 
 def test_coverage_gives_one_face_to_one_person_only():
@@ -111,7 +111,7 @@ def test_more_faces_than_people():
     assert metrics.association_accuracy(assignment) == Tally(3, 3)
     assert metrics.count_accuracy(assignment) == Tally(0, 1)
     assert metrics.hungarian_similarity(assignment).value == pytest.approx(0.8)
-    assert metrics.duplicates(assignment) == [0, 0, 0]
+    assert metrics.count_duplicates(assignment) == [0, 0, 0]
 
 
 def test_nobody_found():
@@ -120,7 +120,7 @@ def test_nobody_found():
     assert metrics.face_similarity(assignment) == Tally(0, 3)
     assert metrics.hungarian_similarity(assignment) == Tally(0, 3)
     assert metrics.coverage(assignment) == Tally(0, 3)
-    assert math.isnan(metrics.found_similarity(assignment).value)
+    assert math.isnan(metrics.detected_similarity(assignment).value)
     assert math.isnan(metrics.blend(assignment).value)
     assert math.isnan(metrics.leakage_rate(assignment).value)
     assert metrics.count_accuracy(assignment) == Tally(0, 1)
@@ -129,7 +129,9 @@ def test_nobody_found():
 def test_nobody_asked_for():
     assignment = make_assignment(np.zeros((0, 2)), ())
     assert all(
-        math.isnan(t.value) for n, t in metrics.tallies(assignment).items() if n != "count_accuracy"
+        math.isnan(t.value)
+        for n, t in metrics.compute_tallies(assignment).items()
+        if n != "count_accuracy"
     )
     assert metrics.count_accuracy(assignment) == Tally(0, 1)
 
@@ -143,16 +145,16 @@ def test_one_person_cannot_blend_or_leak():
 
 def test_somebody_off_the_canvas_is_no_failure_but_can_be_resembled():
     similarity = cosine(REFERENCES, [CAN, BEN])
-    assignment = make_assignment(similarity, (0, 1, None), expected=(True, True, False))
+    assignment = make_assignment(similarity, (0, 1, None), placed=(True, True, False))
     assert metrics.association_accuracy(assignment) == Tally(1, 2)
-    assert metrics.nearest(assignment) == [2, 1, None]
+    assert metrics.nearest_people(assignment) == [2, 1, None]
     assert metrics.chance_level(assignment).value == pytest.approx(1 / 3)
 
 
 def test_unknown_places_leave_the_metrics_that_need_none():
     assignment = make_assignment(cosine(REFERENCES, [CAN, ADA, BEN]))
-    found = {name for name, tally in metrics.tallies(assignment).items() if tally.count}
-    assert found == {"hungarian_similarity", "coverage", "count_accuracy", "duplicated"}
+    found = {name for name, tally in metrics.compute_tallies(assignment).items() if tally.count}
+    assert found == {"hungarian_similarity", "coverage", "count_accuracy", "duplicate_rate"}
     assert metrics.hungarian_similarity(assignment).value == pytest.approx(0.8)
 
 

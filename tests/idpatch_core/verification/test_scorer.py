@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 from scorers import fetch_recogniser
 
-from idpatch_core.verification.scorer import Preprocessing, find_scorers, load_scorer, preprocessing
+from idpatch_core.verification.scorer import (
+    Preprocessing,
+    find_preprocessing,
+    find_scorers,
+    load_scorer,
+)
 
 CROPS = np.random.default_rng(0).integers(0, 255, (3, 112, 112, 3), dtype=np.uint8)
 
@@ -15,7 +20,7 @@ def test_embeddings_have_unit_length_and_the_network_its_name():
     embeddings = scorer.embed(CROPS)
     assert embeddings.shape == (3, 512)
     assert np.linalg.norm(embeddings, axis=1) == pytest.approx(np.ones(3), abs=1e-6)
-    assert (scorer.name, scorer.flatters, scorer.threshold) == ("fr_feature", False, 0.35)
+    assert (scorer.name, scorer.biased, scorer.threshold) == ("fr_feature", False, 0.35)
 
 
 def test_the_input_is_as_the_network_wants_it():
@@ -52,13 +57,13 @@ def test_nobody_to_embed():
 )
 def test_preprocessing_follows_the_rule_of_insightface(tmp_path, name, head, expected):
     (tmp_path / name).write_bytes(b"\x08\x07" + head + b"\0" * 100)
-    assert preprocessing(tmp_path / name) == expected
+    assert find_preprocessing(tmp_path / name) == expected
 
 
 def test_a_file_beside_it_decides(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"Sub Mul")
     (tmp_path / "a.onnx.json").write_text('{"channels": "BGR", "mean": 127, "std": 128}')
-    assert preprocessing(tmp_path / "a.onnx") == Preprocessing("BGR", 127, 128, 0.35)
+    assert find_preprocessing(tmp_path / "a.onnx") == Preprocessing("BGR", 127, 128, 0.35)
 
 
 @pytest.mark.parametrize("text", ["{", '{"colour": 1}', '{"channels": "XYZ"}', '{"mean": "1"}'])
@@ -66,7 +71,7 @@ def test_a_file_beside_it_that_makes_no_sense(tmp_path, text):
     (tmp_path / "a.onnx").write_bytes(b"")
     (tmp_path / "a.onnx.json").write_text(text)
     with pytest.raises(ValueError, match=r"a\.onnx\.json"):
-        preprocessing(tmp_path / "a.onnx")
+        find_preprocessing(tmp_path / "a.onnx")
 
 
 def test_detectors_are_not_offered(tmp_path):
@@ -85,7 +90,7 @@ def test_what_is_no_network(tmp_path, monkeypatch, runtime):
     (tmp_path / "a.onnx").write_bytes(b"not a network")
     with pytest.raises(ValueError, match=r"scorer: .*a\.onnx"):
         load_scorer(tmp_path / "a.onnx")
-    with pytest.raises(ValueError, match="there is no file"):
+    with pytest.raises(ValueError, match="does not exist"):
         load_scorer(tmp_path / "b.onnx")
 
 
