@@ -2,8 +2,8 @@
 
     COMFYUI_PATH=/path/to/ComfyUI python tests/benchmarks/verify.py
 
-Five people on a picture of 1024 x 1024, on one core, in CPU time, so that other work on the machine
-hardly matters. In every run of the check, and of the whole node with its annotated picture and
+Five people on an image of 1024 x 1024, on one core, in CPU time, so that other work on the machine
+hardly matters. In every run of the check, and of the whole node with its annotated image and
 preview, the calls of the detector and of the encoder (five faces found, five references) are timed
 apart; what is left is the check's own. The encoder is the independent recogniser of the tests or,
 with --conditioning, an IR-SE50 with random weights.
@@ -124,7 +124,7 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
     picture = torch.from_numpy(image).float()[None] / 255
     black = torch.zeros(1, 3, 1024, 1024)
     hint = core.canvas.Hint(black, black, points, tuple(names))
-    judge = nodes.scorer.LoadedScorer(scorer, SimpleNamespace(detect=detect), "YuNet")
+    loaded = nodes.scorer.LoadedScorer(scorer, SimpleNamespace(detect=detect), "YuNet")
     execute = nodes.verify.IDPatchVerify.execute
 
     def check() -> Any:
@@ -136,7 +136,7 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
     def node() -> Any:
         for preview in Path(folder_paths.get_temp_directory()).glob("idpatch_verdict_*"):
             preview.unlink()  # or the next run would find it written
-        return execute(picture, people, hint, judge)
+        return execute(picture, people, hint, loaded)
 
     return {"check": check, "node": node}
 

@@ -10,7 +10,7 @@ def scorer(comfy):
     return load_independent_scorer(comfy)
 
 
-def test_the_picture_whose_weakest_person_is_best_is_kept(comfy, scorer):
+def test_the_image_whose_least_similar_person_scores_highest_is_kept(comfy, scorer):
     batch = torch.cat([MISSING, SWAPPED, RIGHT])
     text = verify_identities(comfy, scorer, batch).result[1]
     image, index, score = comfy.nodes.report.IDPatchPickBest.execute(batch, text).result
@@ -20,7 +20,7 @@ def test_the_picture_whose_weakest_person_is_best_is_kept(comfy, scorer):
     assert score > 0.35
 
 
-def test_of_pictures_with_equally_weak_people_the_next_weakest_decide(comfy):
+def test_of_images_with_equal_lowest_scores_the_next_lowest_decide(comfy):
     def report(*scores):
         return json.dumps({"images": [{"scores": sorted(some)} for some in scores]})
 

@@ -20,7 +20,7 @@ def scorer(comfy):
     return load_independent_scorer(comfy)
 
 
-def test_everybody_right(comfy, scorer):
+def test_each_person_correct(comfy, scorer):
     report, text, annotated, accuracy, all_correct = verify_identities(comfy, scorer, RIGHT).result
     assert (accuracy, all_correct) == (1.0, True)
     assert annotated.shape == RIGHT.shape
@@ -36,12 +36,12 @@ def test_everybody_right(comfy, scorer):
     assert [person["name"] for person in content["images"][0]["people"]] == THREE
 
 
-def test_a_batch_is_judged_picture_by_picture(comfy, scorer):
+def test_a_batch_is_checked_image_by_image(comfy, scorer):
     output = verify_identities(comfy, scorer, torch.cat([SWAPPED, RIGHT, MISSING]))
     report, text, annotated, accuracy, all_correct = output.result
     assert (accuracy, all_correct) == (pytest.approx((1 + 3 + 2) / 9), False)
     assert report.splitlines()[0] == "1 of 3 images show each person at their placement."
-    assert [picture["all_correct"] for picture in json.loads(text)["images"]] == [
+    assert [image["all_correct"] for image in json.loads(text)["images"]] == [
         False,
         True,
         False,
@@ -49,7 +49,7 @@ def test_a_batch_is_judged_picture_by_picture(comfy, scorer):
     assert len(annotated) == len(output.ui["images"]) == 3
 
 
-def test_an_enlarged_picture_is_judged_at_the_enlarged_places(comfy, scorer):
+def test_an_enlarged_image_is_checked_at_the_enlarged_points(comfy, scorer):
     large = RIGHT.repeat_interleave(2, 1).repeat_interleave(2, 2)
     assert verify_identities(comfy, scorer, large).result[4] is True
 
@@ -76,7 +76,7 @@ def test_people_in_another_order_than_the_hint_are_warned_of(comfy, scorer):
     assert "id_hint: it was made for ardern, macron, obama" in json.loads(text)["warnings"][0]
 
 
-def test_nobody_with_a_place_is_no_success(comfy, scorer):
+def test_without_placements_there_is_no_success(comfy, scorer):
     hint = HINT._replace(points=(None, None, None))
     output = verify_identities(comfy, scorer, RIGHT, hint=hint).result
     assert output[3:] == (0.0, False)

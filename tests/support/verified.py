@@ -49,7 +49,7 @@ THREE = ["ardern", "macron", "obama"]
 
 
 def make_identity(name: str) -> Identity:
-    """Return a person with the crop of their photograph and an embedding that says nothing."""
+    """Return a person with the crop of their photograph and a constant embedding."""
     photograph = PHOTOS[f"{name}_1"]
     crop = align_face(photograph, YuNet().detect(photograph)[0].keypoints)
     return Identity(name, torch.nn.functional.normalize(torch.ones(512), dim=0), torch.tensor(crop))

@@ -13,7 +13,7 @@ def write_lines(path, *rows):
     return path
 
 
-def picture(path, size=(64, 48)):
+def image(path, size=(64, 48)):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size).save(path)
 
@@ -41,14 +41,14 @@ def test_our_own_lines(tmp_path):
         ({}, None),
     ],
 )
-def test_ways_to_give_a_place(tmp_path, place, point):
+def test_formats_of_a_point(tmp_path, place, point):
     row = {"people": [{"references": "a.jpg", **place}]}
     (case,) = read_cases(write_lines(tmp_path / "cases.jsonl", row))
     assert case.people[0].point == point
     assert (case.id, case.people[0].name) == ("1", "person 1")
 
 
-def test_a_pose_gives_places_from_left_to_right(tmp_path):
+def test_a_pose_gives_points_from_left_to_right(tmp_path):
     def body(x):
         keypoints = [[0, 0, 0]] * 18
         keypoints[0] = [x, 30, 1]
@@ -64,7 +64,7 @@ def test_a_pose_gives_places_from_left_to_right(tmp_path):
 
 
 def test_the_result_is_looked_for_by_id(tmp_path):
-    picture(tmp_path / "out" / "b.jpg")
+    image(tmp_path / "out" / "b.jpg")
     rows = [{"id": id, "people": [ADA]} for id in "ab"]
     path = write_lines(tmp_path / "cases.jsonl", *rows)
     results = [case.result for case in read_cases(path, results=tmp_path / "out")]
@@ -96,9 +96,9 @@ def test_a_folder_of_our_own(tmp_path):
 
 def test_results_of_multiid_bench(tmp_path):
     for number in (1, 2, 10):
-        picture(tmp_path / "0007" / f"ref_{number}.jpg")
-    picture(tmp_path / "0007" / "ori.jpg")
-    picture(tmp_path / "0007" / "out.jpg")
+        image(tmp_path / "0007" / f"ref_{number}.jpg")
+    image(tmp_path / "0007" / "ori.jpg")
+    image(tmp_path / "0007" / "out.jpg")
     (tmp_path / "0007" / "meta.json").write_text('{"prompt": "three people"}')
     (tmp_path / "0008").mkdir()
     good, bad = read_cases(tmp_path, "theirs")
@@ -115,11 +115,11 @@ def test_results_of_multiid_bench(tmp_path):
 
 def test_index_of_multiid_bench(tmp_path):
     folder = tmp_path / "p2" / "untar"
-    picture(folder / "0003.jpg", (100, 50))
+    image(folder / "0003.jpg", (100, 50))
     (folder / "0003.json").write_text('{"bboxes": [[0, 0, 20, 20], [60, 10, 80, 30]]}')
     entry = {"prompt": "two", "image_paths": ["0003_1.jpg", "0003_2.jpg"]}
     (tmp_path / "p2.json").write_text(json.dumps([entry | {"ori_img_path": "0003.jpg"}]))
-    picture(tmp_path / "out" / "0003" / "out.jpg")
+    image(tmp_path / "out" / "0003" / "out.jpg")
     (case,) = read_cases(tmp_path / "p2.json", results=tmp_path / "out")
     assert [person.point for person in case.people] == [Point(10, 10), Point(70, 20)]
     assert (case.size, case.truth) == ((100, 50), folder / "0003.jpg")
@@ -128,7 +128,7 @@ def test_index_of_multiid_bench(tmp_path):
 
 
 def test_index_of_multiid_bench_with_nested_photographs(tmp_path):
-    picture(tmp_path / "p3" / "num_3" / "0009.jpg")
+    image(tmp_path / "p3" / "num_3" / "0009.jpg")
     entry = {"prompt": "", "image_paths": ["refs/person_1/0009_1.jpg"], "name": ["person_1"]}
     (tmp_path / "p3.json").write_text(json.dumps([entry | {"ori_img_path": "num_3/0009.jpg"}]))
     (case,) = read_cases(tmp_path / "p3.json", results=tmp_path / "out")
@@ -138,14 +138,14 @@ def test_index_of_multiid_bench_with_nested_photographs(tmp_path):
 
 
 def test_metadata_of_multihuman_testbench(tmp_path):
-    picture(tmp_path / "data" / "faces" / "ffhq_1.jpg")
+    image(tmp_path / "data" / "faces" / "ffhq_1.jpg")
     entries = [
         {"people": ["data/faces/ffhq_1.jpg", "data/faces/ffhq_2.jpg"], "prompt": "Two people."},
         {"people": "broken"},
     ]
     path = tmp_path / "data" / "multihuman_metadata.json"
     path.write_text(json.dumps(entries))
-    picture(tmp_path / "out" / "0.png")
+    image(tmp_path / "out" / "0.png")
     first, second = read_cases(path, "theirs", results=tmp_path / "out")
     assert [person.references[0] for person in first.people] == [
         tmp_path / "data/faces/ffhq_1.jpg",

@@ -8,12 +8,12 @@ from idpatch_core.evaluate.image_metrics import compute_fid, load_clip_similarit
 
 
 class Colours(torch.nn.Module):
-    """Mean colour as the features of a picture."""
+    """Mean colour as the features of a image."""
 
     num_features = 3
 
-    def forward(self, pictures):
-        return pictures.float().mean((2, 3))
+    def forward(self, images):
+        return images.float().mean((2, 3))
 
 
 def test_fid_equals_the_formula():
@@ -25,8 +25,8 @@ def test_fid_equals_the_formula():
     real = torch.randint(0, 200, (30, 3, 8, 8), dtype=torch.uint8, generator=generator)
     made = torch.randint(50, 255, (20, 3, 8, 8), dtype=torch.uint8, generator=generator)
     means, covariances = [], []
-    for pictures in (real, made):
-        features = pictures.double().mean((2, 3)).numpy()
+    for images in (real, made):
+        features = images.double().mean((2, 3)).numpy()
         means.append(features.mean(0))
         covariances.append(np.cov(features, rowvar=False))
     root = np.real(np.asarray(sqrtm(covariances[0] @ covariances[1])))
@@ -34,11 +34,11 @@ def test_fid_equals_the_formula():
     assert compute_fid(real, made, Colours()) == pytest.approx(expected, rel=1e-4)
 
 
-def test_fid_of_one_picture_is_refused():
+def test_fid_of_one_image_is_refused():
     pytest.importorskip("torchmetrics", reason="torchmetrics is not installed")
-    picture = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
     with pytest.raises(ValueError, match="1 real and 2 generated"):
-        compute_fid([picture], [picture, picture], Colours())
+        compute_fid([image], [image, image], Colours())
 
 
 def test_clip_model_that_is_not_there_is_not_downloaded(tmp_path):
@@ -51,12 +51,12 @@ def test_clip_model_that_is_not_there_is_not_downloaded(tmp_path):
 def test_clip_similarity_is_the_cosine_of_both_embeddings(tmp_path):
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     save_tiny_clip(transformers, tmp_path)
-    picture = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
-    similarity = load_clip_similarity(tmp_path)(picture, "a b")
+    image = np.random.default_rng(0).integers(0, 255, (40, 60, 3), dtype=np.uint8)
+    similarity = load_clip_similarity(tmp_path)(image, "a b")
 
     model = transformers.CLIPModel.from_pretrained(tmp_path)
     process = transformers.CLIPImageProcessor.from_pretrained(tmp_path)
-    pixels = process([picture], return_tensors="pt").pixel_values
+    pixels = process([image], return_tensors="pt").pixel_values
     seen = model.visual_projection(model.vision_model(pixels).pooler_output)
     tokens = torch.tensor([[4, 2, 3, 5]])
     read = model.text_projection(model.text_model(tokens).pooler_output)

@@ -62,7 +62,7 @@ def kill_when(process, folder, count):
     ("count", "kills"),
     [(60, (1, 35)), pytest.param(1000, (50, 333, 700, 990), marks=pytest.mark.slow)],
 )
-def test_killed_at_any_moment_it_goes_on_to_the_identical_table(tmp_path, count, kills):
+def test_killed_at_any_moment_it_resumes_to_the_identical_table(tmp_path, count, kills):
     source = write_volume(tmp_path / "cases", PHOTOS, count, pictures=20)
     untouched, killed = tmp_path / "untouched", tmp_path / "killed"
     assert run(source, "--out", untouched).returncode == 0

@@ -42,14 +42,14 @@ def test_the_report_is_one_file_that_names_what_scored(records):
     assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', text)
 
 
-def test_problems_and_unknown_places_are_listed(records):
+def test_problems_and_unknown_placements_are_listed(records):
     text = html(records)
     assert re.search(r"results/4\.png</td>\s*<td class=\"text\">missing", text)
     assert "1 of 12 images could not be scored" in text
     assert "cropped? (00005)" in text
 
 
-def test_the_weakest_pictures_are_shown(records):
+def test_the_weakest_images_are_shown(records):
     wrong = [r["id"] for r in records if "verdict" in r and not r["verdict"]["all_correct"]]
     shown = re.findall(r"<figcaption><b>(\d+)</b>", html(records))
     assert sorted(shown) == sorted(wrong)
@@ -74,6 +74,6 @@ def test_the_mean_matrix():
         return {"names": ["a", "b"], "placed": [True, True], "verdict": verdict}
 
     records = [record([[0.9, 0.1], [0.3, 0.7]], [0, 1]), record([[0.5], [0.1]], [0, None])]
-    expected = [[0.7, 0.2], [0.1, 0.7]]  # rows: the face at each place
+    expected = [[0.7, 0.2], [0.1, 0.7]]  # rows: the face at each placement
     assert mean_matrix(records, 2) == pytest.approx(np.array(expected))
     assert np.isnan(mean_matrix(records, 3)).all()

@@ -51,7 +51,7 @@ def test_a_record_is_json_and_gives_the_same_tallies_back(folder):
     )
 
 
-def test_places_follow_the_size_of_the_result(folder):
+def test_points_follow_the_size_of_the_result(folder):
     case = read_cases(folder)[0]
     image = Image.open(case.result)
     small = score_first(folder, size=image.size)
@@ -64,7 +64,7 @@ def test_places_follow_the_size_of_the_result(folder):
     assert large["verdict"]["people"][-1]["point"] == [2 * x, 2 * y]
 
 
-def test_places_of_a_cropped_result_are_not_known(folder):
+def test_points_of_a_cropped_result_are_not_known(folder):
     record = score_first(folder, size=(100, 100))
     assert "cropped?" in record["note"]
     assert record["placed"] == [False] * len(record["names"])
@@ -110,7 +110,7 @@ def test_a_reference_that_is_all_face_is_padded(folder):
     assert "problem" not in score_first(folder)
 
 
-def test_several_photographs_of_a_person_are_averaged(folder):
+def test_several_photos_of_a_person_are_averaged(folder):
     case = read_cases(folder)[0]
     person = case.people[0]
     other = folder / "other.jpg"
@@ -141,7 +141,7 @@ def test_copy_paste_against_the_angles(tmp_path):
     assert natural == pytest.approx(-1, abs=0.15)
 
 
-def test_copy_paste_needs_a_truth_with_everybody(folder):
+def test_copy_paste_needs_a_truth_with_each_person(folder):
     save(folder / "truth.png", np.zeros((64, 64, 3), np.uint8))
     record = score_first(folder, truth=folder / "truth.png")
     assert record["copy_paste"] == []
@@ -153,10 +153,10 @@ def test_clip_similarity_is_kept_for_each_case(folder):
         return len(text) / 100
 
     case = read_cases(folder)[0]._replace(prompt="a prompt")
-    judge = EVALUATORS._replace(clip=similarity, clip_name="counting letters")
-    record = score_case(case, judge, References(judge))
+    evaluators = EVALUATORS._replace(clip=similarity, clip_name="counting letters")
+    record = score_case(case, evaluators, References(evaluators))
     assert read_tallies(record, 0.35)["clip"] == (0.08, 1)
-    assert judge.settings["clip"] == "counting letters"
+    assert evaluators.settings["clip"] == "counting letters"
 
 
 def test_nothing_is_scored_twice(folder):
@@ -171,7 +171,7 @@ def test_nothing_is_scored_twice(folder):
     assert len(read_records(folder / "out")) == len(cases)
 
 
-def test_a_changed_picture_or_setting_is_scored_again(folder):
+def test_a_changed_image_or_setting_is_scored_again(folder):
     cases = read_cases(folder)
     before = [fingerprint_case(case, EVALUATORS.settings) for case in cases]
     shutil.copy(folder / "results/1.png", folder / "results/0.png")
@@ -181,7 +181,7 @@ def test_a_changed_picture_or_setting_is_scored_again(folder):
     assert set(after).isdisjoint(fingerprint_case(case, stricter.settings) for case in cases)
 
 
-def test_a_missing_picture_is_scored_when_it_has_come(folder):
+def test_a_missing_image_is_scored_when_it_has_come(folder):
     file = folder / "results/0.png"
     content = file.read_bytes()
     file.unlink()

@@ -9,7 +9,7 @@ from idpatch_core.evaluate.table import PAPER_COLUMNS, summarise
 
 
 def record(id, similarity, at_place, system="ours", **more):
-    """A scored picture; `similarity` holds for each person the cosines with all faces."""
+    """A scored image; `similarity` holds for each person the cosines with all faces."""
     people = len(similarity)
     verdict = {"similarity": similarity, "face_indices": at_place}
     return {
@@ -34,7 +34,7 @@ GOOD = [[0.9, 0.1], [0.1, 0.7]]
 SWAPPED = [[0.1, 0.9], [0.7, 0.1]]
 
 
-def test_places_are_pooled_over_pictures_and_failures_count():
+def test_placements_are_pooled_over_images_and_failures_count():
     three = [[0.9, 0, 0], [0, 0.9, 0], [0, 0, 0.9]]
     records = [
         record("a", GOOD, [0, 1], seconds=2.0),

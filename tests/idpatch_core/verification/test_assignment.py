@@ -37,31 +37,31 @@ def box(x, y, half):
     return (x - half, y - half, x + half, y + half)
 
 
-def test_every_face_goes_to_its_nearest_place():
+def test_every_face_is_assigned_to_its_nearest_point():
     noses = [(310, 100), (95, 104)]
     boxes = [box(*nose, 40) for nose in noses]
     assert assign_faces([(100, 100), (300, 100)], noses, boxes) == [1, 0]
 
 
-def test_a_face_too_far_from_every_place_is_at_none():
+def test_a_face_too_far_from_every_point_is_not_assigned():
     # Half the diagonal of an 80 x 80 box is 56.6 pixels.
     at = [assign_faces([(100, 100)], [(x, 100)], [box(x, 100, 40)]) for x in (156, 157)]
     assert at == [[0], [None]]
 
 
-def test_a_small_face_may_stand_half_a_patch_away():
+def test_a_small_face_may_be_half_a_patch_away():
     at = [assign_faces([(100, 100)], [(x, 100)], [box(x, 100, 5)]) for x in (132, 133)]
     assert at == [[0], [None]]
 
 
-def test_as_many_places_as_possible_are_filled():
-    # The greedy choice (second face to the first place, 10 px) would leave the second place empty.
+def test_as_many_points_as_possible_get_a_face():
+    # The greedy choice (second face to first point, 10 px) would leave the second point alone.
     points, noses = [(100, 100), (150, 100)], [(60, 100), (110, 100)]
     boxes = [box(*nose, 40) for nose in noses]
     assert assign_faces(points, noses, boxes) == [0, 1]
 
 
-def test_people_without_a_place_get_no_face():
+def test_people_without_a_placement_get_no_face():
     assert assign_faces([None, (50, 50)], [(50, 50)], [box(50, 50, 9)]) == [None, 0]
     assert assign_faces([None], [(50, 50)], [box(50, 50, 9)]) == [None]
     assert assign_faces([(50, 50)], np.zeros((0, 2)), np.zeros((0, 4))) == [None]

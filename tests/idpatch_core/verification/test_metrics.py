@@ -14,7 +14,7 @@ ADA, BEN, CAN = [0.8, 0.6, 0.0], [0.0, 0.8, 0.6], [0.6, 0.0, 0.8]
 
 
 def put(*faces, at=None):
-    """A assignment with these face embeddings; `at` says which stands at whose place."""
+    """Return an assignment of these face embeddings; `at` is the face index of each person."""
     at = range(3) if at is None else at
     return make_assignment(cosine(REFERENCES, np.array(faces)), tuple(at))
 
@@ -38,7 +38,7 @@ def test_perfect():
     assert metrics.leakage_rate(assignment) == Tally(0, 3)
 
 
-def test_two_swapped_are_exactly_the_two_wrong_and_hungarian_does_not_notice():
+def test_two_swapped_are_exactly_the_two_wrong_but_not_in_hungarian_similarity():
     assignment = put(BEN, ADA, CAN)
     assert metrics.correctness(assignment) == [False, False, True]
     assert metrics.find_swaps(assignment) == [(0, 1)]
@@ -52,14 +52,14 @@ def test_two_swapped_are_exactly_the_two_wrong_and_hungarian_does_not_notice():
     assert metrics.coverage(assignment) == Tally(3, 3)
 
 
-def test_all_moved_round_are_one_group_of_three():
+def test_a_rotation_is_one_group_of_three():
     assignment = put(BEN, CAN, ADA)
     assert metrics.association_accuracy(assignment) == Tally(0, 3)
     assert metrics.find_swaps(assignment) == [(0, 1, 2)]
 
 
 def test_a_chain_that_ends_elsewhere_is_no_swap():
-    assignment = put(BEN, BEN, CAN)  # Ben stands at Ada's place and at his own
+    assignment = put(BEN, BEN, CAN)  # Ben appears at Ada's placement and at his own
     assert metrics.find_swaps(assignment) == []
     assert metrics.correctness(assignment) == [False, True, True]
 
@@ -91,7 +91,7 @@ def test_a_duplicate_below_the_threshold_is_a_stranger():
     assert metrics.count_duplicates(assignment, threshold=0.29) == [1, 0, 0]
 
 
-def test_an_even_blend_is_nobody():
+def test_an_even_blend_resembles_no_one():
     both = [math.sqrt(0.5), math.sqrt(0.5), 0.0]
     assignment = put(both, both, CAN)
     assert metrics.nearest_people(assignment) == [None, None, 2]
@@ -114,7 +114,7 @@ def test_more_faces_than_people():
     assert metrics.count_duplicates(assignment) == [0, 0, 0]
 
 
-def test_nobody_found():
+def test_no_face_found():
     assignment = make_assignment(np.zeros((3, 0)), (None, None, None))
     assert metrics.association_accuracy(assignment) == Tally(0, 3)
     assert metrics.face_similarity(assignment) == Tally(0, 3)
@@ -126,7 +126,7 @@ def test_nobody_found():
     assert metrics.count_accuracy(assignment) == Tally(0, 1)
 
 
-def test_nobody_asked_for():
+def test_no_people_asked_for():
     assignment = make_assignment(np.zeros((0, 2)), ())
     assert all(
         math.isnan(t.value)
@@ -143,7 +143,7 @@ def test_one_person_cannot_blend_or_leak():
     assert metrics.blend(assignment).count == metrics.leakage_rate(assignment).count == 0
 
 
-def test_somebody_off_the_canvas_is_no_failure_but_can_be_resembled():
+def test_a_person_without_a_placement_is_not_scored_but_can_be_resembled():
     similarity = cosine(REFERENCES, [CAN, BEN])
     assignment = make_assignment(similarity, (0, 1, None), placed=(True, True, False))
     assert metrics.association_accuracy(assignment) == Tally(1, 2)
@@ -151,7 +151,7 @@ def test_somebody_off_the_canvas_is_no_failure_but_can_be_resembled():
     assert metrics.chance_level(assignment).value == pytest.approx(1 / 3)
 
 
-def test_unknown_places_leave_the_metrics_that_need_none():
+def test_unknown_placements_leave_the_metrics_that_need_none():
     assignment = make_assignment(cosine(REFERENCES, [CAN, ADA, BEN]))
     found = {name for name, tally in metrics.compute_tallies(assignment).items() if tally.count}
     assert found == {"hungarian_similarity", "coverage", "count_accuracy", "duplicate_rate"}

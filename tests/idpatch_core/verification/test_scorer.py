@@ -39,7 +39,7 @@ def test_opencv_runs_it_without_onnxruntime(monkeypatch):
     assert load_scorer(fetch_recogniser()).embed(CROPS) == pytest.approx(with_onnxruntime, abs=1e-5)
 
 
-def test_nobody_to_embed():
+def test_no_crops_to_embed():
     assert len(load_scorer(fetch_recogniser()).embed(CROPS[:0])) == 0
 
 

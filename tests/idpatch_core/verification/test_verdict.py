@@ -1,4 +1,4 @@
-"""Group images composed from photographs of real people, scored by an independent network."""
+"""Group images composed from photos of real people, scored by an independent network."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_right_placement_scores_everything():
     assert min(verdict.scores) > verdict.threshold
 
 
-def test_a_swap_scores_exactly_the_two_as_wrong_and_hungarian_does_not_notice():
+def test_a_swap_scores_exactly_the_two_as_wrong_but_not_in_hungarian_similarity():
     a, b, c, d = FOUR
     _, right = verify_group(FOUR)
     _, swapped = verify_group([a, c, b, d])
@@ -74,7 +74,7 @@ def test_an_even_mix_of_two_people_is_neither(monkeypatch):
     }
 
 
-def test_an_empty_picture():
+def test_an_image_without_faces():
     image = np.zeros((64, 64, 3), np.uint8)
     references = np.stack([REFERENCES[name] for name in FOUR])
     verdict = verify_image(image, FOUR, references, [Point(9, 9)] * 4, DETECT, SCORER)
@@ -82,7 +82,7 @@ def test_an_empty_picture():
     assert verdict.scores == (-1, -1, -1, -1)
 
 
-def test_a_point_outside_the_picture_is_no_place():
+def test_a_point_outside_the_image_is_no_placement():
     group, _ = verify_group(FOUR)
     references = np.stack([REFERENCES[name] for name in FOUR])
     points = [*group.points[:3], Point(-5, 10)]
@@ -91,7 +91,7 @@ def test_a_point_outside_the_picture_is_no_place():
     assert verdict_to_json(verdict)["people"][3]["verdict"] == "no placement"
 
 
-def test_the_report_names_the_scorer_and_everybody():
+def test_the_report_names_the_scorer_and_each_person():
     a, b, c, d = FOUR
     _, verdict = verify_group([b, a, c, None])
     text = verdict_to_text(verdict, "Image 3")
