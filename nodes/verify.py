@@ -29,7 +29,7 @@ from .images import save_temporary
 from .scorer import LoadedScorer
 
 
-def embed_references(identities: Sequence[Identity], scorer: FaceScorer) -> np.ndarray:
+def embed_identities(identities: Sequence[Identity], scorer: FaceScorer) -> np.ndarray:
     """Return the scorer's embeddings (F, D) of the people's crops."""
     if not identities:
         raise ValueError("identities: the list is empty. Encode at least one person.")
@@ -116,7 +116,7 @@ class IDPatchVerify(io.ComfyNode):
         cls, image: Tensor, identities: list[Identity], id_hint: Hint, scorer: LoadedScorer
     ) -> io.NodeOutput:
         names = [person.name for person in identities]
-        references = embed_references(identities, scorer.scorer)
+        references = embed_identities(identities, scorer.scorer)
         images = read_pictures(image)
         height, width = images[0].shape[:2]
         mismatch = id_hint.check_names(names, "identities")

@@ -105,7 +105,7 @@ def _parse_case(row: Any, number: int, base: Path, system: str, results: Path | 
     listed = row.get("people")
     if not isinstance(listed, list) or not listed:
         raise ValueError('expected "people", a list with one object for each.')
-    people = tuple(_parse_person(person, i, base) for i, person in enumerate(listed, start=1))
+    people = tuple(_parse_case_person(person, i, base) for i, person in enumerate(listed, start=1))
     if "pose" in row:
         people, size = _assign_pose(people, row["pose"], base, size)
     return Case(
@@ -120,7 +120,7 @@ def _parse_case(row: Any, number: int, base: Path, system: str, results: Path | 
     )
 
 
-def _parse_person(row: Any, number: int, base: Path) -> CasePerson:
+def _parse_case_person(row: Any, number: int, base: Path) -> CasePerson:
     if not isinstance(row, dict):
         raise ValueError(f"person {number}: expected a JSON object, got {type(row).__name__}.")
     references = row.get("references")

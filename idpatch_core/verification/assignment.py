@@ -61,7 +61,7 @@ def make_assignment(
     flags = (face_indices is not None,) * people if placed is None else tuple(placed)
     if not len(indices) == len(flags) == people:
         raise ValueError(
-            f"face_indices, placed: expected {people} entries each, one for each person, got "
+            f"face_indices, placed: expected one entry for each person ({people}), got "
             f"{len(indices)} and {len(flags)}."
         )
     given = [index for index in indices if index is not None]

@@ -25,7 +25,7 @@ def test_cosine_refuses_an_embedding_without_direction():
         ([[0.5, float("nan")]], None, "NaN"),
         ([[0.5], [0.5]], (0, 0), "different"),
         ([[0.5]], (1,), "below 1"),
-        ([[0.5]], (0, None), "expected 1 entries each"),
+        ([[0.5]], (0, None), "one entry for each person .1., got 2 and 1"),
     ],
 )
 def test_an_inconsistent_assignment(similarity, face_indices, message):
