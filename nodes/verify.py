@@ -16,7 +16,8 @@ from torch import Tensor
 
 from ..idpatch_core.canvas import Hint
 from ..idpatch_core.face_detector import YUNET, Detector, YuNet
-from ..idpatch_core.identity import Identity
+from ..idpatch_core.identity import Identity, check_not_empty
+from ..idpatch_core.images import to_float
 from ..idpatch_core.layout import ASPECT_TOLERANCE, Point
 from ..idpatch_core.verification import metrics
 from ..idpatch_core.verification.annotate import annotate_record
@@ -30,9 +31,9 @@ from ..idpatch_core.verification.scorer import (
 )
 from ..idpatch_core.verification.verdict import Verdict, to_json, to_text, verify
 from . import sockets
-from .faces import FaceModel, embed_faces, read_pictures
+from .faces import FaceModel, embed_crops
 from .folders import ID_PATCH
-from .images import save_temporary
+from .images import read_images, save_temporary
 
 AUTOMATIC = "independent if there is one"
 
@@ -79,21 +80,19 @@ def choose_scorer(choice: str, face_model: FaceModel | None) -> tuple[Scorer, st
 
 
 def _embed_with(face_model: FaceModel) -> Any:
-    return lambda crops: embed_faces(face_model, list(torch.from_numpy(crops))).numpy()
+    return lambda crops: embed_crops(face_model, crops).numpy()
 
 
 def reference_embeddings(identities: Sequence[Identity], scorer: Scorer) -> np.ndarray:
     """Return the scorer's embeddings (F, D) of the people's crops."""
-    if not identities:
-        raise ValueError("identities: there is nobody in it. Encode at least one person.")
+    check_not_empty("identities", identities)
     without = [person.name for person in identities if person.crop is None]
     if without:
         raise ValueError(
             f"identities: {', '.join(without)} came without a face crop, which another network "
             "needs to score. Encode the person from a photograph with the Face Encoder."
         )
-    crops = [person.crop.cpu().numpy() for person in identities if person.crop is not None]
-    return scorer.embed(np.stack(crops))
+    return scorer.embed(np.stack([p.crop for p in identities if p.crop is not None]))
 
 
 def places_in(hint: Hint, names: Sequence[str], width: int, height: int) -> list[Point | None]:
@@ -235,7 +234,7 @@ class IDPatchVerify(io.ComfyNode):
     ) -> io.NodeOutput:
         names = [person.name for person in identities]
         references = reference_embeddings(identities, scorer.scorer)
-        pictures = read_pictures(image)
+        pictures = read_images(image)
         height, width = pictures[0].shape[:2]
         points = places_in(id_hint, names, width, height)
         warnings = [scorer.warning] if scorer.warning else []
@@ -257,7 +256,7 @@ class IDPatchVerify(io.ComfyNode):
             content.append(to_json(verdict))
             drawn = picture.copy()
             annotate_record(drawn, content[-1])
-            annotated.append(torch.from_numpy(drawn).to(torch.float32).div_(255))
+            annotated.append(to_float(drawn))
             previews.append(save_temporary("verdict", drawn, ".jpg"))
             progress.update(1)
 

@@ -45,7 +45,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="score with the IR-SE50 that conditions instead; this flatters and is marked so",
     )
     parser.add_argument(
-        "--detector", default=YUNET, help="YuNet, or the folder of an insightface pack"
+        "--detector", default=YUNET, help="yunet, or the folder of an insightface pack"
     )
     parser.add_argument("--threshold", type=float, help="cosine from which faces are one person")
     parser.add_argument("--clip", help="folder of a CLIP model: adds the similarity to the prompt")

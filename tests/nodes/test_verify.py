@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from groups import compose, read_photographs
+from photos import compose, read_photos
 from scorers import fetch_recogniser
 
 from idpatch_core.alignment import align_face
@@ -13,14 +13,14 @@ from idpatch_core.canvas import Hint
 from idpatch_core.face_detector import YuNet
 from idpatch_core.identity import Identity
 
-PHOTOS = read_photographs()
+PHOTOS = read_photos()
 THREE = ["ardern", "macron", "obama"]
 
 
 def identity(name):
     photograph = PHOTOS[f"{name}_1"]
     crop = align_face(photograph, YuNet().detect(photograph)[0].keypoints)
-    return Identity(name, torch.nn.functional.normalize(torch.ones(512), dim=0), torch.tensor(crop))
+    return Identity(name, torch.nn.functional.normalize(torch.ones(512), dim=0), crop)
 
 
 PEOPLE = [identity(name) for name in THREE]
@@ -72,7 +72,7 @@ def test_everybody_right(verify, scorer):
     assert annotated.shape == RIGHT.shape
     assert annotated.dtype == torch.float32
     assert "3 of 3 people at their place" in report
-    assert "Scored by fr_feature; faces found by YuNet." in report
+    assert "Scored by fr_feature; faces found by yunet." in report
     content = json.loads(text)
     assert (content["scorer"], content["accuracy"], content["all_right"]) == (
         "fr_feature",
@@ -124,7 +124,7 @@ def test_an_enlarged_picture_is_judged_at_the_enlarged_places(verify, scorer):
     [
         ({"image": RIGHT[:, :, :300]}, "image: it is 300x"),
         ({"people": PEOPLE[:2]}, "id_hint: it places 3 people, identities holds 2"),
-        ({"people": []}, "identities: there is nobody"),
+        ({"people": []}, "identities: the list is empty"),
         (
             {"people": [*PEOPLE[:2], PEOPLE[2]._replace(crop=None)]},
             "identities: obama came without",
@@ -172,7 +172,7 @@ def test_the_conditioning_network_scores_with_a_warning(verify, comfy, monkeypat
     monkeypatch.setattr(verify, "scorer_files", dict)
     torch.manual_seed(0)
     network = networks.manage(comfy.idpatch_core.arcface.IRSE50())
-    face_model = faces.FaceModel(network, YuNet(), "ir_se50.pth", "YuNet")
+    face_model = faces.FaceModel(network, YuNet(), "ir_se50.pth", "yunet")
     scorer = verify.IDPatchLoadScorer.execute(verify.AUTOMATIC, 0.5, face_model).result[0]
     assert (scorer.scorer.flatters, scorer.scorer.threshold) == (True, 0.5)
     report, text, *_ = run(verify, scorer, RIGHT).result

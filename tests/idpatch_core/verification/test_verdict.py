@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from groups import compose, read_photographs
+from photos import compose, read_photos
 from scorers import fetch_recogniser
 
 from idpatch_core.face_detector import YuNet
@@ -12,7 +12,7 @@ from idpatch_core.verification.annotate import GREEN, RED, annotate
 from idpatch_core.verification.scorer import load_scorer
 from idpatch_core.verification.verdict import embed_faces, to_json, to_text, verify
 
-PHOTOS = read_photographs()
+PHOTOS = read_photos()
 NAMES = sorted({name.rsplit("_", 1)[0] for name in PHOTOS})
 FOUR = NAMES[:4]
 DETECT, SCORER = YuNet().detect, load_scorer(fetch_recogniser())
