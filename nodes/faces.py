@@ -162,7 +162,7 @@ class IDPatchFaceEncoder(io.ComfyNode):
             description="Finds a person's face in photos and computes the identity that the other "
             "nodes work with.",
             inputs=[
-                sockets.FaceModel.Input("face_model", tooltip="From Load Face Model."),
+                sockets.FaceModel.Input("face_model", tooltip="The model of Load Face Model."),
                 io.Image.Input("image", tooltip="A photo of the person, or a batch of photos."),
                 io.String.Input(
                     "name",
