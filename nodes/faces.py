@@ -79,7 +79,7 @@ def load_face_model(path: Path, detector: Detector, detector_name: str) -> FaceM
     return FaceModel(patcher, detector, path.name, detector_name)
 
 
-def embed_crops(face_model: FaceModel, crops: Sequence[np.ndarray] | np.ndarray) -> Tensor:
+def encode_crops(face_model: FaceModel, crops: Sequence[np.ndarray] | np.ndarray) -> Tensor:
     """Return the embeddings (F, 512) of aligned faces, F times (112, 112, 3) uint8 RGB.
 
     Raises ValueError if one is not finite.
@@ -263,7 +263,7 @@ class IDPatchFaceEncoder(io.ComfyNode):
             found += crops
             warnings += more
             progress.update(1)
-        embeddings = embed_crops(face_model, [one.crop for one in found])
+        embeddings = encode_crops(face_model, [one.crop for one in found])
         progress.update(1)
 
         one_person = people == ONE_PERSON and not several_each

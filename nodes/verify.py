@@ -31,7 +31,7 @@ from ..idpatch_core.verification.scorer import (
 )
 from ..idpatch_core.verification.verdict import Verdict, to_json, to_text, verify
 from . import sockets
-from .faces import FaceModel, embed_crops
+from .faces import FaceModel, encode_crops
 from .folders import ID_PATCH
 from .images import read_images, save_temporary
 
@@ -80,7 +80,7 @@ def choose_scorer(choice: str, face_model: FaceModel | None) -> tuple[Scorer, st
 
 
 def _embed_with(face_model: FaceModel) -> Any:
-    return lambda crops: embed_crops(face_model, crops).numpy()
+    return lambda crops: encode_crops(face_model, crops).numpy()
 
 
 def reference_embeddings(identities: Sequence[Identity], scorer: Scorer) -> np.ndarray:

@@ -117,16 +117,16 @@ def test_embeddings_are_those_of_the_reference(comfy, recognition):
     write_formula_weights(recognition / RELEASED)
     cases, photos = load_file(REFERENCE / "faces.safetensors"), ("exp_man.jpg", "exp_woman.jpg")
     crops = [cases[f"{name}.crop_bgr"].flip(-1).numpy() for name in photos]
-    found = comfy.nodes.faces.embed_crops(load(comfy, RELEASED), crops)
+    found = comfy.nodes.faces.encode_crops(load(comfy, RELEASED), crops)
     expected = torch.stack([cases[f"{name}.embedding"] for name in photos])
     assert found.numpy() == pytest.approx(expected.numpy(), abs=1e-5)
 
 
 def test_weights_kept_in_another_dtype_are_cast(comfy, face_model):
     crops = [photo("obama")[200:312, 200:312].copy()]
-    exact = comfy.nodes.faces.embed_crops(face_model, crops)
+    exact = comfy.nodes.faces.encode_crops(face_model, crops)
     face_model.patcher.model.half()
-    found = comfy.nodes.faces.embed_crops(face_model, crops)
+    found = comfy.nodes.faces.encode_crops(face_model, crops)
     assert found.dtype == torch.float32
     assert 0 < abs(found - exact).max() < 1e-3
 
