@@ -1,11 +1,11 @@
-"""Aligns a face: five keypoints to the 112 x 112 crop that face recognition looks at."""
+"""Aligns a face: five keypoints to the 112 x 112 crop that face recognition takes."""
 
 import numpy as np
 
-from .face_detector import check_picture, import_cv2
+from .opencv import check_image, import_cv2
 
-SIZE = 112
-# Where the keypoints of a crop belong: ArcFace's template (insightface/utils/face_align.py).
+CROP_SIZE = 112
+# The keypoints of an aligned crop: ArcFace's template (insightface/utils/face_align.py).
 TEMPLATE = np.array(
     [
         [38.2946, 51.6963],  # left eye
@@ -18,23 +18,23 @@ TEMPLATE = np.array(
 )
 
 
-def align_face(image: np.ndarray, keypoints: np.ndarray, size: int = SIZE) -> np.ndarray:
-    """Turn, scale and cut out a face so that its keypoints come to lie on ArcFace's template.
+def align_face(image: np.ndarray, keypoints: np.ndarray, size: int = CROP_SIZE) -> np.ndarray:
+    """Rotate, scale and crop a face so that its keypoints match ArcFace's template.
 
     `image` (H, W, 3) uint8; `keypoints` (5, 2) pixels in the order of `Face.keypoints`. Returns
-    (size, size, 3) uint8, black where the picture ends. Equal to insightface's `norm_crop`.
+    (size, size, 3) uint8, black outside the image. Equal to insightface's `norm_crop`.
     """
-    check_picture(image)
+    check_image(image)
     cv2 = import_cv2()
-    matrix = similarity_transform(keypoints, TEMPLATE * (size / SIZE))
+    matrix = similarity_transform(keypoints, TEMPLATE * (size / CROP_SIZE))
     return cv2.warpAffine(image, matrix, (size, size), borderValue=0.0)
 
 
 def similarity_transform(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Find the rotation, uniform scale and translation that move points onto others best.
+    """Estimate the rotation, uniform scale and translation that map points onto others.
 
-    Both (N, 2); returns the matrix (2, 3) of least squares (Umeyama 1991, equations 40 to 42).
-    Raises ValueError if the points are not finite or all lie in one place.
+    Both (N, 2); returns the least-squares matrix (2, 3) (Umeyama 1991, equations 40 to 42).
+    Raises ValueError if the points are not finite or all coincide.
     """
     source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
     if source.shape != target.shape or not np.isfinite(source).all():
@@ -43,7 +43,7 @@ def similarity_transform(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     x, y = source - mean_x, target - mean_y
     variance = (x**2).sum(1).mean()
     if variance == 0:
-        raise ValueError(f"keypoints: all of them lie in one place, {source[0]}.")
+        raise ValueError(f"keypoints: all of them are the same point, {source[0]}.")
     u, d, vt = np.linalg.svd(y.T @ x / len(x))
     s = np.array([1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])  # no mirroring
     rotation = u @ np.diag(s) @ vt

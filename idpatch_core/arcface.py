@@ -1,4 +1,4 @@
-"""IR-SE50, the face-recognition network whose embeddings drive ID-Patch.
+"""IR-SE50, the face-recognition network whose embeddings condition ID-Patch.
 
 References: "ArcFace" (Deng et al., CVPR 2019); the names of the entries are those of facexlib's
 `recognition_arcface_ir_se50.pth` (facexlib/recognition/arcface_arch.py).
@@ -12,11 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .alignment import SIZE
-from .weights import read_weights
+from .alignment import CROP_SIZE
+from .weights import check_tensors, read_weights
 
 # Channels into and out of each block. The first block and all that change the number of channels
-# halve the picture.
+# halve the width and height.
 IR_SE50 = (
     *[(64, 64)] * 3,
     (64, 128),
@@ -31,14 +31,14 @@ RELEASED_FILE = "recognition_arcface_ir_se50.pth"
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Casts its tensors when they are kept elsewhere or in another dtype than the input's."""
+    """Casts its tensors if they are on another device or in another dtype than the input."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input) if self.training else _normalise(self, input)
 
 
 class BatchNorm1d(nn.BatchNorm1d):
-    """Casts its tensors when they are kept elsewhere or in another dtype than the input's."""
+    """Casts its tensors if they are on another device or in another dtype than the input."""
 
     def forward(self, input: Tensor) -> Tensor:
         return super().forward(input) if self.training else _normalise(self, input)
@@ -102,7 +102,7 @@ class IRSE50(nn.Module):
         super().__init__()
         first, last = blocks[0][0], blocks[-1][1]
         strides = [2 if i == 0 or c != out else 1 for i, (c, out) in enumerate(blocks)]
-        side = SIZE
+        side = CROP_SIZE
         for stride in strides:
             side = -(-side // stride)
         self.input_layer = nn.Sequential(
@@ -121,7 +121,7 @@ class IRSE50(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return embeddings (N, 512) of unit length of faces (N, 3, 112, 112), BGR in [-1, 1]."""
-        # Channels-last pictures crash PyTorch 2.14's backward pass on the CPU.
+        # Channels-last images crash PyTorch 2.14's backward pass on the CPU.
         x = self.input_layer(x.contiguous())  # (N, 64, 112, 112)
         x = self.body(x)  # (N, 512, 7, 7)
         x = self.output_layer(x)  # (N, 512)
@@ -134,9 +134,14 @@ def embed(network: nn.Module, crops: Tensor) -> Tensor:
     The values of the crops are from 0 to 255, in uint8 or in the dtype to compute in.
     """
     x = crops if crops.is_floating_point() else crops.float()
-    x = x.flip(-1).permute(0, 3, 1, 2) / 127.5 - 1  # the network was trained on BGR
+    return embed_pixels(network, x.permute(0, 3, 1, 2))
+
+
+def embed_pixels(network: nn.Module, x: Tensor) -> Tensor:
+    """Return the embeddings (N, 512) of aligned faces (N, 3, 112, 112) RGB, float in [0, 255]."""
+    x = x.flip(1) / 127.5 - 1  # the network was trained on BGR
     cudnn = torch.backends.cudnn
-    # By default cuDNN rounds float32 to TF32, which shows in the third digit of an embedding.
+    # By default cuDNN rounds float32 to TF32, which changes the third digit of an embedding.
     with cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=True, allow_tf32=False):
         return network(x)
 
@@ -145,14 +150,14 @@ def load_arcface(path: str | Path, operations: Any = nn) -> IRSE50:
     """Load face recognition from a .pth or .safetensors file; sizes are read from its tensors.
 
     `operations` is the namespace of the layers, ComfyUI's `comfy.ops` or torch.nn. The weights are
-    made float32, in which alone embeddings are exact to 1e-5. Raises ValueError if the file is
-    none, is cut off, wants to run code, or holds another model.
+    converted to float32, which embeddings need to be exact to 1e-5. Raises ValueError if the file
+    does not exist, is truncated, holds more than weights, or holds another model.
     """
     path = Path(path)
-    # Memory of their own, because the file may be replaced while it is in use.
+    # Copied, because the file may be replaced while it is in use.
     tensors = {
         name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
-        for name, tensor in _read(path).items()
+        for name, tensor in _read_tensors(path).items()
     }
     try:
         blocks, width = _sizes(tensors)
@@ -161,7 +166,13 @@ def load_arcface(path: str | Path, operations: Any = nn) -> IRSE50:
     with torch.device("meta"):
         expected = IRSE50(blocks, width).state_dict()
         network = IRSE50(blocks, width, operations)
-    _compare(path, tensors, expected)
+    try:
+        check_tensors(tensors, expected)
+    except ValueError as error:
+        raise ValueError(
+            f"recognition: {path.name} holds another model than IR-SE50 face recognition: {error}. "
+            f"Use {RELEASED_FILE} of facexlib; ID-Patch cannot use embeddings of other networks."
+        ) from None
     network.load_state_dict(tensors, assign=True)
     return network.eval().requires_grad_(False)
 
@@ -176,30 +187,11 @@ def _sizes(tensors: Mapping[str, Tensor]) -> tuple[list[tuple[int, int]], int]:
     return blocks, tensors["output_layer.3.weight"].shape[0]
 
 
-def _compare(path: Path, tensors: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    missing = [f"{name} is missing" for name in expected if name not in tensors]
-    unexpected = [f"{name} does not belong there" for name in tensors if name not in expected]
-    misshapen = [
-        f"{name} is {list(tensor.shape)} instead of {list(expected[name].shape)}"
-        for name, tensor in tensors.items()
-        if name in expected and tensor.shape != expected[name].shape
-    ]
-    kinds = [kind for kind in (missing, unexpected, misshapen) if kind]
-    if kinds:
-        rest = sum(map(len, kinds)) - len(kinds)
-        examples = [kind[0] for kind in kinds] + ([f"and {rest} more"] if rest else [])
-        raise ValueError(
-            f"recognition: {path.name} holds another model than IR-SE50 face recognition: "
-            f"{', '.join(examples)}. Use {RELEASED_FILE} of facexlib; the embeddings of other "
-            "networks mean nothing to ID-Patch."
-        )
-
-
-def _read(path: Path) -> dict[str, Tensor]:
+def _read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         tensors, _ = read_weights(path)
         if not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-            raise ValueError("it is no plain file of weights, it holds other things than tensors.")
+            raise ValueError("it holds other things than tensors.")
         return tensors
     except ValueError as error:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 Released: `id-patch.bin`, a torch pickle `{"patch_proj": {...}, "prompt_proj": {...}}`. Ours: a
 `.safetensors` with the prefixes `patch_proj.` and `prompt_proj.`; its metadata name the format,
-its version and the architecture of both halves.
+its version and the architecture of both projections.
 """
 
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .projection import Projection, build_projection, patch_side
-from .weights import looks_like, read_weights
+from .weights import describe_model, read_weights
 
-FORMAT = "id-patch"
-VERSION = 1
+ID_PATCH_FORMAT = "id-patch"
+ID_PATCH_VERSION = 1
 PATCH_SIZE, FACE = "patch_size", "face"  # metadata of models whose patches are as large as faces
 PROJECTIONS = ("patch_proj", "prompt_proj")
-DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+WEIGHT_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 State = dict[str, Tensor]
 
@@ -30,16 +30,16 @@ def read_id_patch(path: str | Path) -> tuple[State, State, dict[str, str]]:
 
     Returns the state dicts of the patch and the token projection, and the metadata. The tensors
     are mapped from the file, not copied: clone them if the file may change while they are in use.
-    Raises ValueError, without running anything that the file holds, if the two projections cannot
-    be built from it.
+    Raises ValueError, without running any code of the file, if the two projections cannot be built
+    from it.
     """
     path = Path(path)
     try:
         tensors, metadata = read_weights(path)
         _check_version(metadata)
-        patch_state, prompt_state = _halves(tensors)
-        for half, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
-            check_values(half, state)
+        patch_state, prompt_state = _split_projections(tensors)
+        for projection, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
+            check_values(projection, state)
         check_projections(patch_state, prompt_state)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
@@ -61,7 +61,7 @@ def write_id_patch(
     """Write both projections: the released layout if the name ends in `.bin`, otherwise ours.
 
     `metadata` is kept in our format and dropped in the released one; `dtype` converts the weights.
-    A file of that name is replaced only once the new one is complete. Raises ValueError if the
+    An existing file is replaced only when the new one is complete. Raises ValueError if the
     projections cannot be built from the states, or if a value does not fit in `dtype`.
     """
     path = Path(path)
@@ -71,11 +71,11 @@ def write_id_patch(
         raise ValueError(f"{path.name}: there is no folder {path.parent}")
     architectures = check_projections(patch_state, prompt_state)
     states: dict[str, State] = {}
-    for half, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
-        states[half] = {
+    for projection, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
+        states[projection] = {
             name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state.items()
         }
-        check_values(half, states[half])
+        check_values(projection, states[projection])
 
     temporary = path.with_name(f"{path.name}.part")
     try:
@@ -85,11 +85,15 @@ def write_id_patch(
             torch.save(states, temporary)
         else:
             tensors = {
-                f"{half}.{name}": tensor
-                for half, state in states.items()
+                f"{projection}.{name}": tensor
+                for projection, state in states.items()
                 for name, tensor in state.items()
             }
-            own = {"format": FORMAT, "format_version": str(VERSION), **architectures}
+            own = {
+                "format": ID_PATCH_FORMAT,
+                "format_version": str(ID_PATCH_VERSION),
+                **architectures,
+            }
             save_file(tensors, temporary, {**(metadata or {}), **own})
         temporary.chmod(mode)  # safetensors writes files that only their owner can read
         temporary.replace(path)
@@ -100,72 +104,69 @@ def write_id_patch(
 def check_projections(
     patch_state: Mapping[str, Tensor], prompt_state: Mapping[str, Tensor]
 ) -> dict[str, str]:
-    """Return the architecture of both halves: `{"patch_proj": "Resampler", …}`.
+    """Return the architecture of both projections: `{"patch_proj": "Resampler", …}`.
 
-    Raises ValueError if they are not two projections of the same face feature, the first of them
-    to a patch.
+    Raises ValueError unless they are two projections of embeddings of the same length, the first
+    of them to a patch.
     """
     built: dict[str, Projection] = {}
-    for half, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
+    for projection, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
         try:
             meta = {name: torch.empty_like(t, device="meta") for name, t in state.items()}
-            built[half] = build_projection(meta)
-            if half == "patch_proj":
-                patch_side(built[half].size)
+            built[projection] = build_projection(meta)
+            if projection == "patch_proj":
+                patch_side(built[projection].size)
         except ValueError as error:
-            raise ValueError(f"{half}: {error}.") from error
-    patch, prompt = (built[half].size.embedding_dim for half in PROJECTIONS)
+            raise ValueError(f"{projection}: {error}.") from error
+    patch, prompt = (built[projection].size.embedding_dim for projection in PROJECTIONS)
     if patch != prompt:
         raise ValueError(
-            f"patch_proj takes face features of {patch} numbers, prompt_proj of {prompt}. "
-            "The two halves are not of the same model."
+            f"patch_proj takes embeddings of {patch} numbers, prompt_proj of {prompt}. "
+            "The two projections are not of the same model."
         )
-    return {half: type(network).__name__ for half, network in built.items()}
+    return {projection: type(network).__name__ for projection, network in built.items()}
 
 
-def check_values(half: str, state: Mapping[str, Tensor]) -> None:
+def check_values(projection: str, state: Mapping[str, Tensor]) -> None:
     """Raise a ValueError unless all tensors are finite floating-point numbers."""
     for name, tensor in state.items():
-        if tensor.dtype not in DTYPES:
+        dtype = str(tensor.dtype).removeprefix("torch.")
+        if tensor.dtype not in WEIGHT_DTYPES.values():
             raise ValueError(
-                f"{half}.{name} holds {_name(tensor.dtype)}, expected float32, float16 or bfloat16."
+                f"{projection}.{name} holds {dtype}, expected float32, float16 or bfloat16."
             )
         if not torch.isfinite(tensor).all():
             raise ValueError(
-                f"{half}.{name} holds values that are not finite in {_name(tensor.dtype)}. "
-                "The file is damaged, or its weights do not fit in that dtype."
+                f"{projection}.{name} holds values that are not finite in "
+                f"{dtype}. The file is damaged, or its weights do not fit in that dtype."
             )
 
 
 def _check_version(metadata: Mapping[str, str]) -> None:
-    version = metadata.get("format_version", str(VERSION))
-    if metadata.get("format") == FORMAT and version != str(VERSION):
+    version = metadata.get("format_version", str(ID_PATCH_VERSION))
+    if metadata.get("format") == ID_PATCH_FORMAT and version != str(ID_PATCH_VERSION):
         raise ValueError(
-            f"it is of format version {version}, this pack reads version {VERSION}. "
+            f"it has format version {version}, this pack reads version {ID_PATCH_VERSION}. "
             "Update ComfyUI-ID-Patch."
         )
 
 
-def _halves(tensors: Mapping[str, Any]) -> tuple[State, State]:
-    states: dict[str, State] = {half: {} for half in PROJECTIONS}
+def _split_projections(tensors: Mapping[str, Any]) -> tuple[State, State]:
+    states: dict[str, State] = {projection: {} for projection in PROJECTIONS}
     others = []
     for name, tensor in tensors.items():
-        half, _, key = name.partition(".")
-        if half in states and key and isinstance(tensor, Tensor):
-            states[half][key] = tensor.detach()
+        projection, _, key = name.partition(".")
+        if projection in states and key and isinstance(tensor, Tensor):
+            states[projection][key] = tensor.detach()
         else:
             others.append(name)
-    missing = [half for half in PROJECTIONS if not states[half]]
+    missing = [projection for projection in PROJECTIONS if not states[projection]]
     if len(missing) == 2:
-        raise ValueError(f"{looks_like(others)} Expected id-patch.bin of ByteDance/ID-Patch.")
+        raise ValueError(f"{describe_model(others)} Expected id-patch.bin of ByteDance/ID-Patch.")
     if missing:
         raise ValueError(
             f"it lacks {missing[0]}; an ID-Patch model has {' and '.join(PROJECTIONS)}."
         )
     if others:
-        raise ValueError(f"it holds what no ID-Patch model has: {', '.join(others[:3])}.")
+        raise ValueError(f"it holds tensors that no ID-Patch model has: {', '.join(others[:3])}.")
     return states["patch_proj"], states["prompt_proj"]
-
-
-def _name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")

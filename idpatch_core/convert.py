@@ -9,27 +9,27 @@ from pathlib import Path
 
 import torch
 
-from .checkpoint import check_projections, read_id_patch, write_id_patch
-
-DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+from .checkpoint import WEIGHT_DTYPES, check_projections, read_id_patch, write_id_patch
 
 
 def convert(source: Path, target: Path, dtype: torch.dtype | None, force: bool) -> None:
     """Read one format, write the other, and print what was read and written.
 
-    Raises ValueError if the source is no ID-Patch model, or if the target is there and `force` is
-    not given.
+    Raises ValueError if the source is no ID-Patch model, or if the target exists and `force` is not
+    given.
     """
     if target.exists() and source.resolve() == target.resolve():
         raise ValueError(f"{target}: this is the source itself. Write to another name.")
     if target.exists() and not force:
-        raise ValueError(f"{target}: it is there already. Give --force to replace it.")
+        raise ValueError(f"{target}: it exists already. Give --force to replace it.")
     patch_state, prompt_state, metadata = read_id_patch(source)
-    for half, architecture in check_projections(patch_state, prompt_state).items():
-        state = patch_state if half == "patch_proj" else prompt_state
+    for projection, architecture in check_projections(patch_state, prompt_state).items():
+        state = patch_state if projection == "patch_proj" else prompt_state
         dtypes = sorted({str(t.dtype).removeprefix("torch.") for t in state.values()})
         count = sum(t.numel() for t in state.values())
-        print(f"{half}: {architecture}, {count / 1e6:.1f} M parameters, {' and '.join(dtypes)}")
+        print(
+            f"{projection}: {architecture}, {count / 1e6:.1f} M parameters, {' and '.join(dtypes)}"
+        )
     print(f"Writing {target} …", flush=True)
     write_id_patch(target, patch_state, prompt_state, metadata, dtype)
     print(f"Wrote {target}, {target.stat().st_size / 1e6:.1f} MB")
@@ -41,12 +41,16 @@ def main(arguments: list[str] | None = None) -> int:
         description="Converts an ID-Patch model between .bin (released) and .safetensors (ours).",
     )
     parser.add_argument("source", type=Path, help="id-patch.bin or a .safetensors file")
-    parser.add_argument("target", type=Path, help="what to write; its ending is the format")
-    parser.add_argument("--dtype", choices=DTYPES, help="convert the weights; kept otherwise")
-    parser.add_argument("--force", action="store_true", help="replace the target if it is there")
+    parser.add_argument(
+        "target", type=Path, help="the file to write; its ending decides the format"
+    )
+    parser.add_argument(
+        "--dtype", choices=WEIGHT_DTYPES, help="convert the weights to this dtype (default: keep)"
+    )
+    parser.add_argument("--force", action="store_true", help="replace the target if it exists")
     options = parser.parse_args(arguments)
     try:
-        convert(options.source, options.target, DTYPES.get(options.dtype), options.force)
+        convert(options.source, options.target, WEIGHT_DTYPES.get(options.dtype), options.force)
     except (ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1

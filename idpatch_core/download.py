@@ -1,7 +1,7 @@
-"""Fetches the released model files: python -m idpatch_core.download --models ComfyUI/models
+"""Downloads the released model files: python -m idpatch_core.download --models ComfyUI/models
 
-ComfyUI's own dialog fetches neither id-patch.bin nor files from GitHub. Nothing is fetched unless
-this command is run; an interrupted download goes on where it stopped.
+ComfyUI's own dialog downloads neither id-patch.bin nor files from GitHub. Nothing is downloaded
+unless this command is run; an interrupted download resumes.
 """
 
 import argparse
@@ -20,11 +20,11 @@ TIMEOUT = 60.0  # seconds without an answer
 
 
 class DownloadError(RuntimeError):
-    """A file could not be fetched; the message says which and why."""
+    """A file could not be downloaded; the message names the file and the reason."""
 
 
 class ModelFile(NamedTuple):
-    """A released file: where it is, where below models/ it goes, and how big it is about."""
+    """A released file: its URL, its folder below models/ and its approximate size."""
 
     name: str
     url: str
@@ -71,10 +71,10 @@ DEFAULT = ("idpatch", "controlnet", "face")
 def fetch(
     file: ModelFile, models: Path, on_progress: Callable[[int, int], object] = lambda *_: None
 ) -> Path:
-    """Fetch a file into its folder below `models` unless it is there, and return its path.
+    """Download a file into its folder below `models` unless it exists, and return its path.
 
-    `on_progress` gets the bytes so far and in all (0 if unknown). What has come lies beside it with
-    the ending .part until it is whole. Raises DownloadError.
+    `on_progress` gets the bytes so far and in total (0 if unknown). Until it is complete the file
+    is kept beside its path with the suffix .part. Raises DownloadError.
     """
     path = models / file.path
     if path.exists():
@@ -84,10 +84,13 @@ def fetch(
     try:
         _receive(file, part, on_progress)
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        raise DownloadError(f"{file.url}: {error}. Run the command again to go on.") from error
+        raise DownloadError(f"{file.url}: {error}. Run the command again to resume.") from error
     if file.sha256 and sha256(part) != file.sha256:
         part.unlink()
-        raise DownloadError(f"{file.url}: what came is not the released file (its hash differs).")
+        raise DownloadError(
+            f"{file.url}: the download is not the released file (its hash differs). "
+            "Run the command again."
+        )
     part.rename(path)
     return path
 
@@ -100,12 +103,12 @@ def _receive(file: ModelFile, part: Path, on_progress: Callable[[int, int], obje
     try:
         answer = urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        # The part is already whole, and there is no byte after its last.
+        # The part is already complete: there are no bytes left to send.
         if done and error.code == 416 and error.headers["Content-Range"] == f"bytes */{done}":
             return
         raise
     with answer:
-        if answer.status != 206:  # the server cannot go on in the middle
+        if answer.status != 206:  # the server cannot resume
             done = 0
         total = int(answer.headers.get("Content-Length", 0))
         total = done + total if total else 0
@@ -116,7 +119,7 @@ def _receive(file: ModelFile, part: Path, on_progress: Callable[[int, int], obje
                 done += len(chunk)
                 on_progress(done, total)
     if total and done != total:
-        raise OSError(f"only {done} of {total} bytes came")
+        raise OSError(f"received only {done} of {total} bytes")
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -135,7 +138,7 @@ def sha256(path: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None, files: Sequence[ModelFile] = FILES) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m idpatch_core.download", description="Fetch the released model files."
+        prog="python -m idpatch_core.download", description="Download the released model files."
     )
     parser.add_argument(
         "--models", type=Path, required=True, help="ComfyUI's models folder, or one like it"
@@ -148,32 +151,33 @@ def main(arguments: Sequence[str] | None = None, files: Sequence[ModelFile] = FI
     )
     options = parser.parse_args(arguments)
     by_name = {file.name: file for file in files}
-    wanted = options.files or DEFAULT
-    unknown = [name for name in wanted if name not in by_name]
+    names = options.files or DEFAULT
+    unknown = [name for name in names if name not in by_name]
     if unknown:
         parser.error(f"there is no {unknown[0]}; choose from {', '.join(by_name)}")
     if not options.models.is_dir():
         parser.error(f"there is no folder {options.models}")
-    for file in (by_name[name] for name in wanted):
+    on_progress = _print_progress if sys.stdout.isatty() else lambda *_: None
+    for file in (by_name[name] for name in names):
         if (options.models / file.path).exists():
-            print(f"{options.models / file.path} is there", flush=True)
+            print(f"{options.models / file.path} exists", flush=True)
             continue
-        print(f"Fetching {file.url} ({file.size}; licence: {file.licence})", flush=True)
+        print(f"Downloading {file.url} ({file.size}; licence: {file.licence})", flush=True)
         try:
-            path = fetch(file, options.models, _show if sys.stdout.isatty() else lambda *_: None)
+            path = fetch(file, options.models, on_progress)
         except DownloadError as error:
             print(f"\nerror: {error}", file=sys.stderr)
             return 1
         except KeyboardInterrupt:
-            print("\nStopped; run the command again to go on", file=sys.stderr)
+            print("\nStopped; run the command again to resume", file=sys.stderr)
             return 130
         print(f"\rWrote {path}", flush=True)
     return 0
 
 
-def _show(done: int, total: int) -> None:
-    share = f"{done / total:4.0%} of {total / 1e9:.1f} GB" if total else f"{done / 1e9:.1f} GB"
-    print(f"\r{share}", end="", flush=True)
+def _print_progress(done: int, total: int) -> None:
+    progress = f"{done / total:4.0%} of {total / 1e9:.1f} GB" if total else f"{done / 1e9:.1f} GB"
+    print(f"\r{progress}", end="", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Finds the faces in a picture: box, five keypoints, score.
+"""Finds the faces in an image: box, five keypoints, score.
 
-YuNet lies beside this file and runs in OpenCV. InsightFace runs detectors of the user's own.
+YuNet comes with the pack and runs in OpenCV. InsightFace runs the user's own detectors.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,26 +10,29 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-YUNET = "YuNet"
-YUNET_FILE = Path(__file__).parent / "data" / "face_detection_yunet_fp32.onnx"
-# YuNet is at its best with faces 16 to 384 pixels wide. A picture is looked at in both sizes, the
-# longer side in pixels: the first for small faces, the second for faces that fill the picture.
-YUNET_SIDES = (1280, 320)
-YUNET_LEAST = 64
-# Drawn faces score from 0.6; tiles and flames reach 0.7. So what else is in a picture with a good
-# face has to be nearly as good.
-YUNET_THRESHOLD, YUNET_DOUBT = 0.6, 0.2
-SAME_FACE = 0.3  # overlap, intersection over union, from which two boxes are one face
+from .opencv import check_image, import_cv2
 
-LARGEST, LEFT_TO_RIGHT, INDEX, ALL = "largest", "left to right", "index", "all"
-CHOICES = (LARGEST, LEFT_TO_RIGHT, INDEX, ALL)
+YUNET = "yunet"
+YUNET_FILE = Path(__file__).parent / "data" / "face_detection_yunet_fp32.onnx"
+# YuNet works best on faces 16 to 384 pixels wide. Each image is searched at two sizes (longer side
+# in pixels): the first for small faces, the second for faces that fill the image.
+YUNET_SIDES = (1280, 320)
+YUNET_MIN_SIDE = 64
+# Drawn faces score from 0.6, but tiles and flames reach 0.7: drop detections that score more than
+# the margin below the best one.
+YUNET_THRESHOLD, YUNET_SCORE_MARGIN = 0.6, 0.2
+SAME_FACE_OVERLAP = 0.3  # intersection over union from which two boxes show one face
+
+LARGEST_FACE, FACES_LEFT_TO_RIGHT = "largest", "left_to_right"
+FACE_AT_INDEX, ALL_FACES = "index", "all"
+FACE_CHOICES = (LARGEST_FACE, FACES_LEFT_TO_RIGHT, FACE_AT_INDEX, ALL_FACES)
 
 
 class Face(NamedTuple):
-    """A face in a picture.
+    """A face in an image.
 
     `box` is left, top, right, bottom in pixels; `keypoints` (5, 2) float32 pixels in the order
-    left eye, right eye (as seen in the picture), nose, left and right corner of the mouth;
+    left eye, right eye (as seen in the image), nose, left and right corner of the mouth;
     `score` is from 0 to 1.
     """
 
@@ -64,9 +67,9 @@ class Detector(Protocol):
 
 
 class YuNet:
-    """The face detector of the OpenCV Zoo, in-tree (Wu et al., "YuNet", MIR 2023).
+    """The bundled face detector of the OpenCV Zoo (Wu et al., "YuNet", MIR 2023).
 
-    `file` may hold other weights of it. Raises ImportError if OpenCV is not installed.
+    `file` may hold other weights for it. Raises ImportError if OpenCV is not installed.
     """
 
     def __init__(self, threshold: float = YUNET_THRESHOLD, file: Path = YUNET_FILE):
@@ -75,15 +78,15 @@ class YuNet:
             self._network = _create_yunet(cv2, threshold, file)
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """Return the faces in a picture (H, W, 3) uint8 RGB, the largest first."""
-        check_picture(image)
+        """Return the faces in an image (H, W, 3) uint8 RGB, the largest first."""
+        check_image(image)
         longer = max(image.shape[:2])
         faces = []
         for side in sorted({min(side, longer) for side in YUNET_SIDES}):
             faces += self._detect_at(image, side / longer)
         best = max((face.score for face in faces), default=0)
-        faces = [face for face in faces if face.score > best - YUNET_DOUBT]
-        return largest_first(without_doubles(faces))
+        faces = [face for face in faces if face.score > best - YUNET_SCORE_MARGIN]
+        return sort_largest_first(remove_duplicates(faces))
 
     def _detect_at(self, image: np.ndarray, scale: float) -> list[Face]:
         cv2 = import_cv2()
@@ -91,20 +94,20 @@ class YuNet:
         size = (max(round(width * scale), 1), max(round(height * scale), 1))
         if size != (width, height):
             image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        # YuNet sees faces in a picture that is smaller than its own grid.
-        right, bottom = max(YUNET_LEAST - size[0], 0), max(YUNET_LEAST - size[1], 0)
+        # YuNet reports false faces in an image that is smaller than its own grid.
+        right, bottom = max(YUNET_MIN_SIDE - size[0], 0), max(YUNET_MIN_SIDE - size[1], 0)
         if right or bottom:
             image = cv2.copyMakeBorder(image, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
         self._network.setInputSize((size[0] + right, size[1] + bottom))
         rows = self._network.detect(np.ascontiguousarray(image[..., ::-1]))[1]
-        to_picture = np.array([width / size[0], height / size[1]], np.float32)
+        to_image = np.array([width / size[0], height / size[1]], np.float32)
         faces = []
         for row in [] if rows is None else rows:
-            left, top = row[:2] * to_picture
-            right, bottom = (row[:2] + row[2:4]) * to_picture
+            left, top = row[:2] * to_image
+            right, bottom = (row[:2] + row[2:4]) * to_image
             box = (float(left), float(top), float(right), float(bottom))
-            # YuNet's "right eye" is the person's own: the left one in the picture.
-            faces.append(Face(box, row[4:14].reshape(5, 2) * to_picture, float(row[14])))
+            # YuNet's "right eye" is the person's own: the left one in the image.
+            faces.append(Face(box, row[4:14].reshape(5, 2) * to_image, float(row[14])))
         return faces
 
 
@@ -123,7 +126,7 @@ def _errors_only(cv2: Any) -> Iterator[None]:
 
 
 def _create_yunet(cv2: Any, threshold: float, file: Path) -> Any:
-    settings = ("", (320, 320), threshold, SAME_FACE, 5000)
+    settings = ("", (320, 320), threshold, SAME_FACE_OVERLAP, 5000)
     try:
         # From memory, because on Windows OpenCV cannot open every path.
         weights = np.frombuffer(file.read_bytes(), np.uint8)
@@ -134,10 +137,11 @@ def _create_yunet(cv2: Any, threshold: float, file: Path) -> Any:
 
 
 class InsightFace:
-    """A face detector of insightface >= 2.0, from a directory of ONNX files such as antelopev2.
+    """A face detector of insightface >= 2.0, from a directory of ONNX files such as
+    antelopev2.
 
-    `providers` are onnxruntime's, of which those are used that are available; by default CUDA and
-    the CPU. Raises ImportError if insightface or onnxruntime is not installed, and ValueError if
+    `providers` are onnxruntime's, by default CUDA and the CPU; those that are available are used.
+    Raises ImportError if insightface or onnxruntime is not installed, and ValueError if
     the directory holds no face detector with keypoints.
     """
 
@@ -155,12 +159,12 @@ class InsightFace:
             raise ImportError(
                 f"detector: insightface cannot be used ({error}). Install it with `pip install "
                 '"insightface>=2.0" onnxruntime`, or onnxruntime-gpu for CUDA, but not both; or '
-                "choose YuNet, which needs neither."
+                "choose yunet, which needs neither."
             ) from error
 
         available = onnxruntime.get_available_providers()
-        wanted = providers or ("CUDAExecutionProvider", "CPUExecutionProvider")
-        used = [name for name in wanted if name in available] or available
+        preferred = providers or ("CUDAExecutionProvider", "CPUExecutionProvider")
+        used = [name for name in preferred if name in available] or available
         try:
             analysis = FaceAnalysis(str(directory), allowed_modules=["detection"], providers=used)
         except AssertionError:
@@ -170,7 +174,7 @@ class InsightFace:
             ) from None
         except Exception as error:
             raise ValueError(
-                f"detector: insightface cannot load {directory} ({_short(error)}). "
+                f"detector: insightface cannot load {directory} ({shorten_error(error)}). "
                 "Unpack the model pack again."
             ) from error
         analysis.prepare(ctx_id=0, det_thresh=0.5, det_size=[(128, 128), (640, 640)])
@@ -178,8 +182,8 @@ class InsightFace:
         self._directory = directory
 
     def detect(self, image: np.ndarray) -> list[Face]:
-        """Return the faces in a picture (H, W, 3) uint8 RGB, the largest first."""
-        check_picture(image)
+        """Return the faces in an image (H, W, 3) uint8 RGB, the largest first."""
+        check_image(image)
         rows, keypoints = self._network.detect(np.ascontiguousarray(image[..., ::-1]))
         if keypoints is None:
             raise ValueError(
@@ -190,11 +194,11 @@ class InsightFace:
         for row, points in zip(rows, keypoints, strict=True):
             left, top, right, bottom, score = map(float, row)
             faces.append(Face((left, top, right, bottom), points.astype(np.float32), score))
-        return largest_first(faces)
+        return sort_largest_first(faces)
 
 
 def load_detector(name: str | Path) -> Detector:
-    """Return YuNet by its name or with the weights of an ONNX file, or a directory's insightface.
+    """Load a detector: "yunet", an ONNX file of YuNet's weights, or a directory of insightface.
 
     Raises ValueError if there is no such file.
     """
@@ -208,43 +212,44 @@ def load_detector(name: str | Path) -> Detector:
     return YuNet(file=path)
 
 
-def largest_first(faces: Sequence[Face]) -> list[Face]:
+def sort_largest_first(faces: Sequence[Face]) -> list[Face]:
     return sorted(faces, key=lambda face: -face.area)
 
 
-def left_to_right(faces: Sequence[Face]) -> list[Face]:
-    """Sort by the noses, as the people of a pose are."""
+def sort_left_to_right(faces: Sequence[Face]) -> list[Face]:
+    """Sort by the x of the noses, as the people of a pose are."""
     return sorted(faces, key=lambda face: float(face.nose[0]))
 
 
 def choose_faces(faces: Sequence[Face], choice: str, index: int = 0) -> list[Face]:
-    """Return the faces that were asked for.
+    """Select faces by `choice`.
 
-    `choice` is one of CHOICES: the largest; everybody from left to right; the one with this index,
-    counted from 0 on the left; all, the largest first. Raises ValueError if there is no such index.
+    `largest`: the largest one; `left_to_right`: all, by position; `index`: the one at `index`,
+    counted from 0 on the left; `all`: all, the largest first. Raises ValueError for another choice
+    or an index that does not exist.
     """
-    if choice == LARGEST:
-        return largest_first(faces)[:1]
-    if choice == ALL:
-        return largest_first(faces)
-    ordered = left_to_right(faces)
-    if choice == LEFT_TO_RIGHT:
+    if choice == LARGEST_FACE:
+        return sort_largest_first(faces)[:1]
+    if choice == ALL_FACES:
+        return sort_largest_first(faces)
+    ordered = sort_left_to_right(faces)
+    if choice == FACES_LEFT_TO_RIGHT:
         return ordered
-    if choice != INDEX:
-        raise ValueError(f"face: expected one of {', '.join(CHOICES)}, got {choice!r}.")
+    if choice != FACE_AT_INDEX:
+        raise ValueError(f"face: expected one of {', '.join(FACE_CHOICES)}, got {choice!r}.")
     if not 0 <= index < len(ordered):
         raise ValueError(
-            f"index: there is no face {index}, {len(ordered)} found. They are counted from the "
-            "left, and the first is 0."
+            f"index: there is no face {index}, {len(ordered)} found. Faces are counted from the "
+            "left; the first is 0."
         )
     return [ordered[index]]
 
 
-def without_doubles(faces: Sequence[Face]) -> list[Face]:
-    """Keep the best of the boxes that show the same face."""
+def remove_duplicates(faces: Sequence[Face]) -> list[Face]:
+    """Keep the best-scoring of the boxes that show the same face."""
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
-        if all(_overlap(face, other) < SAME_FACE for other in kept):
+        if all(_overlap(face, other) < SAME_FACE_OVERLAP for other in kept):
             kept.append(face)
     return kept
 
@@ -256,23 +261,6 @@ def _overlap(a: Face, b: Face) -> float:
     return common / (a.area + b.area - common)
 
 
-def check_picture(image: np.ndarray) -> None:
-    """Raise a ValueError unless this is a picture (H, W, 3) uint8 that has pixels."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
-        raise ValueError(f"image: expected (H, W, 3) uint8 RGB, got {image.shape} {image.dtype}.")
-
-
-def import_cv2() -> Any:
-    """Return OpenCV. Raises ImportError that says how to install it."""
-    try:
-        import cv2
-    except ImportError as error:
-        raise ImportError(
-            f"OpenCV is needed to find and align faces ({error}). Install it in ComfyUI's Python: "
-            "pip install opencv-python-headless"
-        ) from error
-    return cv2
-
-
-def _short(error: Exception) -> str:
+def shorten_error(error: Exception) -> str:
+    """Return an error's message on one line of at most 200 characters."""
     return " ".join(str(error).split())[:200]

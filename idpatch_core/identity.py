@@ -1,70 +1,83 @@
-"""A person: a name, a face feature and the crop it was taken from."""
+"""A person: a name, an embedding and the face crop that it was computed from."""
 
 import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-FORMAT, VERSION = "idpatch-identities", "1"
-CROP_SHAPE = (112, 112, 3)
-# Below this length the mean of unit embeddings points nowhere: they cancel each other out.
+from .alignment import CROP_SIZE
+from .layout import count_people
+
+FILE_FORMAT, FILE_VERSION = "idpatch-identities", "1"
+CROP_SHAPE = (CROP_SIZE, CROP_SIZE, 3)
+# Below this length the mean of unit embeddings has no direction: they cancel each other out.
 SHORTEST_MEAN = 0.01
 
 
 class Identity(NamedTuple):
     """One person.
 
-    `embedding` is the face feature, (512,) float32 of unit length; `crop` the aligned face,
-    (112, 112, 3) uint8 RGB, or None for an identity loaded from a file without pictures;
-    `token_strength` scales the ID tokens, 1 is as trained.
+    `embedding` (512,) is float32 of unit length; `crop` the aligned face, (112, 112, 3) uint8 RGB,
+    or None for an identity loaded from a file without crops. `token_strength` scales the person's
+    ID tokens: 1 as projected, 0 leaves the person out, more exaggerates.
     """
 
     name: str
     embedding: Tensor
-    crop: Tensor | None = None
+    crop: np.ndarray | None = None
     token_strength: float = 1.0
+
+
+def check_not_empty(input_name: str, people: Sequence[object]) -> None:
+    """Raise a ValueError that names the input if there is no one in the list."""
+    if not people:
+        raise ValueError(
+            f"{input_name}: the list is empty. Encode at least one person with the Face Encoder."
+        )
 
 
 def average(
     name: str, identities: Sequence[Identity], weights: Sequence[float] | None = None
 ) -> Identity:
-    """Make one person of several photographs of them.
+    """Average several photos of one person into one identity.
 
-    The embedding is the weighted mean of theirs, of unit length again; the crop is that of the
-    photograph nearest to it. Weights are at least 0, equal by default. Raises ValueError if there
-    is no photograph, the weights do not fit, or the embeddings cancel each other out.
+    The embedding is the weighted mean of theirs, normalised to unit length; the crop is that of the
+    photo nearest to it. Weights are at least 0, equal by default. Raises ValueError if there is no
+    photo, the weights do not fit, or the embeddings cancel each other out.
     """
     if not identities:
-        raise ValueError(f"{name}: there is no photograph to average.")
+        raise ValueError(f"{name}: there is no photo to average.")
     if weights is None:
         weights = [1.0] * len(identities)
     if len(weights) != len(identities):
         raise ValueError(
-            f"weights: got {len(weights)} for {len(identities)} photographs of {name}. "
-            "Give one for each, or none at all."
+            f"weights: got {len(weights)} for {len(identities)} photos of {name}. "
+            "Give one for each, or leave weights empty."
         )
     if not all(math.isfinite(w) and w >= 0 for w in weights) or sum(weights) == 0:
-        shown = ", ".join(f"{w:g}" for w in weights)
+        given = ", ".join(f"{w:g}" for w in weights)
         raise ValueError(
-            f"weights: expected numbers from 0 up, one of them above 0, got {shown} for {name}."
+            f"weights: expected numbers from 0, one of them above 0, got {given} for {name}. "
+            "Give each photo a weight, such as 1, 0.5."
         )
     counted = [identity for identity, weight in zip(identities, weights, strict=True) if weight]
-    if len(counted) == 1:  # to the last bit, which normalising again would change
+    if len(counted) == 1:  # normalising again would change the last bits
         return counted[0]._replace(name=name)
     embeddings = torch.stack([identity.embedding for identity in identities])  # (N, 512)
     shares = torch.tensor(weights, dtype=torch.float64) / sum(weights)
     mean = (shares[:, None] * embeddings.double()).sum(0)
     if mean.norm() < SHORTEST_MEAN:
         raise ValueError(
-            f"{name}: the embeddings of the photographs cancel each other out. They cannot all "
-            "show the same person; encode them apart."
+            f"{name}: the embeddings of the photos cancel each other out, so they cannot all "
+            "show the same person. Encode each person on their own."
         )
     mean = F.normalize(mean, dim=0).float()
     similarities = torch.where(shares > 0, embeddings @ mean, -2.0)
@@ -72,12 +85,12 @@ def average(
 
 
 def append(identities: Sequence[Identity], more: Sequence[Identity]) -> list[Identity]:
-    """Return the people of both, in order; a name that is taken gets a number: "Anna 2"."""
+    """Return the people of both, in order; a name already in use gets a number: "Anna 2"."""
     return with_unique_names([*identities, *more])
 
 
 def with_unique_names(identities: Sequence[Identity]) -> list[Identity]:
-    """Number the names that come again: the second "Anna" becomes "Anna 2"."""
+    """Number repeated names: the second "Anna" becomes "Anna 2"."""
     given = {identity.name for identity in identities}
     taken: set[str] = set()
     people = []
@@ -92,41 +105,46 @@ def with_unique_names(identities: Sequence[Identity]) -> list[Identity]:
 
 
 def rename(identities: Sequence[Identity], names: Sequence[str]) -> list[Identity]:
-    """Give everybody a new name, in order. Raises ValueError unless there is one for each."""
+    """Give each person a new name, in order. Raises ValueError unless there is one for each."""
     if len(names) != len(identities):
         raise ValueError(
-            f"name: got {len(names)} names ({', '.join(names)}) for {len(identities)} people. "
-            "Give one for each, separated by commas, or none at all."
+            f"name: got {len(names)} names ({', '.join(names)}) for "
+            f"{count_people(len(identities))}. Give one name for each, separated by commas, or "
+            "leave name empty."
         )
     renamed = [i._replace(name=name) for i, name in zip(identities, names, strict=True)]
     return with_unique_names(renamed)
 
 
 def similarity(a: Identity, b: Identity) -> float:
-    """Return the cosine of two people's embeddings, 1 for the same photograph."""
+    """Return the cosine of two people's embeddings, 1 for the same photo."""
     return float(a.embedding @ b.embedding)
 
 
 def save_identities(path: str | Path, identities: Sequence[Identity]) -> None:
-    """Write people to a .safetensors file: names, embeddings (F, 512) and crops.
+    """Write people to a .safetensors file: names, token strengths, embeddings (F, 512) and crops.
 
-    The metadata say `format`, `version` and the `names` as JSON; the crop of person i is `crop.i`.
-    Raises ValueError if there is nobody.
+    The metadata hold `format`, `version`, and `names` and `token_strengths` as JSON; the crop of
+    person i is `crop.i`. Raises ValueError if the list is empty.
     """
-    if not identities:
-        raise ValueError("identities: there is nobody to save. Encode at least one person.")
+    check_not_empty("identities", identities)
     tensors = {"embeddings": torch.stack([person.embedding for person in identities]).float()}
     for index, person in enumerate(identities):
         if person.crop is not None:
-            tensors[f"crop.{index}"] = person.crop.contiguous()
-    names = json.dumps([person.name for person in identities], ensure_ascii=False)
-    save_file(tensors, path, {"format": FORMAT, "version": VERSION, "names": names})
+            tensors[f"crop.{index}"] = torch.from_numpy(np.ascontiguousarray(person.crop))
+    metadata = {
+        "format": FILE_FORMAT,
+        "version": FILE_VERSION,
+        "names": json.dumps([person.name for person in identities], ensure_ascii=False),
+        "token_strengths": json.dumps([person.token_strength for person in identities]),
+    }
+    save_file(tensors, path, metadata)
 
 
 def load_identities(path: str | Path) -> list[Identity]:
     """Read people from a file of `save_identities`.
 
-    Raises ValueError if the file is none, is cut off, is of a newer version or is not consistent.
+    Raises ValueError if it is no such file, or is truncated, of another version or inconsistent.
     """
     path = Path(path)
     if not path.is_file():
@@ -134,33 +152,35 @@ def load_identities(path: str | Path) -> list[Identity]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
+            if metadata.get("format") != FILE_FORMAT:
                 raise ValueError(
                     f"identities: {path.name} holds no people. Expected a file of Save Identities."
                 )
-            if metadata.get("version") != VERSION:
+            if metadata.get("version") != FILE_VERSION:
                 raise ValueError(
                     f"identities: {path.name} is of version {metadata.get('version')}, expected "
-                    f"{VERSION}. Update this node pack, or save the people again."
+                    f"{FILE_VERSION}. Update this node pack, or save the people again."
                 )
             # Copies, because the file may be replaced while they are in use.
             tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
-            f"identities: {path.name} is cut off or no .safetensors file ({error}). "
+            f"identities: {path.name} is truncated or no .safetensors file ({error}). "
             "Save the people again."
         ) from None
-    return _people(path, metadata.get("names", ""), tensors)
+    return _parse_people(path, metadata, tensors)
 
 
-def _people(path: Path, names_json: str, tensors: dict[str, Tensor]) -> list[Identity]:
+def _parse_people(
+    path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]
+) -> list[Identity]:
     damaged = f"identities: {path.name} is damaged: {{}}. Save the people again."
-    try:
-        names = json.loads(names_json)
-    except ValueError:
-        names = None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+    names = _parse_list(metadata.get("names", ""))
+    if names is None or not all(isinstance(name, str) for name in names):
         raise ValueError(damaged.format("its names cannot be read"))
+    strengths = _parse_list(metadata.get("token_strengths", ""))
+    if strengths is None or len(strengths) != len(names) or not all(map(_is_number, strengths)):
+        raise ValueError(damaged.format("its token strengths cannot be read"))
     embeddings = tensors.get("embeddings")
     if embeddings is None or embeddings.ndim != 2 or len(embeddings) != len(names):
         shape = "no" if embeddings is None else list(embeddings.shape)
@@ -169,9 +189,22 @@ def _people(path: Path, names_json: str, tensors: dict[str, Tensor]) -> list[Ide
     if not ((lengths - 1).abs() < 1e-3).all():  # also where one is not finite
         raise ValueError(damaged.format("its embeddings are not of unit length"))
     people = []
-    for index, name in enumerate(names):
+    for index, (name, strength) in enumerate(zip(names, strengths, strict=True)):
         crop = tensors.get(f"crop.{index}")
         if crop is not None and (crop.dtype != torch.uint8 or crop.shape != CROP_SHAPE):
             raise ValueError(damaged.format(f"the crop of {name} is {list(crop.shape)}"))
-        people.append(Identity(name, embeddings[index].float(), crop))
+        pixels = None if crop is None else crop.numpy()
+        people.append(Identity(name, embeddings[index].float(), pixels, float(strength)))
     return people
+
+
+def _parse_list(text: str) -> list[Any] | None:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return None
+    return values if isinstance(values, list) else None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .identity import check_not_empty
 from .layout import count_people
 from .projection import IDPatches
 
@@ -127,8 +128,7 @@ def inject_both(
     `token_strength` multiplies that of each person. Raises ValueError if there are no people, if
     the strength is out of range, or if the text does not fit or carries ID tokens already.
     """
-    if not id_patches.people:
-        raise ValueError("id_patches: the list is empty. Encode at least one person.")
+    check_not_empty("id_patches", id_patches.people)
     if not 0 <= token_strength <= MAX_TOKEN_STRENGTH:
         raise ValueError(
             f"token_strength: it must be from 0 to {MAX_TOKEN_STRENGTH:g}, got {token_strength:g}."

@@ -1,4 +1,4 @@
-"""A file of JSON lines that survives being killed at any moment."""
+"""A file of JSON lines that stays readable if the process is killed at any moment."""
 
 import json
 import os
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the whole records of a journal, in order; none if there is no file.
+    """Return the complete records of a journal, in order; none if there is no file.
 
-    A line that was being written when the process died has no end and is left out, as is a line
-    that is not JSON (a disk that lost power may keep a file's length and lose its bytes).
+    An unfinished last line, of a process that was killed, is left out, as is a line that is not
+    JSON (after a power failure a file may have its length but not its bytes).
     """
     if not path.is_file():
         return []
@@ -26,7 +26,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 class Journal:
-    """Appends records to a file of JSON lines, each on the disk before `append` returns."""
+    """Appends records to a file of JSON lines; each is on the disk when `append` returns."""
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def _cut_torn_line(path: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
+    """Write a file atomically: it exists completely or not at all."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     path.parent.mkdir(parents=True, exist_ok=True)
     with part.open("wb") as file:

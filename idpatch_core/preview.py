@@ -1,48 +1,48 @@
-"""Shows people where the patches are; for the eye only, the condition image stays as it is."""
+"""Draws a preview of the patches; the condition image itself is not changed."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from .images import to_float, to_uint8
 from .layout import Point, is_inside
 
-# Those of the editor, `web/placer/draw.js`.
-COLOURS = [
+# The same as the editor's, in `web/placer/draw.js`.
+PERSON_COLOURS = [
     *["#4c9bff", "#ff9a3c", "#3dc98a", "#ff6b81", "#b78bff"],
     *["#f2cf3b", "#35c5d6", "#ff8ad1", "#c28e5c", "#a9b4c4"],
 ]
 DARK = "#10141a"
-OPACITY = 0.85  # of a patch over the base picture
-SMOOTHNESS = 4  # badges are drawn this much larger, then shrunk
+OPACITY = 0.85  # of a patch over the base image
+SMOOTHNESS = 4  # badges are drawn this many times larger and then reduced
 
 
 def draw_preview(
     base: Tensor, patches: Sequence[Tensor] | Tensor, points: Sequence[Point | None]
 ) -> Tensor:
-    """Draw the patches, stretched to visible colours, and everybody's number onto the base.
+    """Draw the patches, stretched to visible colours, and each person's number onto the base.
 
     `base` (1, 3, H, W) float in [0, 1]; `patches` (F, 3, P, P) or one (3, P, P) each; one point in
-    pixels for each person. A person outside the picture has a hollow number at the edge, one
+    pixels for each person. A person outside the image has a hollow number at the edge, one
     without a point none. Returns (1, H, W, 3) float32 in [0, 1].
     """
-    canvas = (base[0].permute(1, 2, 0).float().clamp(0, 1) * 255).round().byte().numpy().copy()
+    canvas = to_uint8(base[0].permute(1, 2, 0))
     height, width = canvas.shape[:2]
     placed = [(index, point) for index, point in enumerate(points) if point is not None]
     for index, point in placed:
         if is_inside(point, width, height):
-            _show_patch(canvas, patches[index], point)
-    picture = Image.fromarray(canvas)
+            _draw_patch(canvas, patches[index], point)
+    image = Image.fromarray(canvas)
     for index, point in placed:
-        colour = COLOURS[index % len(COLOURS)]
+        colour = PERSON_COLOURS[index % len(PERSON_COLOURS)]
         if is_inside(point, width, height):
-            _frame(picture, point, patches[index].shape[-1], colour)
+            _draw_frame(image, point, patches[index].shape[-1], colour)
     for index, point in placed:
         size = patches[index].shape[-1]
-        _badge(picture, point, size, index + 1, COLOURS[index % len(COLOURS)])
-    return torch.from_numpy(np.array(picture, dtype=np.float32) / 255)[None]
+        _draw_badge(image, point, size, index + 1, PERSON_COLOURS[index % len(PERSON_COLOURS)])
+    return to_float(np.array(image))[None]
 
 
 def _corner(point: Point, size: int) -> tuple[int, int]:
@@ -50,7 +50,7 @@ def _corner(point: Point, size: int) -> tuple[int, int]:
     return int(x), int(y)
 
 
-def _show_patch(canvas: np.ndarray, patch: Tensor, point: Point) -> None:
+def _draw_patch(canvas: np.ndarray, patch: Tensor, point: Point) -> None:
     height, width = canvas.shape[:2]
     size = patch.shape[-1]
     x, y = _corner(point, size)
@@ -67,23 +67,23 @@ def _visible(patch: Tensor) -> np.ndarray:
     return np.clip((values - low) / max(high - low, 1e-6), 0, 1) * 255
 
 
-def _frame(picture: Image.Image, point: Point, size: int, colour: str) -> None:
+def _draw_frame(image: Image.Image, point: Point, size: int, colour: str) -> None:
     x, y = _corner(point, size)
-    draw = ImageDraw.Draw(picture)
-    line = _line_width(picture)
+    draw = ImageDraw.Draw(image)
+    line = _line_width(image)
     draw.rectangle((x - line, y - line, x + size - 1 + line, y + size - 1 + line), None, DARK, line)
     draw.rectangle((x, y, x + size - 1, y + size - 1), None, colour, line)
 
 
-def _line_width(picture: Image.Image) -> int:
-    return max(1, round(min(picture.size) / 400))
+def _line_width(image: Image.Image) -> int:
+    return max(1, round(min(image.size) / 400))
 
 
-def _badge(picture: Image.Image, point: Point, size: int, number: int, colour: str) -> None:
-    width, height = picture.size
+def _draw_badge(image: Image.Image, point: Point, size: int, number: int, colour: str) -> None:
+    width, height = image.size
     radius = max(9, round(min(width, height) / 55))
     hollow = not is_inside(point, width, height)
-    above = 0 if hollow else (size + radius) / 2  # the patch stays in sight
+    above = 0 if hollow else (size + radius) / 2  # so that the patch stays visible
     x = min(max(point.x, radius), width - radius)
     y = min(max(point.y - above, radius), height - radius)
 
@@ -95,4 +95,4 @@ def _badge(picture: Image.Image, point: Point, size: int, number: int, colour: s
     font = ImageFont.load_default(size=radius * SMOOTHNESS * (1.3 if number < 10 else 1.1))
     draw.text((side / 2, side / 2), str(number), ink, font, anchor="mm")
     badge = badge.resize((2 * radius, 2 * radius), Image.Resampling.LANCZOS)
-    picture.paste(badge, (round(x) - radius, round(y) - radius), badge)
+    image.paste(badge, (round(x) - radius, round(y) - radius), badge)

@@ -1,6 +1,6 @@
-"""Projects a face feature to an ID patch and to ID tokens.
+"""Projects an embedding to an ID patch and to ID tokens.
 
-Both networks are those of IP-Adapter (Ye et al., arXiv 2308.06721) in its own key names: the
+Both networks are those of IP-Adapter (Ye et al., arXiv 2308.06721), with its key names: the
 Resampler of IP-Adapter-Plus, which the release uses, and the MLP of IP-Adapter-FaceID.
 """
 
@@ -13,26 +13,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .identity import Identity
+from .location import Location
+from .weights import check_tensors
 
 HEAD_WIDTH = 64
 PATCH_CHANNELS = 3
 
 
 class IDPatches(NamedTuple):
-    """What the networks are shown of F people, in their order, in float32 on the CPU.
+    """The ID patches and ID tokens of F people, in order, in float32 on the CPU.
 
     `patches` (F, 3, 64, 64); `tokens` (F, T, 2048) with T tokens a person (16 in the release);
     `zero_tokens` (F, T, 2048): the projection of a zero vector, for the negative branch; `people`
-    are the F people themselves, for messages, previews and the strength of their tokens.
-    `location` gives the tags (F, 1, 2048) of the tokens for points (F, 2), in models that have it;
-    `face_sized` models want each patch as large as the face, see `canvas.face_side`.
+    are the identities that were projected. `location` gives the tags (F, 1, 2048) of the tokens for
+    points (F, 2), in models that have it; `face_sized` models expect each patch to be as large as
+    the face, see `canvas.face_side`.
     """
 
     patches: Tensor
     tokens: Tensor
     zero_tokens: Tensor
     people: tuple[Identity, ...]
-    location: Callable[[Tensor], Tensor] | None = None
+    location: Location | None = None
     face_sized: bool = False
 
     @property
@@ -41,48 +43,15 @@ class IDPatches(NamedTuple):
 
 
 class ProjectionSize(NamedTuple):
-    """The sizes of a projection of one face feature to `queries` vectors."""
+    """The sizes of a projection of one embedding to `queries` vectors."""
 
     embedding_dim: int
     queries: int
     output: int
 
 
-class Location(nn.Module):
-    """Tags ID tokens with whose they are and where that person stands.
-
-    The paper's summary has such a tag; the released file has none, and then nothing is added.
-    """
-
-    def __init__(self, people: int, output: int, operations: Any = nn):
-        super().__init__()
-        self.index = operations.Embedding(people, output)
-        self.point = operations.Linear(4 * len(WAVES), output)
-
-    def forward(self, points: Tensor) -> Tensor:
-        """Return tags (..., F, 1, output) for points (..., F, 2) in shares of the picture.
-
-        A person who is nowhere has NaN. Raises ValueError for more people than were trained.
-        """
-        people = points.shape[-2]
-        if people > self.index.num_embeddings:
-            raise ValueError(
-                f"id_patches: {people} people, but this ID-Patch model tags the tokens of at most "
-                f"{self.index.num_embeddings}. Take fewer people or another model."
-            )
-        placed = points.isfinite().all(-1, keepdim=True)
-        angles = torch.pi * points.nan_to_num().unsqueeze(-1) * points.new_tensor(WAVES)
-        waves = torch.cat([angles.sin(), angles.cos()], dim=-1).flatten(-2)  # (..., F, 4 * W)
-        where = self.point(waves) * placed
-        who = self.index(torch.arange(people, device=points.device))
-        return (who.to(where) + where).unsqueeze(-2)
-
-
-WAVES = (1.0, 2.0, 4.0, 8.0)  # of a point's features, in half periods a picture
-
-
 class Attention(nn.Module):
-    """The latents look at the face feature and at themselves."""
+    """The latents attend to the embedding and to themselves."""
 
     def __init__(self, width: int, heads: int, operations: Any = nn):
         super().__init__()
@@ -183,24 +152,17 @@ Projection = Resampler | MLPProjection
 
 
 def build_projection(state: Mapping[str, Tensor], operations: Any = nn) -> Projection:
-    """Build the network that a state dict was saved from, holding the state's own tensors.
+    """Build the network that a state dict was saved from, with the state's own tensors.
 
-    The architecture and every size are read from the tensors; their dtype and storage are kept.
-    `operations` is a namespace with torch.nn's layers. Raises ValueError if the tensors are those
-    of neither network, or if one is missing, unknown or of the wrong shape.
+    The architecture and all sizes are read from the tensors, which keep their dtype and storage.
+    `operations` is a namespace with torch.nn's layers. Raises ValueError if the tensors belong to
+    neither network, or if one is missing, unknown or of the wrong shape.
     """
     with torch.device("meta"):
-        # ComfyUI's own layers may have no weights before they are loaded: torch.nn's always do.
+        # From torch.nn, because ComfyUI's layers may have no weights before they are loaded.
         expected = _empty_projection(state, nn).state_dict()
         network = _empty_projection(state, operations)
-    if missing := expected.keys() - state.keys():
-        raise ValueError(f"it lacks {_some(missing)}")
-    if unknown := state.keys() - expected.keys():
-        raise ValueError(f"it has tensors that this version does not know: {_some(unknown)}")
-    for name, tensor in expected.items():
-        shape, given = tuple(tensor.shape), tuple(state[name].shape)
-        if given != shape:
-            raise ValueError(f"{name} has the shape {given}, expected {shape}")
+    check_tensors(state, expected)
     network.load_state_dict(state, assign=True)
     return network
 
@@ -218,7 +180,9 @@ def _empty_layers(state: Mapping[str, Tensor], operations: Any) -> Projection:
         _, queries, width = _shape(state, "latents", 3)
         heads, rest = divmod(_shape(state, "layers.0.0.to_q.weight", 2)[0], HEAD_WIDTH)
         if rest or not heads:
-            raise ValueError(f"layers.0.0.to_q.weight is not made of heads {HEAD_WIDTH} wide")
+            raise ValueError(
+                f"layers.0.0.to_q.weight is not a multiple of the head width {HEAD_WIDTH}"
+            )
         return Resampler(
             _shape(state, "proj_in.weight", 2)[1],
             queries,
@@ -248,21 +212,16 @@ def _shape(state: Mapping[str, Tensor], name: str, dimensions: int) -> tuple[int
     return shape
 
 
-def _some(names: set[str]) -> str:
-    shown = ", ".join(sorted(names)[:3])
-    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown
-
-
 def patch_side(size: ProjectionSize) -> int:
     """Return the patch's width and height in pixels; 64 in the release.
 
-    Raises ValueError unless the projection gives the three channels of a square.
+    Raises ValueError unless its output is a square of three channels.
     """
     side = math.isqrt(size.output)
     if size.queries != PATCH_CHANNELS or side * side != size.output:
         raise ValueError(
-            f"it gives {size.queries} x {size.output} values, "
-            f"which is not a square patch of {PATCH_CHANNELS} channels"
+            f"its output is {size.queries} x {size.output} values, "
+            f"expected a square patch of {PATCH_CHANNELS} channels"
         )
     return side
 
@@ -272,7 +231,7 @@ def project(
     prompt_proj: Callable[[Tensor], Tensor],
     embeddings: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Project the face features of all people in one call of each network.
+    """Project the embeddings of all people in one call of each network.
 
     `embeddings` (F, 512) of unit length. Returns patches (F, 3, P, P), tokens (F, T, C) and
     zero-vector tokens (F, T, C). Source: `inferencer.py` and `pipeline_idpatch_sd_xl.py` of the
@@ -286,18 +245,18 @@ def project(
     return patches.unflatten(-1, (side, side)), tokens, zero_tokens.repeat(len(tokens), 1, 1)
 
 
-def at_places(
+def tag_tokens(
     id_patches: IDPatches, points: Sequence[tuple[float, float] | None], width: int, height: int
 ) -> IDPatches:
-    """Tag everybody's ID tokens and zero-vector tokens with their places, if the model does.
+    """Tag each person's ID tokens and zero-vector tokens with their point, if the model does so.
 
-    `points` in pixels of a picture of the given size, None for a person who is nowhere.
+    `points` in pixels of an image of the given size, None for a person without a point.
     """
     if id_patches.location is None:
         return id_patches
-    nowhere = (math.nan, math.nan)
-    places = torch.tensor([nowhere if point is None else tuple(point) for point in points])
-    tags = id_patches.location(places / torch.tensor([width, height]))  # (F, 1, C)
+    no_point = (math.nan, math.nan)
+    pixels = torch.tensor([no_point if point is None else tuple(point) for point in points])
+    tags = id_patches.location(pixels / torch.tensor([width, height]))  # (F, 1, C)
     return id_patches._replace(
         tokens=id_patches.tokens + tags, zero_tokens=id_patches.zero_tokens + tags
     )

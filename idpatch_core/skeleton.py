@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .face_detector import import_cv2
 from .layout import MAX_COORDINATE, Head, Point
+from .opencv import import_cv2
 
 
 class Joint(IntEnum):

@@ -1,4 +1,4 @@
-"""The nodes of the pack; each module holds those of one room of `idpatch_core`."""
+"""The nodes of the pack, one module per topic."""
 
 from comfy_api.v0_0_2 import ComfyExtension, io
 

@@ -12,7 +12,7 @@ from ..idpatch_core.injection import (
     injection_percent,
     split_at,
 )
-from ..idpatch_core.projection import IDPatches, at_places
+from ..idpatch_core.projection import IDPatches, tag_tokens
 from . import sockets
 
 ID_PATCHES_TIP = "The people, from the ID Patch Builder."
@@ -96,6 +96,6 @@ class IDPatchTokenInjector(io.ComfyNode):
                     "Connect the Patch Placer's id_hint to the ID Token Injector as well."
                 )
             check_people(id_patches, id_hint)
-            id_patches = at_places(id_patches, id_hint.points, id_hint.width, id_hint.height)
+            id_patches = tag_tokens(id_patches, id_hint.points, id_hint.width, id_hint.height)
         split = split_at(injection_percent(injection_ratio))
         return io.NodeOutput(*inject_both(positive, negative, id_patches, token_strength, split))

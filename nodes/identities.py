@@ -6,32 +6,34 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
+import numpy as np
 from comfy_api.v0_0_2 import io
-from torch import Tensor
 
 from ..idpatch_core.identity import Identity, append, load_identities, save_identities
 from . import sockets
-from .images import save_temporary
+from .folders import fingerprint_file
+from .images import save_crop
 
-NOTHING_SAVED = "nothing saved yet"
+NONE_SAVED = "none"
+IDENTITIES_FOLDER = "idpatch_identities"  # ComfyUI's key of the folder
 
 folder_paths.add_model_folder_path(
-    "idpatch_identities", str(Path(folder_paths.get_output_directory(), "identities"))
+    IDENTITIES_FOLDER, str(Path(folder_paths.get_output_directory(), "identities"))
 )
-folder_paths.folder_names_and_paths["idpatch_identities"][1].add(".safetensors")
+folder_paths.folder_names_and_paths[IDENTITIES_FOLDER][1].add(".safetensors")
 
 
 def show_people(
-    entries: Sequence[tuple[str, float | None, Tensor | None]], warnings: list[str]
+    entries: Sequence[tuple[str, float | None, np.ndarray | None]], warnings: list[str]
 ) -> dict:
-    """Return what the node shows: crops with names and scores, and the warnings."""
+    """Return what a node shows: crops with names and detector scores, and the warnings."""
     for warning in warnings:
         logging.warning("[ID-Patch] %s", warning)
     faces: list[dict[str, Any]] = [
         {
             "name": name,
             "score": score,
-            "crop": None if crop is None else save_temporary("face", crop.numpy(), ".png"),
+            "crop": save_crop(crop),
         }
         for name, score, crop in entries
     ]
@@ -49,14 +51,15 @@ class IDPatchSaveIdentities(io.ComfyNode):
             node_id="IDPatchSaveIdentities",
             display_name="Save Identities",
             category=sockets.CATEGORY,
-            description="Saves people to a file in output/identities, with names and crops.",
+            description="Saves people to a file in output/identities, with their names and face "
+            "crops.",
             is_output_node=True,
             inputs=[
                 sockets.Identities.Input("identities", tooltip="The people to save."),
                 io.String.Input(
                     "filename_prefix",
                     default="people",
-                    tooltip="The beginning of the file's name; a number is appended.",
+                    tooltip="The beginning of the file name; a number is appended.",
                 ),
             ],
         )
@@ -77,44 +80,43 @@ class IDPatchLoadIdentities(io.ComfyNode):
             node_id="IDPatchLoadIdentities",
             display_name="Load Identities",
             category=sockets.CATEGORY,
-            description="Loads people from a file in output/identities; no face model is needed.",
+            description="Loads people from a file in output/identities, without a face model.",
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=folder_paths.get_filename_list("idpatch_identities") or [NOTHING_SAVED],
+                    options=folder_paths.get_filename_list(IDENTITIES_FOLDER) or [NONE_SAVED],
                     tooltip="A file of Save Identities, in output/identities.",
                 ),
                 sockets.Identities.Input(
                     "identities",
                     optional=True,
-                    tooltip="Other people; those of the file are added after them.",
+                    tooltip="People of another node. Those of the file are added after them.",
                 ),
             ],
             outputs=[
                 sockets.Identities.Output(
                     display_name="identities",
-                    tooltip="The people in their order, for the ID Patch Builder.",
+                    tooltip="The people in order, for the ID Patch Builder.",
                 )
             ],
         )
 
     @classmethod
     def validate_inputs(cls, file: str | None = None) -> bool | str:
-        if file and folder_paths.get_full_path("idpatch_identities", file) is None:
-            places = " or ".join(folder_paths.get_folder_paths("idpatch_identities"))
-            return f"file: {file} was not found in {places}. Save people with Save Identities."
+        if file and folder_paths.get_full_path(IDENTITIES_FOLDER, file) is None:
+            searched = " or ".join(folder_paths.get_folder_paths(IDENTITIES_FOLDER))
+            return f"file: {file} was not found in {searched}. Save people with Save Identities."
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, file: str, **_: Any) -> str:
-        path = folder_paths.get_full_path("idpatch_identities", file)
-        return f"{path} {Path(path).stat().st_mtime_ns}" if path else ""
+    def fingerprint_inputs(cls, file: str | None, **_: Any) -> str:
+        return fingerprint_file(IDENTITIES_FOLDER, file)
 
     @classmethod
     def execute(cls, file: str, identities: list[Identity] | None = None) -> io.NodeOutput:
-        path = folder_paths.get_full_path_or_raise("idpatch_identities", file)
+        path = folder_paths.get_full_path_or_raise(IDENTITIES_FOLDER, file)
         loaded = load_identities(path)
         before = identities or []
-        everyone = append(before, loaded)
-        shown = [(person.name, None, person.crop) for person in everyone[len(before) :]]
-        return io.NodeOutput(everyone, ui=show_people(shown, []))
+        people = append(before, loaded)
+        entries = [(person.name, None, person.crop) for person in people[len(before) :]]
+        return io.NodeOutput(people, ui=show_people(entries, []))

@@ -1,4 +1,4 @@
-"""Pictures in ComfyUI's temporary folder, which nodes show and editors load."""
+"""ComfyUI's IMAGE as uint8 pixels, and images in ComfyUI's temporary folder."""
 
 import hashlib
 from pathlib import Path
@@ -6,10 +6,37 @@ from pathlib import Path
 import folder_paths
 import numpy as np
 from PIL import Image
+from torch import Tensor
+
+from ..idpatch_core.images import to_float, to_uint8
+
+
+def read_images(image: Tensor) -> list[np.ndarray]:
+    """Return an IMAGE (N, H, W, C) as N images (H, W, 3) uint8 RGB.
+
+    Raises ValueError unless it has 1, 3 or 4 channels and pixels.
+    """
+    if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or not image.numel():
+        raise ValueError(
+            f"image: expected images (N, H, W, 3), got {tuple(image.shape)}. Connect an IMAGE."
+        )
+    pixels = to_uint8(image[..., :3])
+    return list(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:3], 3))))
+
+
+def load_image(path: Path) -> Tensor:
+    """Return an image file as an IMAGE (1, H, W, 3)."""
+    with Image.open(path) as image:
+        return to_float(np.array(image.convert("RGB")))[None]
+
+
+def save_crop(crop: np.ndarray | None) -> dict[str, str] | None:
+    """Write a person's face crop to ComfyUI's temporary folder, if there is one."""
+    return None if crop is None else save_temporary("face", crop, ".png")
 
 
 def save_temporary(kind: str, pixels: np.ndarray, suffix: str) -> dict[str, str]:
-    """Write (H, W, 3) uint8 to ComfyUI's temporary folder unless it is there; say where."""
+    """Write (H, W, 3) uint8 to ComfyUI's temporary folder and return its /view reference."""
     # Named by its content, so that queueing again writes nothing and browsers keep their copy.
     digest = hashlib.sha1(np.ascontiguousarray(pixels).data, usedforsecurity=False)
     digest.update(str(pixels.shape).encode())

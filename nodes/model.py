@@ -1,102 +1,102 @@
-"""Load ID-Patch Model and ID Patch Builder: from identities to patches and tokens."""
+"""Load ID-Patch Model and ID Patch Builder: from identities to ID patches and ID tokens."""
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import comfy.model_patcher
-import folder_paths
 import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
-from ..idpatch_core.checkpoint import PROJECTIONS, State, check_values, is_face_sized, read_id_patch
-from ..idpatch_core.identity import Identity
-from ..idpatch_core.projection import IDPatches, Projection, build_projection, project
+from ..idpatch_core.checkpoint import (
+    WEIGHT_DTYPES,
+    State,
+    check_values,
+    is_face_sized,
+    read_id_patch,
+)
+from ..idpatch_core.identity import Identity, check_not_empty
+from ..idpatch_core.location import Location, build_location
+from ..idpatch_core.projection import IDPatches, build_projection, project
 from . import sockets
-from .folders import ID_PATCH, find_file, list_files, missing_file
-from .model_management import manage, operations, run
+from .folders import ID_PATCH, find_file, fingerprint_file, list_files, missing_file
+from .model_management import manage, operations, run_network
 
-WEIGHT_DTYPES = {
-    "default": None,
-    "fp32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-}
+FILE_DTYPE = "default"  # the weights stay in the file's dtype
 UNIT_LENGTH_TOLERANCE = 1e-3
 
 
 class IDPatchModel(NamedTuple):
-    """The two projections under ComfyUI's management; `embedding_dim` is a face feature's width.
+    """The two projections under ComfyUI's management.
 
-    `face_sized` models want patches as large as the faces.
+    `embedding_dim` is the length of the embeddings that they take; `location` tags ID tokens, in
+    models that were trained with it; `face_sized` models expect patches as large as the faces.
     """
 
     file: str
     patch_proj: comfy.model_patcher.ModelPatcher
     prompt_proj: comfy.model_patcher.ModelPatcher
     embedding_dim: int
+    location: Location | None
     face_sized: bool
 
 
 def load_id_patch(path: Path, dtype: torch.dtype | None = None) -> IDPatchModel:
-    """Load both projections; `dtype` is that of the weights in memory, by default the file's."""
+    """Load both projections; `dtype` is that of the weights in memory, the file's by default."""
     patch_state, prompt_state, metadata = read_id_patch(path)
-    patch, prompt = (
-        _build(half, state, dtype)
-        for half, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True)
-    )
-    parts = manage(patch), manage(prompt)
-    return IDPatchModel(path.name, *parts, patch.size.embedding_dim, is_face_sized(metadata))
-
-
-def _build(half: str, state: State, dtype: torch.dtype | None) -> Projection:
-    # Memory of their own, because the file may be overwritten while it is in use; and outside
-    # inference mode, so that `manage` need not copy them once more.
+    # Outside inference mode, so that `manage` need not copy the weights once more.
     with torch.inference_mode(False):
-        state = {
-            name: tensor.to(dtype or tensor.dtype, copy=True) for name, tensor in state.items()
-        }
-        check_values(half, state)
-        return build_projection(state, operations)
+        patch_state = _copy_state("patch_proj", patch_state, dtype)
+        prompt_state = _copy_state("prompt_proj", prompt_state, dtype)
+        patch_proj = build_projection(patch_state, operations)
+        prompt_proj = build_projection(prompt_state, operations)
+        location = build_location(prompt_state)
+    return IDPatchModel(
+        path.name,
+        manage(patch_proj),
+        manage(prompt_proj),
+        patch_proj.size.embedding_dim,
+        location,
+        is_face_sized(metadata),
+    )
+
+
+def _copy_state(projection: str, state: State, dtype: torch.dtype | None) -> State:
+    # Copied, because the file may be overwritten while it is in use.
+    copy = {name: tensor.to(dtype or tensor.dtype, copy=True) for name, tensor in state.items()}
+    check_values(projection, copy)
+    return copy
 
 
 def stack_embeddings(identities: list[Identity], expected: int) -> Tensor:
-    """Return the face features of all people (F, expected). Raises ValueError naming the person."""
-    if not identities:
-        raise ValueError("identities: there is nobody in it. Encode at least one person.")
+    """Return the people's embeddings (F, expected). Raises ValueError that names the person."""
+    check_not_empty("identities", identities)
     for number, identity in enumerate(identities, 1):
         person = f"identities: person {number} ({identity.name})"
         embedding = identity.embedding
         if tuple(embedding.shape) != (expected,):
             raise ValueError(
-                f"{person} has a face feature of shape {tuple(embedding.shape)}, this ID-Patch "
-                f"model takes {expected} numbers. Encode the face with the network that the model "
-                "was trained with (the release: ArcFace IR-SE50 of facexlib)."
+                f"{person} has an embedding of shape {tuple(embedding.shape)}, this ID-Patch model "
+                f"takes {expected} numbers. Encode the face with the network that the model was "
+                "trained with (the release: ArcFace IR-SE50 of facexlib)."
             )
         if not torch.isfinite(embedding).all():
             raise ValueError(
-                f"{person} has a face feature that holds NaN or infinity. Encode the face again."
+                f"{person} has an embedding that contains NaN or infinity. Encode the face again."
             )
         length = float(embedding.float().norm())
         if abs(length - 1) > UNIT_LENGTH_TOLERANCE:
             raise ValueError(
-                f"{person} has a face feature of length {length:.4g}, expected 1. "
-                "Divide it by its length."
+                f"{person} has an embedding of length {length:.4g}, expected 1. "
+                "Normalise it to unit length."
             )
     return torch.stack([identity.embedding.to("cpu", torch.float32) for identity in identities])
 
 
 def projector(patcher: comfy.model_patcher.ModelPatcher) -> Callable[[Tensor], Tensor]:
-    return lambda x: run(patcher, lambda network, x: network(x), x)
-
-
-def locator(patcher: comfy.model_patcher.ModelPatcher) -> Callable[[Tensor], Tensor] | None:
-    """Return what tags tokens with places, if the model was trained with it."""
-    if patcher.model.location is None:
-        return None
-    call: Any = lambda network, points: network.location(points)  # noqa: E731
-    return lambda points: run(patcher, call, points)
+    """Return a function that calls a projection under ComfyUI's management."""
+    return lambda x: run_network(patcher, lambda network, x: network(x), x)
 
 
 class IDPatchLoadModel(io.ComfyNode):
@@ -106,21 +106,21 @@ class IDPatchLoadModel(io.ComfyNode):
             node_id="IDPatchLoadModel",
             display_name="Load ID-Patch Model",
             category=sockets.CATEGORY,
-            description="Loads the projections that turn a face into an ID patch and ID tokens.",
+            description="Loads the projections from embeddings to ID patches and ID tokens.",
             inputs=[
                 io.Combo.Input(
                     "model_name",
                     options=list_files(ID_PATCH),
                     tooltip="The released id-patch.bin or a .safetensors file, in models/idpatch. "
-                    f"The released one is at {ID_PATCH.source}.",
+                    f"The released file is at {ID_PATCH.source}.",
                 ),
                 io.Combo.Input(
                     "weight_dtype",
-                    options=list(WEIGHT_DTYPES),
-                    default="default",
+                    options=[FILE_DTYPE, *WEIGHT_DTYPES],
+                    default=FILE_DTYPE,
                     optional=True,
-                    tooltip="How the weights are kept in memory; fp16 and bf16 take half of fp32. "
-                    "The computation is in float32 in any case.",
+                    tooltip="The dtype of the weights in memory. fp16 and bf16 need half as much "
+                    "memory as fp32. The computation is always in float32.",
                 ),
             ],
             outputs=[
@@ -136,16 +136,15 @@ class IDPatchLoadModel(io.ComfyNode):
         return message or True
 
     @classmethod
-    def fingerprint_inputs(cls, model_name: str, weight_dtype: str = "default") -> str:
-        path = folder_paths.get_full_path(ID_PATCH.name, model_name)
-        stat = Path(path).stat() if path else None
-        return f"{path} {stat.st_mtime_ns} {stat.st_size} {weight_dtype}" if stat else ""
+    def fingerprint_inputs(cls, model_name: str | None, weight_dtype: str = FILE_DTYPE) -> str:
+        fingerprint = fingerprint_file(ID_PATCH.name, model_name)
+        return fingerprint and f"{fingerprint} {weight_dtype}"
 
     @classmethod
-    def execute(cls, model_name: str, weight_dtype: str = "default") -> io.NodeOutput:
+    def execute(cls, model_name: str, weight_dtype: str = FILE_DTYPE) -> io.NodeOutput:
         path = find_file(ID_PATCH, "model_name", model_name)
         try:
-            return io.NodeOutput(load_id_patch(path, WEIGHT_DTYPES[weight_dtype]))
+            return io.NodeOutput(load_id_patch(path, WEIGHT_DTYPES.get(weight_dtype)))
         except ValueError as error:
             raise ValueError(f"model_name: {error}") from error
 
@@ -157,20 +156,20 @@ class IDPatchBuilder(io.ComfyNode):
             node_id="IDPatchBuilder",
             display_name="ID Patch Builder",
             category=sockets.CATEGORY,
-            description="Makes the ID patch and the ID tokens of every person.",
+            description="Computes the ID patch and the ID tokens of each person.",
             inputs=[
                 sockets.IDPatchModel.Input(
-                    "idpatch_model", tooltip="The projections, of Load ID-Patch Model."
+                    "idpatch_model", tooltip="The projections, from Load ID-Patch Model."
                 ),
                 sockets.Identities.Input(
-                    "identities", tooltip="The people, of the Face Encoder; their order is kept."
+                    "identities", tooltip="The people, from the Face Encoder. Their order is kept."
                 ),
             ],
             outputs=[
                 sockets.Patches.Output(
                     display_name="id_patches",
-                    tooltip="Everybody's patch and tokens, for the Patch Placer, the ID Token "
-                    "Injector and the ID-Patch Sampler.",
+                    tooltip="The ID patches and ID tokens of all people, for the Patch Placer, the "
+                    "ID Token Injector and the ID-Patch Sampler.",
                 )
             ],
         )
@@ -181,6 +180,13 @@ class IDPatchBuilder(io.ComfyNode):
         patches, tokens, zero_tokens = project(
             projector(idpatch_model.patch_proj), projector(idpatch_model.prompt_proj), embeddings
         )
-        location = locator(idpatch_model.prompt_proj)
-        projected = patches, tokens, zero_tokens, tuple(identities), location
-        return io.NodeOutput(IDPatches(*projected, idpatch_model.face_sized))
+        return io.NodeOutput(
+            IDPatches(
+                patches,
+                tokens,
+                zero_tokens,
+                tuple(identities),
+                idpatch_model.location,
+                idpatch_model.face_sized,
+            )
+        )

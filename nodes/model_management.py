@@ -12,14 +12,19 @@ operations = comfy.ops.manual_cast
 
 
 def manage(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
-    """Hand a network to ComfyUI, which from now on decides where its weights live.
+    """Put a network under ComfyUI's model management, which decides where its weights are kept.
 
-    Build the network with `operations`, so that weights kept elsewhere or in another dtype are
-    cast layer by layer. A parameter of the network's own, outside such a layer, stays where it is
-    when only a part is loaded: its forward must cast it to its input.
+    Build the network with `operations`, so that weights kept on another device or in another dtype
+    are cast layer by layer. A parameter outside such a layer is not moved when the network is
+    loaded partially: the forward method must cast it to the input.
     """
     network.eval().requires_grad_(False)
     _make_ordinary(network)
+    return make_patcher(network)
+
+
+def make_patcher(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
+    """Return the patcher that the running ComfyUI uses for its own models."""
     # Newer cores choose here, once they have started, a patcher that streams weights.
     patcher = getattr(comfy.model_patcher, "CoreModelPatcher", comfy.model_patcher.ModelPatcher)
     return patcher(
@@ -30,9 +35,9 @@ def manage(network: nn.Module) -> comfy.model_patcher.ModelPatcher:
 
 
 def _make_ordinary(network: nn.Module) -> None:
-    """Replace inference tensors: moved outside inference mode once, they cannot be used again.
+    """Replace inference tensors, which are unusable once they were moved outside inference mode.
 
-    Nodes load in inference mode; ComfyUI unloads outside it when asked to free memory.
+    Nodes load in inference mode; ComfyUI unloads outside it to free memory.
     """
     with torch.inference_mode(False):
         for module in network.modules():
@@ -44,12 +49,12 @@ def _make_ordinary(network: nn.Module) -> None:
                     setattr(module, name, buffer.clone())
 
 
-def run(
+def run_network(
     patcher: comfy.model_patcher.ModelPatcher,
     call: Callable[[nn.Module, Tensor], Tensor],
     x: Tensor,
 ) -> Tensor:
-    """Load the network where ComfyUI wants it, call it in float32, and return a CPU tensor."""
+    """Load the network as ComfyUI decides, call it in float32, and return a CPU tensor."""
     comfy.model_management.load_models_gpu([patcher])
     y = call(patcher.model, x.to(patcher.load_device, torch.float32))
     return y.to("cpu", torch.float32)

@@ -21,7 +21,8 @@ from ..idpatch_core.canvas import (
     resize_patch,
 )
 from ..idpatch_core.face_detector import YuNet
-from ..idpatch_core.identity import Identity
+from ..idpatch_core.identity import Identity, check_not_empty
+from ..idpatch_core.images import to_uint8
 from ..idpatch_core.layout import (
     ARRANGEMENT_IDS,
     AUTO_ARRANGEMENT,
@@ -37,7 +38,7 @@ from ..idpatch_core.preview import draw_preview
 from ..idpatch_core.projection import IDPatches
 from ..idpatch_core.skeleton import draw_openpose, find_heads, read_pose_keypoint
 from . import sockets
-from .images import save_temporary
+from .images import read_images, save_crop, save_temporary
 
 MAX_SIDE = 16384
 
@@ -55,12 +56,10 @@ def read_pose(pose_keypoint: Any, width: int, height: int) -> tuple[np.ndarray, 
 
 def find_base_faces(base_image: Tensor, width: int, height: int) -> list[Head]:
     """Return the heads of the faces in an IMAGE, in output pixels."""
-    image = (base_image[0, ..., :3].clamp(0, 1) * 255).round().byte().cpu().numpy()
-    if image.shape[-1] == 1:
-        image = image.repeat(3, axis=-1)
+    (image,) = read_images(base_image[:1])
     scale = np.array([width / image.shape[1], height / image.shape[0]])
     heads = []
-    for face in YuNet().detect(np.ascontiguousarray(image)):
+    for face in YuNet().detect(image):
         x, y = face.nose * scale
         eye_distance = float(np.linalg.norm((face.keypoints[1] - face.keypoints[0]) * scale))
         heads.append(Head(Point(float(x), float(y)), face.score * face.area, eye_distance))
@@ -69,8 +68,7 @@ def find_base_faces(base_image: Tensor, width: int, height: int) -> list[Head]:
 
 def save_base(base: Tensor) -> dict[str, str]:
     """Write the base image (1, 3, H, W) for the editor's background."""
-    pixels = (base[0].permute(1, 2, 0).clamp(0, 1) * 255).round().byte().numpy()
-    return save_temporary("base", pixels, ".jpg")
+    return save_temporary("base", to_uint8(base[0].permute(1, 2, 0)), ".jpg")
 
 
 def report_people(
@@ -82,9 +80,7 @@ def report_people(
             "name": person.name,
             "x": None if point is None else point.x,
             "y": None if point is None else point.y,
-            "crop": None
-            if person.crop is None
-            else save_temporary("face", np.asarray(person.crop), ".png"),
+            "crop": save_crop(person.crop),
         }
         for person, point in zip(people, points, strict=True)
     ]
@@ -178,8 +174,7 @@ class IDPatchPlacer(io.ComfyNode):
         pose_keypoint: Any = None,
     ) -> io.NodeOutput:
         names, size = id_patches.names, id_patches.patches.shape[-1]
-        if not names:
-            raise ValueError("id_patches: the list is empty. Encode at least one person.")
+        check_not_empty("id_patches", names)
         check_size(width, height)
 
         poses, faces, warnings = None, None, []

@@ -10,6 +10,7 @@ from comfy_api.v0_0_2 import io
 from ..idpatch_core.poses import PRESETS, make_standing, to_pose_keypoint
 from ..idpatch_core.skeleton import read_pose_keypoint
 from . import sockets
+from .folders import fingerprint_path
 
 
 def list_pose_files() -> list[str]:
@@ -73,11 +74,10 @@ class IDPatchLoadPose(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, pose: str, width: int, height: int) -> Any:
+    def fingerprint_inputs(cls, pose: str | None, width: int, height: int) -> Any:
         if pose in PRESETS:
             return pose, width, height
-        path = Path(folder_paths.get_annotated_filepath(pose))
-        return pose, path.stat().st_mtime_ns if path.exists() else 0
+        return fingerprint_path(pose and folder_paths.get_annotated_filepath(pose))
 
     @classmethod
     def execute(cls, pose: str, width: int, height: int) -> io.NodeOutput:

@@ -24,7 +24,7 @@ from ..idpatch_core.injection import (
     injection_sigma,
     split_at,
 )
-from ..idpatch_core.projection import IDPatches, at_places
+from ..idpatch_core.projection import IDPatches, tag_tokens
 from ..idpatch_core.schedule import reference_sigmas, start_noise_scale
 from . import sockets
 from .conditioning import ID_PATCHES_TIP, INJECTION_RATIO_TIP, TOKEN_STRENGTH_TIP, check_people
@@ -202,7 +202,7 @@ class IDPatchSampler(io.ComfyNode):
         check_model(model)
         check_control_net(control_net, id_patches.tokens.shape[-1])
         check_people(id_patches, id_hint)
-        id_patches = at_places(id_patches, id_hint.points, id_hint.width, id_hint.height)
+        id_patches = tag_tokens(id_patches, id_hint.points, id_hint.width, id_hint.height)
         latent = make_latent(id_hint, latent_image)
         sigmas = compute_sigmas(model, sampler_name, scheduler, steps, denoise)
 

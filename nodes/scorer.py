@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import folder_paths
-import torch
 from comfy_api.v0_0_2 import io
 
 from ..idpatch_core.face_detector import YUNET, Detector, YuNet
@@ -16,7 +15,7 @@ from ..idpatch_core.verification.scorer import (
     make_conditioning_scorer,
 )
 from . import sockets
-from .faces import FaceModel, embed_faces
+from .faces import FaceModel, encode_crops
 from .folders import ID_PATCH
 
 # Stored in workflows. The other choices are files, whose names end in .onnx.
@@ -72,7 +71,7 @@ def choose_scorer(choice: str, face_model: FaceModel | None) -> tuple[FaceScorer
 
 
 def _embed_with(face_model: FaceModel) -> Any:
-    return lambda crops: embed_faces(face_model, list(torch.from_numpy(crops))).numpy()
+    return lambda crops: encode_crops(face_model, crops).numpy()
 
 
 class IDPatchLoadScorer(io.ComfyNode):

@@ -8,6 +8,6 @@ IDPatchModel = io.Custom("IDPATCH_MODEL")  # nodes.model.IDPatchModel
 Patches = io.Custom("IDPATCH_PATCHES")  # idpatch_core.projection.IDPatches
 Hint = io.Custom("IDPATCH_HINT")  # idpatch_core.canvas.Hint
 Scorer = io.Custom("IDPATCH_SCORER")  # nodes.scorer.LoadedScorer
-PoseKeypoint = io.Custom("POSE_KEYPOINT")  # frames of OpenPose-18 people, as pose nodes make them
+PoseKeypoint = io.Custom("POSE_KEYPOINT")  # frames of OpenPose-18 people
 
 CATEGORY = "ID-Patch"

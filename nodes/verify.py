@@ -11,7 +11,8 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..idpatch_core.canvas import Hint
-from ..idpatch_core.identity import Identity
+from ..idpatch_core.identity import Identity, check_not_empty
+from ..idpatch_core.images import to_float
 from ..idpatch_core.layout import Point, has_same_aspect, rescale_points
 from ..idpatch_core.verification import metrics
 from ..idpatch_core.verification.annotate import annotate_record
@@ -24,23 +25,20 @@ from ..idpatch_core.verification.verdict import (
     verify_image,
 )
 from . import sockets
-from .faces import read_pictures
-from .images import save_temporary
+from .images import read_images, save_temporary
 from .scorer import LoadedScorer
 
 
 def embed_identities(identities: Sequence[Identity], scorer: FaceScorer) -> np.ndarray:
     """Return the scorer's embeddings (F, D) of the people's crops."""
-    if not identities:
-        raise ValueError("identities: the list is empty. Encode at least one person.")
+    check_not_empty("identities", identities)
     without = [person.name for person in identities if person.crop is None]
     if without:
         raise ValueError(
             f"identities: {', '.join(without)} came without a face crop, which the scorer needs. "
             "Encode the person from a photo with the Face Encoder."
         )
-    crops = [person.crop.cpu().numpy() for person in identities if person.crop is not None]
-    return scorer.embed(np.stack(crops))
+    return scorer.embed(np.stack([p.crop for p in identities if p.crop is not None]))
 
 
 def rescale_hint_points(hint: Hint, width: int, height: int) -> list[Point | None]:
@@ -117,7 +115,7 @@ class IDPatchVerify(io.ComfyNode):
     ) -> io.NodeOutput:
         names = [person.name for person in identities]
         references = embed_identities(identities, scorer.scorer)
-        images = read_pictures(image)
+        images = read_images(image)
         height, width = images[0].shape[:2]
         mismatch = id_hint.check_names(names, "identities")
         points = rescale_hint_points(id_hint, width, height)
@@ -135,7 +133,7 @@ class IDPatchVerify(io.ComfyNode):
             records.append(verdict_to_json(verdict))
             drawn = pixels.copy()
             annotate_record(drawn, records[-1])
-            annotated.append(torch.from_numpy(drawn).to(torch.float32).div_(255))
+            annotated.append(to_float(drawn))
             previews.append(save_temporary("verdict", drawn, ".jpg"))
             progress.update(1)
 

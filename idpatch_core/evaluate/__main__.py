@@ -48,7 +48,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="score with the conditioning IR-SE50 instead; its scores are biased upwards",
     )
     parser.add_argument(
-        "--detector", default=YUNET, help="YuNet, or the folder of an insightface model pack"
+        "--detector", default=YUNET, help="yunet, or the folder of an insightface model pack"
     )
     parser.add_argument(
         "--threshold", type=float, help="cosine from which two faces count as one person"

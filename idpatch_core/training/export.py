@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..checkpoint import FACE, PATCH_SIZE, write_id_patch
+from ..checkpoint import FACE, PATCH_SIZE, WEIGHT_DTYPES, write_id_patch
 from .config import Config
 from .data import PreparedData
 from .networks import Networks, load_networks
@@ -27,8 +27,6 @@ from .run_folder import (
     read_config,
 )
 from .trainable import ADAPTER, is_lora, select_trainable
-
-DTYPES_BY_NAME = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def load_run(output: Path, step: int | None = None, raw: bool = False) -> tuple[Networks, Config]:
@@ -104,10 +102,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="the folder to write")
     parser.add_argument("--step", type=int, help="of the checkpoint; the last by default")
     parser.add_argument("--raw", action="store_true", help="no moving averages")
-    parser.add_argument("--dtype", choices=DTYPES_BY_NAME, help="convert the weights")
+    parser.add_argument("--dtype", choices=WEIGHT_DTYPES, help="convert the weights")
     options = parser.parse_args(arguments)
     try:
-        dtype = DTYPES_BY_NAME.get(options.dtype)
+        dtype = WEIGHT_DTYPES.get(options.dtype)
         export(options.run, options.folder, options.step, options.raw, dtype)
     except ValueError as error:
         print(error, file=sys.stderr)

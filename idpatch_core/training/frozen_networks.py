@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from ..arcface import embed, load_arcface
+from ..arcface import embed_pixels, load_arcface
 from ..face_detector import YUNET_FILE
 from .base_model import decode, load_vae
 from .config import Config
@@ -42,7 +42,7 @@ def embed_crops(face: nn.Module, crops: Tensor) -> Tensor:
 
     The same as `idpatch_core.arcface.embed`, for crops with gradients.
     """
-    return embed(face, crops.float().permute(0, 2, 3, 1) * 255)
+    return embed_pixels(face, crops.float() * 255)
 
 
 def load_frozen_networks(config: Config) -> FrozenNetworks | None:

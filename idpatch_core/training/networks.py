@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from ..canvas import compose, face_side, resize_patch
 from ..checkpoint import is_face_sized, read_id_patch
 from ..layout import Point
-from ..projection import Location, MLPProjection, Resampler, build_projection
+from ..location import Location
+from ..projection import MLPProjection, Resampler, build_projection
 from .base_model import check_folder
 from .config import Config, ProjectionConfig
 from .token_gradient import scaled_token_gradient

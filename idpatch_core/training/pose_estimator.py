@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..face_detector import check_picture
+from ..opencv import check_image
 from ..skeleton import Joint, coco17_to_openpose18
 
 RTMLIB_MODELS = ("lightweight", "balanced", "performance")  # rtmlib downloads them
@@ -53,7 +53,7 @@ class PoseEstimator:
 
         If rtmlib finds no one, it returns one pose for the whole image; `match_poses` drops it.
         """
-        check_picture(image)
+        check_image(image)
         keypoints, scores = self._body(np.ascontiguousarray(image[..., ::-1]))
         return coco17_to_openpose18(np.asarray(keypoints), np.asarray(scores))
 

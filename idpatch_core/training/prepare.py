@@ -183,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--max-people", type=int, default=DEFAULTS.max_people)
     parser.add_argument(
-        "--detector", default=DEFAULTS.detector, help="YuNet, or an insightface folder"
+        "--detector", default=DEFAULTS.detector, help="yunet, or an insightface folder"
     )
     parser.add_argument(
         "--poses",

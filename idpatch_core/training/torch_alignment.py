@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..alignment import SIZE, TEMPLATE, similarity_transform
+from ..alignment import CROP_SIZE, TEMPLATE, similarity_transform
 
 
-def align_faces(images: Tensor, keypoints: Sequence[np.ndarray], size: int = SIZE) -> Tensor:
+def align_faces(images: Tensor, keypoints: Sequence[np.ndarray], size: int = CROP_SIZE) -> Tensor:
     """Cut faces out of images, as `idpatch_core.alignment.align_face` does, with gradients.
 
     `images` (N, C, H, W), one face in each; `keypoints` N times (5, 2) in pixels, constants.
@@ -21,7 +21,7 @@ def align_faces(images: Tensor, keypoints: Sequence[np.ndarray], size: int = SIZ
     if len(images) != len(keypoints):
         raise ValueError(f"{len(keypoints)} faces for {len(images)} images; give one each.")
     height, width = images.shape[2:]
-    template = TEMPLATE * (size / SIZE)
+    template = TEMPLATE * (size / CROP_SIZE)
     # In double precision, because an image may be thousands of pixels wide.
     steps = np.arange(size, dtype=np.float64)
     target = np.stack([*np.meshgrid(steps, steps), np.ones((size, size))], axis=-1)  # (S, S, 3)

@@ -13,9 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..alignment import CROP_SIZE
+from ..face_detector import shorten_error
 from .metrics import DEFAULT_THRESHOLD
 
-SIZE = 112
 SFACE_THRESHOLD = 0.363  # OpenCV's own for SFace: docs.opencv.org, tutorial dnn_face
 ADVICE = (
     "Any ArcFace-type ONNX file will do, for example face_recognition_sface_2021dec.onnx of the "
@@ -110,8 +111,10 @@ def load_scorer(path: str | Path, gpu: int = 0) -> FaceScorer:
 
     def embed(crops: np.ndarray) -> np.ndarray:
         faces = np.asarray(crops)
-        if faces.ndim != 4 or faces.shape[1:] != (SIZE, SIZE, 3):
-            raise ValueError(f"scorer: expected faces (N, {SIZE}, {SIZE}, 3), got {faces.shape}.")
+        if faces.ndim != 4 or faces.shape[1:] != (CROP_SIZE, CROP_SIZE, 3):
+            raise ValueError(
+                f"scorer: expected faces (N, {CROP_SIZE}, {CROP_SIZE}, 3), got {faces.shape}."
+            )
         if expected.channels == "BGR":
             faces = faces[..., ::-1]
         blob = ((faces.astype(np.float32) - expected.mean) / expected.std).transpose(0, 3, 1, 2)
@@ -121,11 +124,11 @@ def load_scorer(path: str | Path, gpu: int = 0) -> FaceScorer:
         return embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
 
     try:
-        grey = embed(np.full((1, SIZE, SIZE, 3), 127, np.uint8))
+        grey = embed(np.full((1, CROP_SIZE, CROP_SIZE, 3), 127, np.uint8))
     except Exception as error:
         raise ValueError(
-            f"scorer: {path.name} does not accept aligned faces of {SIZE} x {SIZE} pixels "
-            f"({_short(error)}). {ADVICE}."
+            f"scorer: {path.name} does not accept aligned faces of {CROP_SIZE} x {CROP_SIZE} "
+            f"pixels ({shorten_error(error)}). {ADVICE}."
         ) from None
     if not 64 <= grey.shape[1] <= 4096 or not np.isfinite(grey).all():
         raise ValueError(
@@ -151,7 +154,9 @@ def _load_network(path: Path, gpu: int) -> Callable[[np.ndarray], np.ndarray]:
             providers=[pair for pair in preferred.items() if pair[0] in available],
         )
     except Exception as error:
-        raise ValueError(f"scorer: {path} is not an ONNX network ({_short(error)}).") from None
+        raise ValueError(
+            f"scorer: {path} is not an ONNX network ({shorten_error(error)})."
+        ) from None
     name = session.get_inputs()[0].name
     return lambda blob: np.asarray(session.run(None, {name: blob})[0])
 
@@ -163,8 +168,8 @@ def _load_in_opencv(path: Path) -> Callable[[np.ndarray], np.ndarray]:
         network = cv2.dnn.readNetFromONNX(str(path))
     except cv2.error as error:
         raise ValueError(
-            f"scorer: OpenCV cannot read {path} ({_short(error)}). Install onnxruntime, which "
-            "reads more ONNX files, or choose another file."
+            f"scorer: OpenCV cannot read {path} ({shorten_error(error)}). Install onnxruntime, "
+            "which reads more ONNX files, or choose another file."
         ) from None
 
     def run(blob: np.ndarray) -> np.ndarray:
@@ -172,10 +177,6 @@ def _load_in_opencv(path: Path) -> Callable[[np.ndarray], np.ndarray]:
         return network.forward().copy()
 
     return run
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def make_conditioning_scorer(

@@ -85,8 +85,8 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
 
     comfy.options.enable_args_parsing()
     sys.path.append(str(ROOT))
-    from groups import compose, read_photographs
     from pack import load_pack
+    from photos import compose, read_photos
     from scorers import fetch_recogniser
 
     pack: Any = load_pack()
@@ -95,7 +95,7 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
     import torch
 
     core, nodes = pack.idpatch_core, pack.nodes
-    photographs = read_photographs()
+    photographs = read_photos()
     names = sorted({name.partition("_")[0] for name in photographs})[:5]
     group = compose([photographs[f"{name}_2"] for name in names], 180, 20)
     image = np.full((1024, 1024, 3), 128, np.uint8)
@@ -115,7 +115,7 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
         for photo in (photographs[f"{name}_1"] for name in names)
     ]
     people = [
-        core.identity.Identity(name, torch.zeros(512), torch.from_numpy(crop))
+        core.identity.Identity(name, torch.zeros(512), crop)
         for name, crop in zip(names, crops, strict=True)
     ]
     assert len(detector.detect(image)) == 5

@@ -36,13 +36,13 @@ def test_a_face_is_never_mirrored():
 
 @pytest.mark.parametrize("name", ["exp_man.jpg", "exp_woman.jpg"])
 def test_a_crop_is_within_one_grey_level_of_insightface(name):
-    # The photographs may not be passed on, so their crops are set into a picture where the
+    # The photographs may not be passed on, so their crops are set into an image where the
     # template turns them, and cut out again.
     crop = load_file(REFERENCE / "faces.safetensors")[f"{name}.crop_bgr"]
-    picture = np.zeros((400, 500, 3), np.uint8)
-    picture[100:324, 200:424] = crop.repeat(2, 0).repeat(2, 1)
+    image = np.zeros((400, 500, 3), np.uint8)
+    image[100:324, 200:424] = crop.repeat(2, 0).repeat(2, 1)
     keypoints = (TEMPLATE * 2 + [200, 100]).astype(np.float32)
-    found = align_face(picture, keypoints).astype(int)
+    found = align_face(image, keypoints).astype(int)
     assert abs(found - crop).max() <= 1
 
 
@@ -50,15 +50,15 @@ def test_a_crop_is_within_one_grey_level_of_insightface(name):
 def test_crops_equal_those_of_insightface():
     reason = "insightface is not installed, which is compared with"
     face_align = pytest.importorskip("insightface.utils.face_align", reason=reason)
-    picture, rng = photo("obama"), np.random.default_rng(1)
+    image, rng = photo("obama"), np.random.default_rng(1)
     for degrees in (0, 20, -75, 180):
         points, _ = turned(TEMPLATE - 56, degrees, rng.uniform(0.5, 3), (280, 250))
         points = (points + rng.normal(0, 4, (5, 2))).astype(np.float32)
-        expected = face_align.norm_crop(picture, points).astype(int)
-        assert abs(align_face(picture, points).astype(int) - expected).max() <= 1
+        expected = face_align.norm_crop(image, points).astype(int)
+        assert abs(align_face(image, points).astype(int) - expected).max() <= 1
 
 
-def test_where_the_picture_ends_the_crop_is_black():
+def test_where_the_image_ends_the_crop_is_black():
     white = np.full((112, 112, 3), 255, np.uint8)
     crop = align_face(white, TEMPLATE - [50, 0])
     assert crop[:, :49].max() == 0
@@ -66,15 +66,15 @@ def test_where_the_picture_ends_the_crop_is_black():
 
 
 def test_other_sizes_show_the_same():
-    picture = photo("obama")
+    image = photo("obama")
     keypoints = TEMPLATE * 2 + [170, 130]
-    large = align_face(picture, keypoints, 224)
+    large = align_face(image, keypoints, 224)
     assert large.shape == (224, 224, 3)
-    assert (large == picture[130:354, 170:394]).all()
+    assert (large == image[130:354, 170:394]).all()
 
 
 def test_keypoints_in_one_place_are_an_error():
-    with pytest.raises(ValueError, match="all of them lie in one place"):
+    with pytest.raises(ValueError, match="all of them are the same point"):
         align_face(photo("obama"), np.ones((5, 2)))
 
 

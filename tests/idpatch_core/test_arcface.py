@@ -89,15 +89,15 @@ def refusal(path) -> str:
 def test_another_model_is_refused_by_the_first_names_that_differ(tmp_path):
     save_file({"model.diffusion_model.x": torch.zeros(3)}, tmp_path / "unet.safetensors")
     message = refusal(tmp_path / "unet.safetensors")
-    assert "input_layer.0.weight is missing" in message
-    assert "model.diffusion_model.x does not belong there" in message
+    assert "it lacks input_layer.0.weight, " in message
+    assert "tensors that do not belong there: model.diffusion_model.x." in message
 
 
 def test_a_missing_entry_is_named(tmp_path):
     state = small_state()
     del state["body.2.res_layer.5.fc1.weight"]
     save_file(state, tmp_path / "part.safetensors")
-    assert "body.2.res_layer.5.fc1.weight is missing." in refusal(tmp_path / "part.safetensors")
+    assert "it lacks body.2.res_layer.5.fc1.weight." in refusal(tmp_path / "part.safetensors")
 
 
 def test_a_wrong_shape_is_named_with_the_right_one(tmp_path):
@@ -105,20 +105,20 @@ def test_a_wrong_shape_is_named_with_the_right_one(tmp_path):
     state["output_layer.3.weight"] = torch.zeros(64, 100)
     save_file(state, tmp_path / "shape.safetensors")
     message = refusal(tmp_path / "shape.safetensors")
-    assert "output_layer.3.weight is [64, 100] instead of [64, 2352]" in message
+    assert "output_layer.3.weight has the shape [64, 100], expected [64, 2352]" in message
 
 
 def test_a_truncated_file_is_refused(tmp_path, released):
     path = tmp_path / "cut.pth"
     path.write_bytes(released.read_bytes()[:1_000_000])
-    assert "cut off" in refusal(path)
+    assert "truncated" in refusal(path)
 
 
 def test_a_truncated_safetensors_file_is_refused(tmp_path):
     save_file(small_state(), tmp_path / "whole.safetensors")
     path = tmp_path / "cut.safetensors"
     path.write_bytes((tmp_path / "whole.safetensors").read_bytes()[:10_000])
-    assert "cut off" in refusal(path)
+    assert "truncated" in refusal(path)
 
 
 @pytest.mark.parametrize(
@@ -126,8 +126,8 @@ def test_a_truncated_safetensors_file_is_refused(tmp_path):
     [
         (b"", "the file is empty"),
         (b"<!DOCTYPE html><html>", "a web page"),
-        (b"\x89PNG\r\n", "neither a .safetensors file nor"),
-        (bytes(1000), "neither a .safetensors file nor"),
+        (b"\x89PNG\r\n", "neither a .safetensors nor a PyTorch file"),
+        (bytes(1000), "neither a .safetensors nor a PyTorch file"),
     ],
 )
 def test_what_is_no_file_of_weights_is_refused(tmp_path, content, reason):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from projection_states import released_shapes, small_halves, small_mlp, small_resampler
+from projection_states import released_shapes, small_mlp, small_projections, small_resampler
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
@@ -43,10 +43,10 @@ def test_the_released_layout_is_read():
 @pytest.mark.parametrize("name", ["model.safetensors", "model.bin"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_what_is_written_is_read_again(tmp_path, name, dtype):
-    halves = [{k: t.to(dtype) for k, t in state.items()} for state in small_halves()]
-    write_id_patch(tmp_path / name, *halves, metadata={"steps": "900"})
+    projections = [{k: t.to(dtype) for k, t in state.items()} for state in small_projections()]
+    write_id_patch(tmp_path / name, *projections, metadata={"steps": "900"})
     *states, metadata = read_id_patch(tmp_path / name)
-    assert_same(states, halves)
+    assert_same(states, projections)
     assert metadata.get("steps") == ("900" if name.endswith("safetensors") else None)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
@@ -67,41 +67,41 @@ def test_our_format_names_itself_and_its_architecture(tmp_path):
 
 
 def test_the_released_layout_is_written_as_two_dictionaries(tmp_path):
-    write_id_patch(tmp_path / "m.bin", *small_halves())
+    write_id_patch(tmp_path / "m.bin", *small_projections())
     content = torch.load(tmp_path / "m.bin", weights_only=True)
     assert list(content) == ["patch_proj", "prompt_proj"]
-    assert_same(content.values(), small_halves())
+    assert_same(content.values(), small_projections())
 
 
 def test_dtypes_are_converted_when_asked(tmp_path):
-    write_id_patch(tmp_path / "m.safetensors", *small_halves(), dtype=torch.float16)
+    write_id_patch(tmp_path / "m.safetensors", *small_projections(), dtype=torch.float16)
     states = read_id_patch(tmp_path / "m.safetensors")[:2]
-    assert_same(states, [{k: t.half() for k, t in state.items()} for state in small_halves()])
+    assert_same(states, [{k: t.half() for k, t in state.items()} for state in small_projections()])
 
 
 def test_a_file_under_the_other_format_s_name(tmp_path):
-    save_file(prefixed(*small_halves()), tmp_path / "m.bin")
-    assert_same(read_id_patch(tmp_path / "m.bin")[:2], small_halves())
-    written(tmp_path / "m.bin", *small_halves()).rename(tmp_path / "m.safetensors")
+    save_file(prefixed(*small_projections()), tmp_path / "m.bin")
+    assert_same(read_id_patch(tmp_path / "m.bin")[:2], small_projections())
+    written(tmp_path / "m.bin", *small_projections()).rename(tmp_path / "m.safetensors")
     with pytest.raises(ValueError, match=r"this is a PyTorch file\. Rename it to end in \.bin"):
         read_id_patch(tmp_path / "m.safetensors")
 
 
 def test_parameters_and_the_oldest_pickles_are_read(tmp_path):
     parameters = [
-        build_projection(state).train().state_dict(keep_vars=True) for state in small_halves()
+        build_projection(state).train().state_dict(keep_vars=True) for state in small_projections()
     ]
     content = dict(zip(("patch_proj", "prompt_proj"), parameters, strict=True))
     torch.save(content, tmp_path / "m.bin", _use_new_zipfile_serialization=False)
     states = read_id_patch(tmp_path / "m.bin")[:2]
-    assert_same(states, small_halves())
+    assert_same(states, small_projections())
     assert not any(tensor.requires_grad for state in states for tensor in state.values())
 
 
 def test_a_failed_write_leaves_the_file_as_it_was(tmp_path):
-    write_id_patch(tmp_path / "m.safetensors", *small_halves())
+    write_id_patch(tmp_path / "m.safetensors", *small_projections())
     before = (tmp_path / "m.safetensors").read_bytes()
-    patch_state, prompt_state = small_halves()
+    patch_state, prompt_state = small_projections()
     patch_state["latents"] = torch.full_like(patch_state["latents"], 1e6)
     with pytest.raises(ValueError, match=r"patch_proj\.latents holds values that are not finite"):
         write_id_patch(tmp_path / "m.safetensors", patch_state, prompt_state, dtype=torch.float16)
@@ -112,13 +112,13 @@ def test_a_failed_write_leaves_the_file_as_it_was(tmp_path):
 def test_others_may_read_what_is_written(tmp_path):
     (tmp_path / "plain").touch()
     for name in ("m.safetensors", "m.bin"):
-        write_id_patch(tmp_path / name, *small_halves())
+        write_id_patch(tmp_path / name, *small_projections())
         assert (tmp_path / name).stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
 def test_other_endings_are_not_written(tmp_path):
     with pytest.raises(ValueError, match=r"ends in \.safetensors or \.bin"):
-        write_id_patch(tmp_path / "m.ckpt", *small_halves())
+        write_id_patch(tmp_path / "m.ckpt", *small_projections())
 
 
 class Attack:
@@ -146,11 +146,11 @@ def test_a_pickle_that_runs_code_is_refused_and_not_run(tmp_path, form):
 
 @pytest.mark.parametrize("name", ["m.safetensors", "m.bin"])
 @pytest.mark.parametrize("share", [0.999, 0.5, 0.01])
-def test_a_file_that_is_cut_off_says_so(tmp_path, name, share):
+def test_a_truncated_file_says_so(tmp_path, name, share):
     path = tmp_path / name
-    write_id_patch(path, *small_halves())
+    write_id_patch(path, *small_projections())
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
-    with pytest.raises(ValueError, match="cut off"):
+    with pytest.raises(ValueError, match="truncated"):
         read_id_patch(path)
 
 
@@ -160,9 +160,9 @@ def test_what_is_no_model_file_is_named(tmp_path):
         (b"", "the file is empty"),
         (b"\n<!DOCTYPE html><html><title>Hugging Face</title>", "a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "git-lfs pointer"),
-        (b"Access to this model is restricted.", "neither a .safetensors file nor"),
+        (b"Access to this model is restricted.", "neither a .safetensors nor a PyTorch file"),
         (struct.pack("<Q", 9) + b"{ not json", "damaged"),
-        (pickle.dumps([1, 2], protocol=2), "damaged or cut off"),
+        (pickle.dumps([1, 2], protocol=2), "damaged or truncated"),
     ):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=rf"id-patch\.bin: .*{message}"):
@@ -215,12 +215,12 @@ def test_a_missing_half_is_named(tmp_path):
     ("patch_state", "prompt_state", "message"),
     [
         (small_resampler(3, 64), small_resampler(4, 16, 32), "of 24 numbers, prompt_proj of 32"),
-        (small_resampler(4, 16), small_resampler(3, 64), "patch_proj: it gives 4 x 16 values"),
-        (small_mlp(3, 60), small_mlp(4, 16), "patch_proj: it gives 3 x 60 values"),
+        (small_resampler(4, 16), small_resampler(3, 64), "patch_proj: its output is 4 x 16 values"),
+        (small_mlp(3, 60), small_mlp(4, 16), "patch_proj: its output is 3 x 60 values"),
         (small_mlp(3, 64), {"latents": torch.ones(1, 2, 4)}, "prompt_proj: it lacks layers"),
     ],
 )
-def test_halves_that_do_not_make_a_model_are_refused(tmp_path, patch_state, prompt_state, message):
+def test_unfit_projections_are_refused(tmp_path, patch_state, prompt_state, message):
     with pytest.raises(ValueError, match=message):
         read_id_patch(written(tmp_path / "m.bin", patch_state, prompt_state))
     with pytest.raises(ValueError, match=message):
@@ -229,7 +229,7 @@ def test_halves_that_do_not_make_a_model_are_refused(tmp_path, patch_state, prom
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_values_that_are_not_finite_are_refused(tmp_path, value):
-    patch_state, prompt_state = small_halves()
+    patch_state, prompt_state = small_projections()
     prompt_state["norm_out.bias"] = prompt_state["norm_out.bias"].clone()
     prompt_state["norm_out.bias"][3] = value
     with pytest.raises(ValueError, match=r"prompt_proj\.norm_out\.bias holds values that are not"):
@@ -244,32 +244,32 @@ def test_integers_and_eight_bit_floats_are_refused(tmp_path):
 
 
 def test_what_no_model_has_is_refused(tmp_path):
-    tensors = prefixed(*small_halves())
+    tensors = prefixed(*small_projections())
     save_file({**tensors, "unet.weight": torch.ones(1)}, tmp_path / "m.safetensors")
     with pytest.raises(ValueError, match=r"no ID-Patch model has: unet\.weight"):
         read_id_patch(tmp_path / "m.safetensors")
     save_file({**tensors, "patch_proj.extra": torch.ones(1)}, tmp_path / "m.safetensors")
-    with pytest.raises(ValueError, match="does not know: extra"):
+    with pytest.raises(ValueError, match="do not belong there: extra"):
         read_id_patch(tmp_path / "m.safetensors")
 
 
 def test_a_newer_version_asks_for_an_update(tmp_path):
     metadata = {"format": "id-patch", "format_version": "2"}
-    save_file(prefixed(*small_halves()), tmp_path / "m.safetensors", metadata)
+    save_file(prefixed(*small_projections()), tmp_path / "m.safetensors", metadata)
     with pytest.raises(ValueError, match="format version 2, this pack reads version 1"):
         read_id_patch(tmp_path / "m.safetensors")
 
 
 @pytest.mark.slow
 def test_the_released_file_at_its_true_size(tmp_path):
-    halves = [
+    projections = [
         {name: torch.full(shape, 0.01) for name, shape in released_shapes(*sizes).items()}
         for sizes in ((3, 4096), (16, 2048))
     ]
-    path = written(tmp_path / "id-patch.bin", *halves)
+    path = written(tmp_path / "id-patch.bin", *projections)
     assert 666e6 < path.stat().st_size < 667e6
     states = read_id_patch(path)[:2]
-    assert_same(states, halves)
+    assert_same(states, projections)
     write_id_patch(tmp_path / "id-patch.safetensors", *states, dtype=torch.float16)
     assert 333e6 < (tmp_path / "id-patch.safetensors").stat().st_size < 334e6
     assert read_id_patch(tmp_path / "id-patch.safetensors")[0]["latents"].shape == (1, 3, 1280)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from projection_states import small_halves
+from projection_states import small_projections
 
 from idpatch_core.checkpoint import read_id_patch, write_id_patch
 from idpatch_core.convert import main
@@ -16,7 +16,7 @@ RELEASED = ROOT / "tests" / "data" / "reference" / "id-patch.bin"
 @pytest.fixture
 def source(tmp_path):
     path = tmp_path / "id-patch.bin"
-    write_id_patch(path, *small_halves())
+    write_id_patch(path, *small_projections())
     return path
 
 
@@ -24,9 +24,9 @@ def test_the_released_file_and_back_is_the_same(tmp_path, capsys):
     ours, back = tmp_path / "id-patch.safetensors", tmp_path / "back.bin"
     assert main([str(RELEASED), str(ours)]) == 0
     assert main([str(ours), str(back)]) == 0
-    for half, other in zip(read_id_patch(back)[:2], read_id_patch(RELEASED)[:2], strict=True):
-        assert half.keys() == other.keys()
-        assert all(torch.equal(half[name], other[name]) for name in other)
+    for own, other in zip(read_id_patch(back)[:2], read_id_patch(RELEASED)[:2], strict=True):
+        assert own.keys() == other.keys()
+        assert all(torch.equal(own[name], other[name]) for name in other)
     printed = capsys.readouterr().out
     assert "patch_proj: Resampler, 1.4 M parameters, float16" in printed
     assert f"Wrote {back}, 5." in printed

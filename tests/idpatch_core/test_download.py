@@ -92,14 +92,14 @@ def test_a_known_hash_is_checked(site, tmp_path):
     assert fetch(model(f"{site.url}/model.bin", right), tmp_path).read_bytes() == CONTENT
 
 
-def test_the_command_says_what_it_fetches(site, tmp_path, capsys):
+def test_the_command_says_what_it_downloads(site, tmp_path, capsys):
     files = [model(f"{site.url}/model.bin")]
     assert main(["--models", str(tmp_path), "it"], files) == 0
-    said = capsys.readouterr().out
-    assert f"Fetching {site.url}/model.bin (10 MB; licence: none)" in said
-    assert f"Wrote {tmp_path / 'idpatch' / 'model.bin'}" in said
+    output = capsys.readouterr().out
+    assert f"Downloading {site.url}/model.bin (10 MB; licence: none)" in output
+    assert f"Wrote {tmp_path / 'idpatch' / 'model.bin'}" in output
     assert main(["--models", str(tmp_path), "it"], files) == 0
-    assert "is there" in capsys.readouterr().out
+    assert "exists" in capsys.readouterr().out
 
 
 def test_the_command_fails_with_the_reason(site, tmp_path, capsys):
@@ -108,12 +108,12 @@ def test_the_command_fails_with_the_reason(site, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"), [(["--models", "/no/where"], "no folder"), (["x"], "--models")]
+    ("arguments", "message"), [(["--models", "/no/where"], "no folder"), (["x"], "--models")]
 )
-def test_wrong_arguments_are_explained(arguments, said, capsys):
+def test_wrong_arguments_are_explained(arguments, message, capsys):
     with pytest.raises(SystemExit):
         main(arguments)
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_the_released_files_go_where_the_nodes_look():

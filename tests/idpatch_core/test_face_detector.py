@@ -16,9 +16,9 @@ from idpatch_core.face_detector import (
     InsightFace,
     YuNet,
     choose_faces,
-    left_to_right,
     load_detector,
-    without_doubles,
+    remove_duplicates,
+    sort_left_to_right,
 )
 from idpatch_core.verification.scorer import load_scorer
 
@@ -53,20 +53,20 @@ def test_the_box_holds_the_keypoints():
 
 
 @pytest.mark.parametrize("scale", [0.3, 0.5, 4, 8])
-def test_large_and_small_pictures_give_the_same_face_in_their_own_pixels(scale):
-    picture = collage(round(556 * scale), round(640 * scale), ("obama", 0, 0, scale))
-    (found,) = YuNet().detect(picture)
+def test_large_and_small_images_give_the_same_face_in_their_own_pixels(scale):
+    image = collage(round(556 * scale), round(640 * scale), ("obama", 0, 0, scale))
+    (found,) = YuNet().detect(image)
     assert found.keypoints / scale == pytest.approx(OBAMA, abs=12)
 
 
-def test_a_face_that_fills_a_large_picture_is_found():
+def test_a_face_that_fills_a_large_image_is_found():
     close = photo("macron_2025")[130:400, 160:355].repeat(8, 0).repeat(8, 1)
     assert [found.score > 0.9 for found in YuNet().detect(close)] == [True]
 
 
 def test_the_largest_face_comes_first_wherever_it_is():
-    picture = collage(900, 700, ("collins", 0, 0, 0.5), ("obama", 300, 50, 1.0))
-    found = YuNet().detect(picture)
+    image = collage(900, 700, ("collins", 0, 0, 0.5), ("obama", 300, 50, 1.0))
+    found = YuNet().detect(image)
     assert len(found) == 2
     assert found[0].area > found[1].area
     assert found[0].keypoints[2] == pytest.approx(OBAMA[2] + [300, 50], abs=12)
@@ -82,7 +82,7 @@ def test_a_false_face_beside_a_good_one_is_dropped_though_it_is_larger():
     assert found.area < alone.area
 
 
-def test_the_same_person_beats_everybody_else_with_an_independent_recogniser():
+def test_the_same_person_beats_all_others_with_an_independent_recogniser():
     names = ["macron_2014", "macron_2025", "ardern_2018", "ardern_2022"]
     names += ["obama", "sunak", "collins"]
     yunet = YuNet()
@@ -97,23 +97,23 @@ def test_the_same_person_beats_everybody_else_with_an_independent_recogniser():
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (5, 3, 3), (1, 3000, 3), (200, 300, 3)])
-def test_a_picture_without_a_face_gives_none(shape):
+def test_a_image_without_a_face_gives_none(shape):
     assert YuNet().detect(np.full(shape, 90, np.uint8)) == []
 
 
-@pytest.mark.parametrize("picture", [np.zeros((9, 9)), np.zeros((9, 9, 3)), np.zeros((0, 9, 3))])
-def test_other_arrays_are_an_error(picture):
+@pytest.mark.parametrize("image", [np.zeros((9, 9)), np.zeros((9, 9, 3)), np.zeros((0, 9, 3))])
+def test_other_arrays_are_an_error(image):
     with pytest.raises(ValueError, match=r"image: expected \(H, W, 3\) uint8 RGB"):
-        YuNet().detect(picture)
+        YuNet().detect(image)
 
 
 def test_choosing_faces():
     faces = [face(200, 100), face(0, 80), face(400, 60)]
     assert choose_faces(faces, "largest") == [faces[0]]
-    assert choose_faces(faces, "left to right") == [faces[1], faces[0], faces[2]]
+    assert choose_faces(faces, "left_to_right") == [faces[1], faces[0], faces[2]]
     assert choose_faces(faces, "index", 2) == [faces[2]]
     assert choose_faces(reversed(faces), "all") == faces
-    assert left_to_right(faces)[0] is faces[1]
+    assert sort_left_to_right(faces)[0] is faces[1]
 
 
 def test_choosing_a_face_that_is_not_there():
@@ -128,13 +128,13 @@ def test_choosing_in_an_unknown_way():
 
 def test_of_two_boxes_on_one_face_the_better_is_kept():
     faces = [face(0, score=0.8), face(10, score=0.9), face(90, score=0.7)]
-    assert without_doubles(faces) == [faces[1], faces[2]]
+    assert remove_duplicates(faces) == [faces[1], faces[2]]
 
 
 def test_without_opencv_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(ImportError, match="pip install opencv-python-headless"):
-        load_detector("YuNet")
+        load_detector("yunet")
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_insightface_gives_the_box_and_keypoints_of_the_network(model_pack):
     assert found.score == pytest.approx(SCORE)
 
 
-def test_insightface_gives_them_in_pixels_of_the_picture(model_pack):
+def test_insightface_gives_them_in_pixels_of_the_image(model_pack):
     (found,) = InsightFace(model_pack).detect(np.zeros((960, 1280, 3), np.uint8))
     assert found.box == pytest.approx([2 * side for side in BOX])
     assert found.keypoints == pytest.approx(2 * np.array(KEYPOINTS))

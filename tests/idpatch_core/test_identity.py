@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -22,7 +23,7 @@ def unit(*values: float) -> torch.Tensor:
 
 
 def person(name: str, *values: float, shade: int | None = None) -> Identity:
-    crop = None if shade is None else torch.full((112, 112, 3), shade, dtype=torch.uint8)
+    crop = None if shade is None else np.full((112, 112, 3), shade, np.uint8)
     return Identity(name, unit(*values), crop)
 
 
@@ -37,27 +38,27 @@ def test_the_average_is_the_direction_between():
     assert found.embedding.dtype == torch.float32
 
 
-def test_weights_pull_the_average_to_their_photograph():
+def test_weights_pull_the_average_to_their_photo():
     found = average("Anna", [person("1", 1, 0), person("2", 0, 1)], [3, 4])
     assert found.embedding[:2].tolist() == pytest.approx([0.6, 0.8])
 
 
-def test_weight_zero_leaves_a_photograph_out():
+def test_weight_zero_leaves_a_photo_out():
     people = [person("1", 1, 0, shade=1), person("2", 0, 1, shade=2)]
     found = average("Anna", people, [0, 2])
     assert torch.equal(found.embedding, people[1].embedding)
     assert found.crop is people[1].crop
 
 
-def test_the_crop_is_that_of_the_photograph_nearest_to_the_average():
+def test_the_crop_is_that_of_the_photo_nearest_to_the_average():
     people = [person("1", 1, 0, shade=1), person("2", 1, 1, shade=2), person("3", 0, 1, shade=3)]
     assert average("Anna", people).crop is people[1].crop
 
 
-def test_one_photograph_keeps_its_embedding():
+def test_one_photo_keeps_its_embedding():
     alone = person("1", 0.1, 0.2, 0.3, shade=9)
     found = average("Anna", [alone])
-    assert found == ("Anna", alone.embedding, alone.crop)
+    assert found == ("Anna", alone.embedding, alone.crop, 1.0)
 
 
 def test_embeddings_that_cancel_out_are_an_error():
@@ -71,8 +72,8 @@ def test_weights_that_do_not_fit_are_an_error(weights):
         average("Anna", [person("1", 1), person("2", 0, 1)], weights)
 
 
-def test_no_photograph_is_an_error():
-    with pytest.raises(ValueError, match="Anna: there is no photograph"):
+def test_no_photo_is_an_error():
+    with pytest.raises(ValueError, match="Anna: there is no photo"):
         average("Anna", [])
 
 
@@ -109,30 +110,43 @@ def test_similarity_is_the_cosine():
 
 
 def test_people_come_back_from_a_file(tmp_path):
-    people = [person("Anna", 1, 2, shade=7), person("Jürgen, 李", 3, 4)]
+    people = [
+        person("Anna", 1, 2, shade=7),
+        person("Jürgen, 李", 3, 4)._replace(token_strength=0.35),
+    ]
     save_identities(tmp_path / "team.safetensors", people)
     loaded = load_identities(tmp_path / "team.safetensors")
     assert names(loaded) == ["Anna", "Jürgen, 李"]
     assert all(torch.equal(a.embedding, b.embedding) for a, b in zip(people, loaded, strict=True))
-    assert torch.equal(loaded[0].crop, people[0].crop)
+    crop = loaded[0].crop
+    assert crop is not None and crop.dtype == np.uint8
+    assert (crop == people[0].crop).all()
     assert loaded[1].crop is None
+    assert [one.token_strength for one in loaded] == [1.0, 0.35]
 
 
-def test_the_metadata_say_format_version_and_names(tmp_path):
+METADATA = {
+    "format": "idpatch-identities",
+    "version": "1",
+    "names": '["Anna"]',
+    "token_strengths": "[1.0]",
+}
+
+
+def test_the_metadata_hold_format_version_names_and_token_strengths(tmp_path):
     save_identities(tmp_path / "team.safetensors", [person("Anna", 1)])
     with safe_open(tmp_path / "team.safetensors", "pt") as file:
         metadata = file.metadata()
-    assert metadata == {"format": "idpatch-identities", "version": "1", "names": '["Anna"]'}
+    assert metadata == METADATA
 
 
-def test_nobody_cannot_be_saved(tmp_path):
-    with pytest.raises(ValueError, match="identities: there is nobody to save"):
+def test_an_empty_list_cannot_be_saved(tmp_path):
+    with pytest.raises(ValueError, match="identities: the list is empty"):
         save_identities(tmp_path / "team.safetensors", [])
 
 
 def write(path, tensors, **changes: str):
-    metadata = {"format": "idpatch-identities", "version": "1", "names": '["Anna"]', **changes}
-    save_file(tensors, path, metadata)
+    save_file(tensors, path, {**METADATA, **changes})
     return path
 
 
@@ -152,7 +166,7 @@ def test_a_truncated_file_is_refused(tmp_path):
     save_identities(tmp_path / "team.safetensors", [person("Anna", 1, shade=1)])
     content = (tmp_path / "team.safetensors").read_bytes()
     (tmp_path / "team.safetensors").write_bytes(content[:-100])
-    with pytest.raises(ValueError, match=r"team.safetensors is cut off or no \.safetensors"):
+    with pytest.raises(ValueError, match=r"team.safetensors is truncated or no \.safetensors"):
         load_identities(tmp_path / "team.safetensors")
 
 
@@ -163,7 +177,11 @@ def test_a_missing_file_is_named(tmp_path):
 
 DAMAGE = {
     "names": ({"embeddings": unit(1)[None]}, {"names": "[1]"}),
-    "embeddings": ({"embeddings": unit(1)[None]}, {"names": json.dumps(["Anna", "Bob"])}),
+    "embeddings": (
+        {"embeddings": unit(1)[None]},
+        {"names": json.dumps(["Anna", "Bob"]), "token_strengths": "[1, 1]"},
+    ),
+    "token strengths": ({"embeddings": unit(1)[None]}, {"token_strengths": "[NaN]"}),
     "unit length": ({"embeddings": torch.full((1, 512), float("nan"))}, {}),
     "crop": ({"embeddings": unit(1)[None], "crop.0": torch.zeros(9, 9, 3)}, {}),
 }

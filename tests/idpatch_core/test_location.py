@@ -4,11 +4,15 @@ import math
 
 import pytest
 import torch
-from projection_states import small_halves, small_mlp
+from projection_states import small_mlp, small_projections
 
 from idpatch_core.checkpoint import read_id_patch, write_id_patch
-from idpatch_core.identity import Identity
-from idpatch_core.projection import IDPatches, Location, at_places, build_projection
+from idpatch_core.location import Location, build_location
+from idpatch_core.projection import (
+    IDPatches,
+    build_projection,
+    tag_tokens,
+)
 
 
 def location(people: int = 3) -> Location:
@@ -30,7 +34,7 @@ def test_a_tag_is_its_index_and_its_point():
     assert not torch.allclose(one, other)
 
 
-def test_a_person_without_a_point_has_only_an_index():
+def test_without_a_point_a_tag_is_only_the_index():
     network = location()
     tags = network(torch.tensor([[math.nan, math.nan]]))
     torch.testing.assert_close(tags[0], network.index.weight[:1])
@@ -44,24 +48,27 @@ def test_too_many_people_are_refused():
 @pytest.mark.parametrize("ending", [".safetensors", ".bin"])
 def test_a_checkpoint_carries_it(tmp_path, ending: str):
     path = tmp_path / f"model{ending}"
-    write_id_patch(path, small_halves()[0], located_state())
+    write_id_patch(path, small_projections()[0], located_state())
     _, prompt, _ = read_id_patch(path)
     network = build_projection(prompt).location
     assert network is not None
     points = torch.tensor([[0.1, 0.2], [0.9, 0.5]])
     torch.testing.assert_close(network(points), location()(points))
+    alone = build_location(prompt)
+    assert alone is not None
+    assert torch.equal(alone(points), network(points))
 
 
 def test_a_projection_without_it_has_none():
     assert build_projection(small_mlp(4, 16)).location is None
+    assert build_location(small_mlp(4, 16)) is None
 
 
-def test_points_are_normalised_to_the_image():
+def test_tokens_are_tagged_with_normalised_points():
     tokens, zero = torch.randn(2, 4, 16), torch.randn(2, 4, 16)
-    people = tuple(Identity(name, torch.zeros(512)) for name in "ab")
-    plain = IDPatches(torch.zeros(2, 3, 8, 8), tokens, zero, people)
-    tagged = at_places(plain._replace(location=location()), [(20.0, 70.0), None], 100, 140)
+    plain = IDPatches(torch.zeros(2, 3, 8, 8), tokens, zero, ())
+    tagged = tag_tokens(plain._replace(location=location()), [(20.0, 70.0), None], 100, 140)
     tags = location()(torch.tensor([[0.2, 0.5], [math.nan, math.nan]]))
     torch.testing.assert_close(tagged.tokens - tokens, tags.expand(-1, 4, -1))
     torch.testing.assert_close(tagged.zero_tokens - zero, tags.expand(-1, 4, -1))
-    assert at_places(plain, [(20.0, 70.0), None], 100, 140) is plain
+    assert tag_tokens(plain, [(20.0, 70.0), None], 100, 140) is plain

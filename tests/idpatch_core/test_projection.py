@@ -5,10 +5,10 @@ import pytest
 import torch
 from diffusers.loaders.unet import UNet2DConditionLoadersMixin
 from projection_states import (
-    EMBEDDING,
+    EMBEDDING_DIM,
     released_shapes,
-    small_halves,
     small_mlp,
+    small_projections,
     small_resampler,
 )
 from safetensors.torch import load_file
@@ -25,7 +25,7 @@ from idpatch_core.projection import (
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 
 
-def faces(people, width=EMBEDDING):
+def faces(people, width=EMBEDDING_DIM):
     generator = torch.Generator().manual_seed(people)
     return nn.functional.normalize(torch.randn(people, width, generator=generator), dim=-1)
 
@@ -37,10 +37,10 @@ def diffusers_projection(state):
 
 @pytest.fixture(scope="module")
 def reference():
-    halves = torch.load(REFERENCE / "id-patch.bin", weights_only=True)
+    projections = torch.load(REFERENCE / "id-patch.bin", weights_only=True)
     return [
-        build_projection({name: tensor.float() for name, tensor in halves[half].items()})
-        for half in ("patch_proj", "prompt_proj")
+        build_projection({name: tensor.float() for name, tensor in projections[projection].items()})
+        for projection in ("patch_proj", "prompt_proj")
     ]
 
 
@@ -76,10 +76,10 @@ def test_resampler_with_other_sizes_equals_diffusers():
 @torch.no_grad()
 @pytest.mark.parametrize("people", range(1, 11))
 def test_each_person_of_many_is_projected_as_if_alone(people):
-    halves = [build_projection(state) for state in small_halves()]
-    together = project(*halves, faces(people))
+    projections = [build_projection(state) for state in small_projections()]
+    together = project(*projections, faces(people))
     for i, embedding in enumerate(faces(people)):
-        alone = project(*halves, embedding.unsqueeze(0))
+        alone = project(*projections, embedding.unsqueeze(0))
         for many, one in zip(together, alone, strict=True):
             assert len(many) == people
             torch.testing.assert_close(many[i], one[0], rtol=0, atol=1e-5)
@@ -95,9 +95,9 @@ def test_a_patch_is_filled_row_by_row_and_channel_by_channel():
 
 @torch.no_grad()
 def test_zero_tokens_are_the_projection_of_zeros_not_zeros():
-    patch_proj, prompt_proj = (build_projection(state) for state in small_halves())
+    patch_proj, prompt_proj = (build_projection(state) for state in small_projections())
     _, _, zero_tokens = project(patch_proj, prompt_proj, faces(2))
-    expected = prompt_proj(torch.zeros(2, 1, EMBEDDING))
+    expected = prompt_proj(torch.zeros(2, 1, EMBEDDING_DIM))
     torch.testing.assert_close(zero_tokens, expected)
     assert zero_tokens.abs().max() > 0.1
 
@@ -160,13 +160,13 @@ def test_every_missing_or_misshapen_tensor_is_named(state):
         missing = {other: tensor for other, tensor in state.items() if other != name}
         with pytest.raises(ValueError, match=f"it lacks {name}|it is neither"):
             build_projection(missing)
-        with pytest.raises(ValueError, match=r"has the shape|is not made of heads"):
+        with pytest.raises(ValueError, match=r"has the shape|is not a multiple of the head width"):
             build_projection({**state, name: state[name][:-1]})
 
 
 def test_unknown_tensors_are_refused():
     state = {**small_resampler(3, 64), "location.index": torch.zeros(3)}
-    with pytest.raises(ValueError, match=r"does not know: location\.index"):
+    with pytest.raises(ValueError, match=r"do not belong there: location\.index"):
         build_projection(state)
 
 

@@ -6,8 +6,8 @@ import shutil
 
 import numpy as np
 import pytest
-from groups import Group, compose, read_photographs
 from live_workflow import png_bytes, small_workflow, standin_workflow
+from photos import Group, compose, read_photos
 from PIL import Image
 from scorers import fetch_recogniser
 
@@ -15,7 +15,7 @@ from idpatch_core.comfyui.client import ComfyClient, File
 from idpatch_core.comfyui.graph import Graph, add_node, inputs_of
 from idpatch_core.comfyui.group_photo import PersonPhotos, set_people, set_placements, set_size
 
-PHOTOS = read_photographs()
+PHOTOS = read_photos()
 THREE = ["ardern", "macron", "obama"]
 
 

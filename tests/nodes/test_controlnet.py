@@ -25,16 +25,12 @@ def test_sampling_a_latent_of_another_size_is_refused(comfy, tiny_sdxl):
 
 
 def test_controlnets_of_other_models_are_refused(comfy, tiny_sdxl):
-    import comfy.cldm.cldm as cldm
     import comfy.controlnet as controlnet
-    import comfy.ops as ops
-    from reference_models import CONFIG
+    from reference_models import small_sdxl, unet_config
 
     check = comfy.nodes.controlnet.check_control_net
     check(tiny_sdxl.control_net, 2048)
-    unused = ("out_channels", "transformer_depth_output")
-    config = {k: v for k, v in CONFIG.items() if k not in unused} | {"context_dim": 768}
-    network = cldm.ControlNet(**config, hint_channels=3, operations=ops.disable_weight_init)
+    network = small_sdxl().new_control_net({**unet_config(), "cross_attention_dim": 768})
     with pytest.raises(ValueError, match="control_net: it reads text tokens 768 wide"):
         check(controlnet.ControlNet(network), 2048)
     with pytest.raises(ValueError, match="expected an SDXL ControlNet, got ControlLora"):

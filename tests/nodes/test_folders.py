@@ -72,8 +72,8 @@ def test_a_missing_file_says_what_to_fetch_and_where_to_put_it(folders):
     folders.register(folder)
     assert folders.list_files(folder) == ["id-patch.bin"]
     message = (
-        r"model_name: id-patch\.bin was not found in .*empty_folder\. Fetch id-patch\.bin from "
-        r"https://huggingface\.co/ByteDance/ID-Patch and put it there"
+        r"model_name: id-patch\.bin was not found in .*empty_folder\. Download id-patch\.bin from "
+        r"https://huggingface\.co/ByteDance/ID-Patch, put it there and press R"
     )
     with pytest.raises(ValueError, match=message):
         folders.find_file(folder, "model_name", "id-patch.bin")

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +10,7 @@ def three(comfy):
     embeddings = torch.nn.functional.normalize(torch.randn(3, 512), dim=1)
     return [
         comfy.idpatch_core.identity.Identity(
-            f"person {number}", embedding, torch.full((112, 112, 3), number, dtype=torch.uint8)
+            f"person {number}", embedding, np.full((112, 112, 3), number, np.uint8), number / 4
         )
         for number, embedding in enumerate(embeddings, 1)
     ]
@@ -27,9 +28,11 @@ def test_people_are_saved_and_loaded(comfy, three):
     loaded = identities.IDPatchLoadIdentities.execute(file, three[:1]).args[0]
     assert [one.name for one in loaded] == ["person 1", "person 1 2", "person 2", "person 3"]
     for a, b in zip(loaded[1:], three, strict=True):
-        assert torch.equal(a.embedding, b.embedding) and torch.equal(a.crop, b.crop)
+        assert torch.equal(a.embedding, b.embedding) and (a.crop == b.crop).all()
+        assert a.token_strength == b.token_strength
 
 
 def test_nothing_saved_says_what_to_do(comfy):
-    message = comfy.nodes.identities.IDPatchLoadIdentities.validate_inputs("nothing saved yet")
+    identities = comfy.nodes.identities
+    message = identities.IDPatchLoadIdentities.validate_inputs(identities.NONE_SAVED)
     assert "Save people with Save Identities" in message

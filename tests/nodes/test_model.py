@@ -3,14 +3,16 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from projection_states import EMBEDDING, small_halves, small_mlp
+from projection_states import EMBEDDING_DIM, small_mlp, small_projections
 from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
 from idpatch_core.checkpoint import FACE, PATCH_SIZE, write_id_patch
 from idpatch_core.identity import Identity
+from idpatch_core.location import Location
 from idpatch_core.projection import build_projection, project
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
@@ -21,17 +23,17 @@ def models(comfy, tmp_path):
     """A folder that models/idpatch is searched in, empty."""
     import folder_paths
 
-    places = folder_paths.folder_names_and_paths["idpatch"][0]
-    places.insert(0, str(tmp_path))
+    searched = folder_paths.folder_names_and_paths["idpatch"][0]
+    searched.insert(0, str(tmp_path))
     folder_paths.filename_list_cache.pop("idpatch", None)
     yield tmp_path
-    places.remove(str(tmp_path))
+    searched.remove(str(tmp_path))
     folder_paths.filename_list_cache.pop("idpatch", None)
 
 
 @pytest.fixture
 def small(models):
-    write_id_patch(models / "small.safetensors", *small_halves())
+    write_id_patch(models / "small.safetensors", *small_projections())
     return models / "small.safetensors"
 
 
@@ -45,7 +47,7 @@ def build(comfy, model, identities):
     return comfy.nodes.model.IDPatchBuilder.execute(model, identities).args[0]
 
 
-def people(count, width=EMBEDDING):
+def people(count, width=EMBEDDING_DIM):
     embeddings = torch.randn(count, width, generator=torch.Generator().manual_seed(count))
     return [Identity(f"P{i}", e) for i, e in enumerate(normalize(embeddings, dim=-1))]
 
@@ -69,16 +71,27 @@ def test_the_nodes_give_the_reference_s_patches_and_tokens(comfy, models, name, 
 @pytest.mark.parametrize("count", range(1, 11))
 def test_people_keep_their_order_names_and_crops(comfy, small, count):
     identities = people(count)
-    identities[-1] = identities[-1]._replace(crop=torch.ones(112, 112, 3, dtype=torch.uint8))
+    identities[-1] = identities[-1]._replace(crop=np.ones((112, 112, 3), np.uint8))
     out = build(comfy, load(comfy, "small.safetensors"), identities)
-    halves = [build_projection(state) for state in small_halves()]
+    projections = [build_projection(state) for state in small_projections()]
     for i, identity in enumerate(identities):
         with torch.no_grad():
-            patches, tokens, _ = project(*halves, identity.embedding.unsqueeze(0))
+            patches, tokens, _ = project(*projections, identity.embedding.unsqueeze(0))
         torch.testing.assert_close(out.patches[i], patches[0], rtol=0, atol=1e-5)
         torch.testing.assert_close(out.tokens[i], tokens[0], rtol=0, atol=1e-5)
     assert out.names == tuple(f"P{i}" for i in range(count))
     assert [person.crop is None for person in out.people] == [True] * (count - 1) + [False]
+
+
+def test_tags_of_points_are_those_of_the_file(comfy, models):
+    tags = Location(3, 16).requires_grad_(False)
+    state = {f"location.{name}": weight for name, weight in tags.state_dict().items()}
+    write_id_patch(models / "tags.safetensors", small_mlp(3, 64), {**small_mlp(4, 16), **state})
+    points = torch.tensor([[0.1, 0.2], [0.9, 0.5]])
+    for weight_dtype, atol in (("default", 0), ("fp16", 1e-3)):
+        out = build(comfy, load(comfy, "tags.safetensors", weight_dtype), people(2))
+        assert out.location(points).dtype == torch.float32
+        torch.testing.assert_close(out.location(points), tags(points), rtol=0, atol=atol)
 
 
 def test_mlp_projections_drive_the_nodes(comfy, models):
@@ -114,6 +127,7 @@ def test_a_changed_file_is_loaded_again(comfy, small):
     os.utime(small, (1, 1))
     assert before != fingerprint("small.safetensors", "default")
     assert fingerprint("none.bin", "default") == ""
+    assert fingerprint(None, "default") == ""  # as of a linked input
 
 
 def test_errors_of_the_file_name_the_input_and_the_file(comfy, models):
@@ -123,7 +137,7 @@ def test_errors_of_the_file_name_the_input_and_the_file(comfy, models):
 
 
 def test_weights_that_do_not_fit_in_half_precision_say_so(comfy, models):
-    patch_state, prompt_state = small_halves()
+    patch_state, prompt_state = small_projections()
     prompt_state["latents"] = prompt_state["latents"] + 1e6
     write_id_patch(models / "large.bin", patch_state, prompt_state)
     load(comfy, "large.bin", "bf16")
@@ -144,7 +158,7 @@ def test_comfyui_refuses_a_missing_model_with_what_to_do(comfy, models, monkeypa
     assert not valid
     details = errors[0]["details"]
     assert details.startswith("model_name - id-patch.bin was not found in ")
-    assert "Fetch id-patch.bin from https://huggingface.co/ByteDance/ID-Patch" in details
+    assert "Download id-patch.bin from https://huggingface.co/ByteDance/ID-Patch" in details
     shutil.copy(REFERENCE / "id-patch.bin", models)
     assert asyncio.run(execution.validate_inputs("0", prompt, "1", {}))[0]
 
@@ -155,12 +169,12 @@ def test_files_are_offered_as_they_appear(comfy, models):
         return inputs["model_name"][1]["options"]
 
     assert offered() == ["id-patch.bin"]
-    write_id_patch(models / "own.safetensors", *small_halves())
+    write_id_patch(models / "own.safetensors", *small_projections())
     assert offered() == ["own.safetensors"]
 
 
-def test_nobody_is_an_error(comfy, small):
-    with pytest.raises(ValueError, match=r"^identities: there is nobody in it"):
+def test_an_empty_list_is_an_error(comfy, small):
+    with pytest.raises(ValueError, match=r"^identities: the list is empty"):
         build(comfy, load(comfy, "small.safetensors"), [])
 
 
@@ -168,28 +182,28 @@ def test_nobody_is_an_error(comfy, small):
     ("embedding", "message"),
     [
         (torch.ones(512) / 512**0.5, r"shape \(512,\), this ID-Patch model takes 24"),
-        (torch.ones(1, EMBEDDING), r"shape \(1, 24\)"),
-        (torch.full((EMBEDDING,), float("nan")), "NaN or infinity"),
-        (torch.ones(EMBEDDING), r"of length 4\.899, expected 1"),
-        (torch.zeros(EMBEDDING), "of length 0, expected 1"),
+        (torch.ones(1, EMBEDDING_DIM), r"shape \(1, 24\)"),
+        (torch.full((EMBEDDING_DIM,), float("nan")), "NaN or infinity"),
+        (torch.ones(EMBEDDING_DIM), r"of length 4\.899, expected 1"),
+        (torch.zeros(EMBEDDING_DIM), "of length 0, expected 1"),
     ],
 )
-def test_a_wrong_face_feature_names_the_person(comfy, small, embedding, message):
+def test_a_wrong_embedding_names_the_person(comfy, small, embedding, message):
     identities = [*people(1), Identity("Ann", embedding)]
     with pytest.raises(ValueError, match=rf"^identities: person 2 \(Ann\) .*{message}"):
         build(comfy, load(comfy, "small.safetensors"), identities)
 
 
-def test_a_face_feature_in_half_precision_is_long_enough(comfy, small):
+def test_an_embedding_in_half_precision_is_of_unit_length(comfy, small):
     identities = [person._replace(embedding=person.embedding.half()) for person in people(3)]
     assert len(build(comfy, load(comfy, "small.safetensors"), identities).patches) == 3
 
 
 @torch.inference_mode()
 def test_a_model_says_whether_its_patches_are_as_large_as_faces(comfy, models):
-    person = Identity("Ann", normalize(torch.randn(EMBEDDING), dim=0))
+    person = Identity("Ann", normalize(torch.randn(EMBEDDING_DIM), dim=0))
     for name, metadata in (("one-size", {}), ("faces", {PATCH_SIZE: FACE})):
-        write_id_patch(models / f"{name}.safetensors", *small_halves(), metadata)
+        write_id_patch(models / f"{name}.safetensors", *small_projections(), metadata)
         model = load(comfy, f"{name}.safetensors")
         built = comfy.nodes.model.IDPatchBuilder.execute(model, [person]).args[0]
         assert built.face_sized == bool(metadata)

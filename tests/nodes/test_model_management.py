@@ -1,12 +1,12 @@
 import pytest
 import torch
-from projection_states import EMBEDDING, small_mlp, small_resampler
+from projection_states import EMBEDDING_DIM, small_mlp, small_resampler
 from torch import nn
 
 from idpatch_core.projection import build_projection as build_plain
 
 STATES = {"resampler": small_resampler(4, 16), "mlp": small_mlp(4, 16)}
-X = torch.linspace(-1, 1, 3 * EMBEDDING).reshape(3, 1, EMBEDDING)
+X = torch.linspace(-1, 1, 3 * EMBEDDING_DIM).reshape(3, 1, EMBEDDING_DIM)
 
 
 def call(network, x):
@@ -25,7 +25,7 @@ def test_weights_keep_their_dtype_and_the_computation_is_in_float32(comfy, name,
     state = {key: tensor.to(dtype) for key, tensor in STATES[name].items()}
     patcher = managed(comfy, state)
     with torch.inference_mode():
-        out = comfy.nodes.model_management.run(patcher, call, X.double())
+        out = comfy.nodes.model_management.run_network(patcher, call, X.double())
         expected = build_plain({key: tensor.float() for key, tensor in state.items()})(X)
     assert out.dtype == torch.float32
     assert {parameter.dtype for parameter in patcher.model.parameters()} == {dtype}
@@ -38,7 +38,7 @@ def test_the_network_is_one_of_comfyui_s_loaded_models(comfy):
     patcher = managed(comfy, STATES["mlp"])
     assert not any(parameter.requires_grad for parameter in patcher.model.parameters())
     assert patcher not in [loaded.model for loaded in model_management.current_loaded_models]
-    comfy.nodes.model_management.run(patcher, call, X)
+    comfy.nodes.model_management.run_network(patcher, call, X)
     assert patcher in [loaded.model for loaded in model_management.current_loaded_models]
 
 
@@ -46,7 +46,7 @@ def test_the_network_is_one_of_comfyui_s_loaded_models(comfy):
 @torch.inference_mode()
 def test_a_part_in_the_accelerator_s_memory_gives_the_same(comfy, name):
     patcher = managed(comfy, STATES[name])
-    full = comfy.nodes.model_management.run(patcher, call, X)
+    full = comfy.nodes.model_management.run_network(patcher, call, X)
     patcher.detach()
     patcher.load(patcher.load_device, lowvram_model_memory=9000)
     assert patcher.model.model_lowvram
@@ -69,12 +69,12 @@ def test_networks_loaded_in_inference_mode_can_be_moved_outside_it(comfy):
 
     with torch.inference_mode():
         patcher = managed(comfy, {k: t.clone() for k, t in STATES["resampler"].items()})
-        inside = comfy.nodes.model_management.run(patcher, call, X)
+        inside = comfy.nodes.model_management.run_network(patcher, call, X)
     model_management.unload_all_models()
     patcher.model.to(torch.float64)  # as from one device to another
     patcher.model.to(torch.float32)
     with torch.inference_mode():
-        assert torch.equal(comfy.nodes.model_management.run(patcher, call, X), inside)
+        assert torch.equal(comfy.nodes.model_management.run_network(patcher, call, X), inside)
 
 
 def test_buffers_and_dtypes_survive_the_handover(comfy):

@@ -12,7 +12,7 @@ REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 Run = ModuleType  # the pack, as the fixture `comfy` loads it
 
 
-def people(comfy: Run, patches: torch.Tensor, crop: torch.Tensor | None = None):
+def people(comfy: Run, patches: torch.Tensor, crop: np.ndarray | None = None):
     """IDPATCH_PATCHES of these patches (F, 3, P, P), with people called p1, p2 and so on."""
     count = len(patches)
     tokens = torch.zeros(count, 1, 1)
@@ -202,7 +202,7 @@ def test_base_of_another_size_is_resized_before_the_patches_are_added(comfy: Run
 def test_report_for_the_editor(comfy: Run):
     import folder_paths
 
-    crop = torch.randint(0, 256, (112, 112, 3), dtype=torch.uint8)
+    crop = np.random.default_rng(0).integers(0, 256, (112, 112, 3), np.uint8)
     output = place(comfy, people(comfy, torch.zeros(1, 3, 64, 64), crop), 264, 200, [(60.5, 70)])
     shown = json.loads(json.dumps(report(output)))
     (person,) = shown.pop("people")
@@ -219,7 +219,7 @@ def test_report_for_the_editor(comfy: Run):
     }
     assert (person["name"], person["x"], person["y"]) == ("p1", 60.5, 70)
     saved = Path(folder_paths.get_temp_directory(), person["crop"]["filename"])
-    assert np.array_equal(np.array(Image.open(saved)), crop.numpy())
+    assert np.array_equal(np.array(Image.open(saved)), crop)
     assert output.ui["images"][0]["type"] == "temp"
 
 

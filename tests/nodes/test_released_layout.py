@@ -81,11 +81,11 @@ def test_the_nodes_project_ten_people_with_the_released_sizes(comfy, tmp_path):
 
     from idpatch_core.identity import Identity
 
-    halves = {}
-    for half, sizes in {"patch_proj": (3, 4096), "prompt_proj": (16, 2048)}.items():
+    projections = {}
+    for name, sizes in {"patch_proj": (3, 4096), "prompt_proj": (16, 2048)}.items():
         shapes = released_shapes(*sizes)
-        halves[half] = {name: torch.randn(shape) * 0.02 for name, shape in shapes.items()}
-    torch.save(halves, tmp_path / "released.bin")
+        projections[name] = {key: torch.randn(shape) * 0.02 for key, shape in shapes.items()}
+    torch.save(projections, tmp_path / "released.bin")
     folder_paths.add_model_folder_path("idpatch", str(tmp_path))
     model = comfy.nodes.model.IDPatchLoadModel.execute("released.bin").args[0]
     embeddings = torch.nn.functional.normalize(torch.randn(10, 512), dim=-1)

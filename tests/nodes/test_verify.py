@@ -26,7 +26,7 @@ def test_each_person_correct(comfy, scorer):
     assert annotated.shape == RIGHT.shape
     assert annotated.dtype == torch.float32
     assert "3 of 3 people at their placement" in report
-    assert "Scored by fr_feature; faces found by YuNet." in report
+    assert "Scored by fr_feature; faces found by yunet." in report
     content = json.loads(text)
     assert (content["scorer"], content["accuracy"], content["all_correct"]) == (
         "fr_feature",

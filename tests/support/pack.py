@@ -8,14 +8,14 @@ from types import ModuleType
 ROOT = Path(__file__).parents[2]
 
 
-def load_pack() -> ModuleType:
-    """Import the repository as the package `comfyui_id_patch`, as ComfyUI loads a custom node."""
+def load_pack(name: str = "comfyui_id_patch") -> ModuleType:
+    """Import the repository as a package of this name, as ComfyUI loads a custom node."""
     spec = importlib.util.spec_from_file_location(
-        "comfyui_id_patch", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+        name, ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
     )
     assert spec and spec.loader
     pack = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = pack
     spec.loader.exec_module(pack)
-    importlib.import_module("comfyui_id_patch.nodes")
+    importlib.import_module(f"{name}.nodes")
     return pack

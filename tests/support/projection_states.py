@@ -6,32 +6,34 @@ from torch import Tensor
 from idpatch_core.projection import MLPProjection, Resampler
 
 Shapes = dict[str, tuple[int, ...]]
-EMBEDDING = 24
+EMBEDDING_DIM = 24
 
 
-def small_resampler(queries: int, output: int, embedding: int = EMBEDDING) -> dict[str, Tensor]:
+def small_resampler(
+    queries: int, output: int, embedding_dim: int = EMBEDDING_DIM
+) -> dict[str, Tensor]:
     """A Resampler of one layer and two heads with seeded weights."""
     with torch.random.fork_rng():
         torch.manual_seed(queries)
-        network = Resampler(embedding, queries, output, width=32, depth=1, heads=2)
+        network = Resampler(embedding_dim, queries, output, width=32, depth=1, heads=2)
     return dict(network.requires_grad_(False).state_dict())
 
 
-def small_mlp(queries: int, output: int, embedding: int = EMBEDDING) -> dict[str, Tensor]:
+def small_mlp(queries: int, output: int, embedding_dim: int = EMBEDDING_DIM) -> dict[str, Tensor]:
     """An MLP projection with seeded weights."""
     with torch.random.fork_rng():
         torch.manual_seed(queries)
-        network = MLPProjection(embedding, queries, output)
+        network = MLPProjection(embedding_dim, queries, output)
     return dict(network.requires_grad_(False).state_dict())
 
 
-def small_halves() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+def small_projections() -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """A patch projection to 8x8 pixels and a token projection to 4 tokens 16 wide."""
     return small_resampler(3, 64), small_resampler(4, 16)
 
 
 def released_shapes(queries: int, output: int) -> Shapes:
-    """Names and shapes of one half of the released id-patch.bin: 3 and 4096, or 16 and 2048."""
+    """Names and shapes of a released projection: 3 and 4096, or 16 and 2048."""
     shapes: Shapes = {
         "latents": (1, queries, 1280),
         "proj_in.weight": (1280, 512),

@@ -1,6 +1,6 @@
-"""A face detector with the inputs and outputs of insightface's SCRFD, and one face by heart.
+"""A face detector with the inputs and outputs of insightface's SCRFD, and one fixed face.
 
-It sees its face in everything but pictures that are more blue than red.
+It finds its face in every image except those that are more blue than red.
 """
 
 from pathlib import Path

@@ -10,13 +10,12 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
+import face_weights
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from idpatch_core import arcface, projection
-from idpatch_core.arcface import IRSE50
+from idpatch_core import projection
 from idpatch_core.comfyui import environment
 from idpatch_core.comfyui.environment import Environment
 from idpatch_core.comfyui.lock import locked
@@ -24,7 +23,7 @@ from idpatch_core.projection import Resampler
 
 HERE = Path(__file__).parent
 PACK = HERE / "standin_pack"  # lets ComfyUI load them
-SOURCES = (__file__, PACK / "tiny_sdxl.py", arcface.__file__, projection.__file__)
+SOURCES = (__file__, PACK / "tiny_sdxl.py", face_weights.__file__, projection.__file__)
 KEPT_DAYS = 3
 
 CHECKPOINT = "checkpoints/standin-sdxl.safetensors"
@@ -152,26 +151,7 @@ def id_patch() -> dict[str, dict[str, Tensor]]:
 
 def face_recognition() -> dict[str, Tensor]:
     """A full-size IR-SE50 with the weights of a formula, which need no stored random numbers."""
-    with torch.device("meta"):
-        entries = IRSE50().state_dict()
-    return {name: formula_weight(name, tuple(entry.shape)) for name, entry in entries.items()}
-
-
-def formula_weight(name: str, shape: tuple[int, ...]) -> Tensor:
-    if name.endswith("num_batches_tracked"):
-        return torch.zeros(shape, dtype=torch.long)
-    seed = sum(ord(letter) * (i + 1) for i, letter in enumerate(name)) % 9973
-    u = np.sin(12.9898 * (np.arange(math.prod(shape), dtype=np.float64) + 1) + 0.37 * seed)
-    u = (u * 43758.5453) % 1.0
-    if name.endswith("running_var"):
-        values = 0.5 + u
-    elif len(shape) > 1:
-        values = (u - 0.5) * math.sqrt(12.0 / math.prod(shape[1:]))
-    elif name.endswith("weight"):
-        values = 0.8 + 0.4 * u
-    else:
-        values = 0.2 * (u - 0.5)
-    return torch.tensor(values, dtype=torch.float32).reshape(shape)
+    return face_weights.formula_state()
 
 
 def use_cpu() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from groups import Group, compose, read_photographs
+from photos import Group, compose, read_photos
 from scorers import fetch_recogniser
 from torch import Tensor
 
@@ -19,7 +19,7 @@ from idpatch_core.identity import Identity
 from idpatch_core.verification.scorer import load_scorer
 from idpatch_core.verification.verdict import Verdict, embed_faces, verify_image
 
-PHOTOS = read_photographs()
+PHOTOS = read_photos()
 NAMES = sorted({name.rsplit("_", 1)[0] for name in PHOTOS})
 FOUR = NAMES[:4]
 DETECT, SCORER = YuNet().detect, load_scorer(fetch_recogniser())
@@ -52,7 +52,7 @@ def make_identity(name: str) -> Identity:
     """Return a person with the crop of their photograph and a constant embedding."""
     photograph = PHOTOS[f"{name}_1"]
     crop = align_face(photograph, YuNet().detect(photograph)[0].keypoints)
-    return Identity(name, torch.nn.functional.normalize(torch.ones(512), dim=0), torch.tensor(crop))
+    return Identity(name, torch.nn.functional.normalize(torch.ones(512), dim=0), crop)
 
 
 def draw_group(*names: str | None) -> tuple[Tensor, Hint]:

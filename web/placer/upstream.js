@@ -177,7 +177,7 @@ const ADDED = {
     })
     const shown = facesShown(node)
     const oneOfEach = ['largest', 'index'].includes(String(findWidget(node, 'face')?.value))
-    const onePerson = findWidget(node, 'people')?.value === 'one person'
+    const onePerson = findWidget(node, 'people')?.value === 'one_person'
     // Several images of one person show as many faces.
     if (oneOfEach && onePerson) return [shown?.[0] ?? {}].map(named)
     if (shown) return shown.map(named)

@@ -9,12 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
-from groups import read_photographs, write_volume
+from photos import read_photos, write_volume
 from scorers import fetch_recogniser
 
 ROOT = Path(__file__).parents[3]
 RESULTS = ("table.txt", "table.csv", "cases.csv", "results.json", "report.html")
-PHOTOS = read_photographs()
+PHOTOS = read_photos()
 
 
 def command(*arguments, launch=()):
@@ -63,7 +63,7 @@ def kill_when(process, folder, count):
     [(60, (1, 35)), pytest.param(1000, (50, 333, 700, 990), marks=pytest.mark.slow)],
 )
 def test_killed_at_any_moment_it_resumes_to_the_identical_table(tmp_path, count, kills):
-    source = write_volume(tmp_path / "cases", PHOTOS, count, pictures=20)
+    source = write_volume(tmp_path / "cases", PHOTOS, count, images=20)
     untouched, killed = tmp_path / "untouched", tmp_path / "killed"
     assert run(source, "--out", untouched).returncode == 0
     for scored in kills:
@@ -80,7 +80,7 @@ def test_killed_at_any_moment_it_resumes_to_the_identical_table(tmp_path, count,
 
 def test_two_processes_give_the_table_of_one(tmp_path):
     pytest.importorskip("accelerate", reason="accelerate is not installed")
-    source = write_volume(tmp_path / "cases", PHOTOS, 21, pictures=12)
+    source = write_volume(tmp_path / "cases", PHOTOS, 21, images=12)
     alone, together = tmp_path / "alone", tmp_path / "together"
     assert run(source, "--out", alone).returncode == 0
     launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
@@ -93,7 +93,7 @@ def test_two_processes_give_the_table_of_one(tmp_path):
 
 
 def test_broken_and_missing_files_are_listed_by_name_and_counted(tmp_path):
-    source = write_volume(tmp_path / "cases", PHOTOS, 8, pictures=8)
+    source = write_volume(tmp_path / "cases", PHOTOS, 8, images=8)
     (source.parent / "results" / "2.png").unlink()
     (source.parent / "results" / "5.png").write_bytes(b"broken")
     with source.open("a") as file:

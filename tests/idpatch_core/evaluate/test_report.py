@@ -3,7 +3,7 @@ import sys
 
 import numpy as np
 import pytest
-from groups import read_photographs, write_volume
+from photos import read_photos, write_volume
 from scorers import fetch_recogniser
 
 from idpatch_core.evaluate.cases import read_cases
@@ -19,7 +19,7 @@ EVALUATORS = Evaluators("YuNet", YuNet().detect, load_scorer(fetch_recogniser())
 @pytest.fixture(scope="module")
 def records(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    write_volume(folder, read_photographs(), count=12, pictures=12, seed=7)
+    write_volume(folder, read_photos(), count=12, images=12, seed=7)
     (folder / "results" / "4.png").unlink()
     cases = read_cases(folder)
     cases[5] = cases[5]._replace(size=(100, 100))

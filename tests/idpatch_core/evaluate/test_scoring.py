@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from groups import compose, read_photographs, save, write_volume
+from photos import compose, read_photos, save, write_volume
 from PIL import Image
 from scorers import fetch_recogniser
 
@@ -24,13 +24,13 @@ from idpatch_core.face_detector import YuNet
 from idpatch_core.verification import metrics
 from idpatch_core.verification.scorer import load_scorer
 
-PHOTOS = read_photographs()
+PHOTOS = read_photos()
 EVALUATORS = Evaluators("YuNet", YuNet().detect, load_scorer(fetch_recogniser()))
 
 
 @pytest.fixture
 def folder(tmp_path):
-    write_volume(tmp_path, PHOTOS, count=6, pictures=6)
+    write_volume(tmp_path, PHOTOS, count=6, images=6)
     return tmp_path
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from drawn_face import drawn_face
+from photos import drawn_face
 from PIL import Image
 from safetensors.torch import load_file
 from training_world import make_base, tiny_face_model

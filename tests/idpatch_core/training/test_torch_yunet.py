@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 import torch
-from drawn_face import drawn_face
+from photos import drawn_face
 
 from idpatch_core.face_detector import YUNET_FILE
 from idpatch_core.training.torch_yunet import TorchYuNet

@@ -1,0 +1,148 @@
+"""From images to identities: finds and crops faces, names people, averages their embeddings."""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from .alignment import align_face
+from .face_detector import LARGEST_FACE, Detector, Face, choose_faces
+from .identity import Identity, average, rename, similarity
+
+ONE_PERSON, ONE_PER_IMAGE = "one_person", "one_per_image"
+# Cosine of two photos of one person: IR-SE50 gives about 0.7, and 0 for two people.
+DIFFERENT_PEOPLE = 0.2
+
+
+class FaceCrop(NamedTuple):
+    """A face, the number of its image counted from 1, and its aligned crop (112, 112, 3) uint8."""
+
+    image_number: int
+    face: Face
+    crop: np.ndarray
+
+
+def crop_faces(
+    detector: Detector,
+    image: np.ndarray,
+    number: int,
+    choice: str,
+    index: int,
+    min_face_size: int,
+) -> tuple[list[FaceCrop], list[str]]:
+    """Find, choose and align the faces of one image; return them and the warnings.
+
+    `image` (H, W, 3) uint8 RGB, `number` counted from 1; `choice` and `index` are those of
+    `choose_faces`, `min_face_size` is in pixels. Raises ValueError that names the image if it shows
+    no such face, or only smaller ones.
+    """
+    faces = detector.detect(image)
+    height, width = image.shape[:2]
+    here = f"image: image {number} ({width}x{height})"
+    if not faces:
+        raise ValueError(
+            f"{here}: no face was found. Use an image that shows the whole face upright and from "
+            "the front, or try another detector in Load Face Model."
+        )
+    try:
+        chosen = choose_faces(faces, choice, index)
+    except ValueError as error:
+        raise ValueError(f"{here}: {error}") from None
+    large = [face for face in chosen if min(face.size) >= min_face_size]
+    if not large:
+        face_width, face_height = chosen[0].size
+        raise ValueError(
+            f"{here}: the face is {face_width:.0f}x{face_height:.0f} pixels, too small for "
+            f"min_face_size {min_face_size}. Use an image in which the face is larger, or lower "
+            "min_face_size; the result will resemble the person less."
+        )
+    warnings = []
+    if len(large) < len(chosen):
+        warnings.append(
+            f"{here}: {len(chosen) - len(large)} of {len(chosen)} faces are smaller than "
+            f"min_face_size {min_face_size} and were left out."
+        )
+    others = sum(min(face.size) >= min_face_size for face in faces) - 1
+    if choice == LARGEST_FACE and others:
+        x, y = large[0].nose
+        warnings.append(
+            f"{here}: {others + 1} faces were found; the largest was used, with its nose at "
+            f"{x:.0f}, {y:.0f}. Set face to index to use another one, or to all to use every face."
+        )
+    return [FaceCrop(number, face, align_face(image, face.keypoints)) for face in large], warnings
+
+
+def parse_names(text: str) -> list[str]:
+    """Read names separated by commas or line breaks."""
+    return [name.strip() for name in text.replace("\n", ",").split(",") if name.strip()]
+
+
+def name_people(names: Sequence[str], people: int, before: int) -> list[str]:
+    """Return a name for each: the given ones, "Anna 1", "Anna 2" of one, "person 3" of none.
+
+    `before` is the number of people that precede these.
+    """
+    if not names:
+        return [f"person {before + number}" for number in range(1, people + 1)]
+    if len(names) == 1 and people > 1:
+        return [f"{names[0]} {number}" for number in range(1, people + 1)]
+    return list(names)
+
+
+def parse_weights(text: str) -> list[float] | None:
+    """Read one weight for each image, or None from an empty text."""
+    if not text.strip():
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ValueError(
+            f"weights: expected numbers separated by commas, got {text!r}. Write one for each "
+            "image, such as 1, 0.5, or leave it empty."
+        ) from None
+
+
+def make_people(
+    found: Sequence[FaceCrop],
+    embeddings: Tensor,
+    names: Sequence[str],
+    before: int,
+    one_person: bool,
+    weights: Sequence[float] | None,
+) -> tuple[list[Identity], list[str]]:
+    """Return the people of these faces, named, and the warnings.
+
+    `embeddings` (F, 512) are those of the F faces, `before` is the number of people that precede
+    them; with `one_person` all faces are averaged to one. Raises ValueError if names or weights do
+    not fit.
+    """
+    faces = [
+        Identity(f"image {one.image_number}", embedding, one.crop)
+        for one, embedding in zip(found, embeddings, strict=True)
+    ]
+    if not one_person:
+        if weights is not None:
+            raise ValueError(
+                f"weights: they are for averaging, but there are {len(faces)} people here. Leave "
+                f"weights empty, or set people to {ONE_PERSON}."
+            )
+        return rename(faces, name_people(names, len(faces), before)), []
+    (name,) = [person.name for person in rename(faces[:1], name_people(names, 1, before))]
+    return [average(name, faces, weights)], warn_of_strangers(name, faces)
+
+
+def warn_of_strangers(name: str, faces: Sequence[Identity]) -> list[str]:
+    """Warn of the least similar two photos of one person if they hardly resemble each other."""
+    pairs = list(itertools.combinations(faces, 2))
+    if not pairs:
+        return []
+    a, b = min(pairs, key=lambda pair: similarity(*pair))
+    if similarity(a, b) >= DIFFERENT_PEOPLE:
+        return []
+    return [
+        f"image: {a.name} and {b.name} seem to show different people (similarity "
+        f"{similarity(a, b):.2f}), but were averaged to {name}. If so, set people to "
+        f"{ONE_PER_IMAGE}."
+    ]
