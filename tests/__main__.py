@@ -5,7 +5,7 @@
     python3 -m tests --fast      everything but the live, browser, training and slow tests
     python3 -m tests --slow      everything, also the tests with full-size models
 
-Further arguments go to pytest. The first run fetches a real ComfyUI and the test tools into the
+Further arguments go to pytest. The first run downloads a real ComfyUI and the test tools into the
 user's cache folder.
 """
 

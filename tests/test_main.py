@@ -3,6 +3,7 @@
 import pytest
 
 from tests import __main__ as command
+from tests.javascript import FOLDERS, PACKAGES
 
 
 @pytest.mark.parametrize(
@@ -34,3 +35,9 @@ def test_a_path_leaves_chromium_alone_unless_it_is_the_browsers(monkeypatch):
     paths = ["tests/browser"]
     assert command.pytest_options(paths, paths) == [*paths, "--ignore", "tests/browser"]
     assert command.pytest_options([], [])[-2:] == ["--ignore", "tests/browser"]
+
+
+def test_the_hook_before_a_commit_is_the_same_biome():
+    hooks = (command.ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    assert [package for package in PACKAGES if package in hooks] == [PACKAGES[1]]
+    assert f"biome check --write --error-on-warnings {' '.join(FOLDERS)}\n" in hooks
