@@ -1,4 +1,4 @@
-"""ID-Patch for ComfyUI: several given people in one picture, each at a chosen place."""
+"""ID-Patch for ComfyUI: several given people in one image, each at a chosen position."""
 
 WEB_DIRECTORY = "./web"
 

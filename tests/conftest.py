@@ -1,6 +1,5 @@
 """Fixtures that need a real ComfyUI: the pack loaded in this process, and a live server."""
 
-import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,14 @@ from idpatch_core.comfyui.environment import Environment, find_comfyui
 if TYPE_CHECKING:
     from idpatch_core.comfyui.client import ComfyClient
 
+TESTS = Path(__file__).parent
+TIERS = {  # the marker of each folder's tests; the others have none
+    "live": "live",
+    "browser": "browser",
+    "idpatch_core/training": "training",
+    "idpatch_core/demo_world": "training",
+}
+
 
 def comfyui_path() -> Path:
     """Return the ComfyUI to test in: COMFYUI_PATH, or what `python3 -m tests` downloaded."""
@@ -23,8 +30,16 @@ def comfyui_path() -> Path:
     return path
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the browser tests last: Playwright leaves an event loop running in this thread."""
+    """Mark each test with its folder's tier, and put the browser tests last.
+
+    Playwright leaves an event loop running in this thread.
+    """
+    for item in items:
+        for folder, tier in TIERS.items():
+            if item.path.is_relative_to(TESTS / folder):
+                item.add_marker(tier)
     items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
 
 
@@ -35,23 +50,9 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     Its modules can also be imported as `comfyui_id_patch.nodes.sampler`, and ComfyUI's own as
     `comfy.…` and `folder_paths`, inside a test or fixture that asks for this one.
     """
-    from pack import load_pack
+    from pack import load_pack, prepare_comfyui
 
-    base = tmp_path_factory.mktemp("comfyui")
-    # Before the repository's root: `nodes` is ComfyUI's, ours is `comfyui_id_patch.nodes`.
-    sys.path.insert(0, str(comfyui_path()))
-    arguments = sys.argv
-    sys.argv = ["main.py", "--cpu", "--base-directory", str(base)]
-    try:
-        import comfy.options
-
-        comfy.options.enable_args_parsing()
-        import comfy.cli_args
-
-        # As main.py does: ComfyUI's `nodes` puts comfy/ on the path, whose utils.py would hide it.
-        importlib.import_module("utils.extra_config")
-    finally:
-        sys.argv = arguments
+    prepare_comfyui(comfyui_path(), tmp_path_factory.mktemp("comfyui"))
     return load_pack()
 
 

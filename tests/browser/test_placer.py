@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from editor_page import HELP, EditorPage, Placer, near
 
-pytestmark = pytest.mark.browser
-
 THREE = json.dumps([{"x": 200, "y": 300}, {"x": 500, "y": 420}, {"x": 800, "y": 300}])
 
 

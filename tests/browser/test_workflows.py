@@ -9,8 +9,6 @@ import pytest
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
 
-pytestmark = pytest.mark.browser
-
 
 def parts(prompt: dict[str, Any]) -> dict[str, tuple]:
     return {

@@ -19,3 +19,21 @@ def load_pack(name: str = "comfyui_id_patch") -> ModuleType:
     spec.loader.exec_module(pack)
     importlib.import_module(f"{name}.nodes")
     return pack
+
+
+def prepare_comfyui(comfyui: Path, base: Path) -> None:
+    """Make ComfyUI's modules importable: on the CPU, with its models and files below `base`."""
+    # Before the repository's root: `nodes` is ComfyUI's, ours is `comfyui_id_patch.nodes`.
+    sys.path.insert(0, str(comfyui))
+    arguments = sys.argv
+    sys.argv = ["main.py", "--cpu", "--base-directory", str(base)]
+    try:
+        import comfy.options
+
+        comfy.options.enable_args_parsing()
+        import comfy.cli_args
+
+        # As main.py does: ComfyUI's `nodes` puts comfy/ on the path, whose utils.py would hide it.
+        importlib.import_module("utils.extra_config")
+    finally:
+        sys.argv = arguments
