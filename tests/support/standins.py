@@ -112,7 +112,7 @@ def checkpoint() -> dict[str, Tensor]:
     clip_l, clip_g = half(fill(clip.clip_l, seed=2)), half(fill(clip.clip_g, seed=3))
     vae = fill(TAESD(), seed=4, gain=0.5)
     vae["vae_scale"], vae["vae_shift"] = torch.tensor(1.0), torch.tensor(0.0)
-    vae["taesd_decoder.19.weight"] *= 16  # a grey picture with some contrast
+    vae["taesd_decoder.19.weight"] *= 16  # a grey image with some contrast
     vae["taesd_decoder.19.bias"] = torch.full((3,), 0.5)
     return {
         **prefixed("model.diffusion_model.", fill(unet, seed=1)),

@@ -50,7 +50,7 @@ def lines(folder):
 
 
 def kill_when(process, folder, count):
-    """Kill -9 as soon as `count` pictures are scored."""
+    """Kill -9 as soon as `count` images are scored."""
     deadline = time.monotonic() + 300
     while lines(folder) < count and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
@@ -74,7 +74,7 @@ def test_killed_at_any_moment_it_resumes_to_the_identical_table(tmp_path, count,
     before = lines(killed)
     assert kills[-1] <= before < count
     assert run(source, "--out", killed).returncode == 0
-    assert lines(killed) == count, "a picture was scored twice"
+    assert lines(killed) == count, "an image was scored twice"
     assert written(killed) == written(untouched)
 
 

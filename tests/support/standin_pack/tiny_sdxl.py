@@ -30,7 +30,7 @@ EXTRA: dict[str, Any] = {"num_heads": -1, "num_head_channels": 16}
 VOCABULARY = 512  # of CLIP's 49408 words, so that the embeddings stay small
 START, END = VOCABULARY - 2, VOCABULARY - 1
 TEXT_MODEL = {
-    "num_hidden_layers": 3,  # the last but one is read, and ComfyUI wants one before it
+    "num_hidden_layers": 3,  # the penultimate layer is read, and ComfyUI needs one before it
     "intermediate_size": 64,
     "max_position_embeddings": 77,
     "eos_token_id": END,
