@@ -14,6 +14,7 @@ from ..idpatch_core.injection import (
 )
 from ..idpatch_core.projection import IDPatches, tag_tokens
 from . import sockets
+from .schema import Schema
 
 ID_PATCHES_TIP = "The people, from the ID Patch Builder."
 INJECTION_RATIO_TIP = (
@@ -35,10 +36,12 @@ def check_people(id_patches: IDPatches, id_hint: Hint) -> None:
 class IDPatchTokenInjector(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchTokenInjector",
             display_name="ID Token Injector",
             category=sockets.CATEGORY,
+            search_aliases=["id tokens", "inject identity", "IDPatch"],
+            advanced=("token_strength",),
             description="Appends the ID tokens to the text, from a point of the noise schedule on.",
             inputs=[
                 io.Conditioning.Input("positive", tooltip="What to show, encoded by SDXL's CLIP."),

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..idpatch_core.canvas import Hint
 from ..idpatch_core.injection import Conditioning
 from . import sockets
+from .schema import Schema
 
 Preprocess = Callable[[Tensor], Tensor]
 
@@ -110,10 +111,12 @@ def _refuse_resized(id_hint: Hint, preprocess: Preprocess) -> Preprocess:
 class IDPatchApplyControlNet(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchApplyControlNet",
             display_name="Apply ID-Patch ControlNet",
             category=sockets.CATEGORY,
+            search_aliases=["IDPatch", "controlnet", "group photo"],
+            advanced=("start_percent", "end_percent", "guide_patches"),
             description="Applies the ControlNet to the condition image, without clamping it.",
             inputs=[
                 io.Conditioning.Input("positive", tooltip="What to show, with or without tokens."),

@@ -9,6 +9,7 @@ from . import sockets
 from .faces import load_face_model
 from .images import load_image
 from .model import load_id_patch
+from .schema import Schema
 
 DEMO = Path(__file__).parents[1] / "idpatch_core" / "demo"  # comes with the pack
 DEMO_MODELS, DEMO_PORTRAITS = DEMO / "models", DEMO / "portraits"
@@ -18,10 +19,11 @@ DRAWN_FACE_DETECTOR = "yunet for drawn faces"  # shown in reports
 class IDPatchLoadDemoModels(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchLoadDemoModels",
             display_name="Load Demo Models",
             category=sockets.CATEGORY,
+            search_aliases=["test", "example", "self test", "cartoon"],
             description="Loads the small models that come with the pack. They draw cartoon people, "
             "to try the nodes and to check the installation without large downloads.",
             inputs=[],
@@ -61,10 +63,11 @@ class IDPatchLoadDemoModels(io.ComfyNode):
 class IDPatchLoadDemoPortrait(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchLoadDemoPortrait",
             display_name="Load Demo Portrait",
             category=sockets.CATEGORY,
+            search_aliases=["example face", "test image", "cartoon"],
             description="Loads a drawn portrait that comes with the pack. The demo models were not "
             "trained on any of these people.",
             inputs=[

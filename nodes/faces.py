@@ -38,6 +38,7 @@ from .folders import FACE_RECOGNITION, find_file, fingerprint_file, list_files, 
 from .identities import show_people
 from .images import read_images
 from .model_management import manage, operations, run_network
+from .schema import Schema
 
 INSIGHTFACE = "insightface/"  # before the directory's name in the list of detectors
 
@@ -108,10 +109,11 @@ def list_recognition() -> list[str]:
 class IDPatchLoadFaceModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchLoadFaceModel",
             display_name="Load Face Model",
             category=sockets.CATEGORY,
+            search_aliases=["arcface", "face recognition", "insightface", "yunet"],
             description="Loads the face detector and the face recognition model.",
             inputs=[
                 io.Combo.Input(
@@ -155,10 +157,13 @@ class IDPatchLoadFaceModel(io.ComfyNode):
 class IDPatchFaceEncoder(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchFaceEncoder",
             display_name="Face Encoder",
             category=sockets.CATEGORY,
+            search_aliases=["face embedding", "InstantID", "IPAdapter FaceID", "PuLID"],
+            has_intermediate_output=True,
+            advanced=("min_face_size", "weights", "token_strength"),
             description="Finds a person's face in photos and computes the identity that the other "
             "nodes work with.",
             inputs=[

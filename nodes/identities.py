@@ -13,6 +13,7 @@ from ..idpatch_core.identity import Identity, append, load_identities, save_iden
 from . import sockets
 from .folders import fingerprint_file
 from .images import save_crop
+from .schema import Schema
 
 NONE_SAVED = "none"
 IDENTITIES_FOLDER = "idpatch_identities"  # ComfyUI's key of the folder
@@ -47,10 +48,11 @@ def show_people(
 class IDPatchSaveIdentities(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchSaveIdentities",
             display_name="Save Identities",
             category=sockets.CATEGORY,
+            search_aliases=["save face", "save embedding"],
             description="Saves people to a file in output/identities, with their names and face "
             "crops.",
             is_output_node=True,
@@ -76,10 +78,12 @@ class IDPatchSaveIdentities(io.ComfyNode):
 class IDPatchLoadIdentities(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchLoadIdentities",
             display_name="Load Identities",
             category=sockets.CATEGORY,
+            search_aliases=["load face", "load embedding", "saved people"],
+            has_intermediate_output=True,
             description="Loads people from a file in output/identities, without a face model.",
             inputs=[
                 io.Combo.Input(

@@ -22,6 +22,7 @@ from ..idpatch_core.projection import IDPatches, build_projection, project
 from . import sockets
 from .folders import ID_PATCH, find_file, fingerprint_file, list_files, missing_file
 from .model_management import manage, operations, run_network
+from .schema import Schema
 
 FILE_DTYPE = "default"  # the weights stay in the file's dtype
 UNIT_LENGTH_TOLERANCE = 1e-3
@@ -102,10 +103,12 @@ def projector(patcher: comfy.model_patcher.ModelPatcher) -> Callable[[Tensor], T
 class IDPatchLoadModel(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchLoadModel",
             display_name="Load ID-Patch Model",
             category=sockets.CATEGORY,
+            search_aliases=["id-patch loader", "IDPatch", "personalization"],
+            advanced=("weight_dtype",),
             description="Loads the projections from embeddings to ID patches and ID tokens.",
             inputs=[
                 io.Combo.Input(
@@ -152,10 +155,11 @@ class IDPatchLoadModel(io.ComfyNode):
 class IDPatchBuilder(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchBuilder",
             display_name="ID Patch Builder",
             category=sockets.CATEGORY,
+            search_aliases=["id tokens", "IDPatch", "face to patch"],
             description="Computes the ID patch and the ID tokens of each person.",
             inputs=[
                 sockets.IDPatchModel.Input(

@@ -39,6 +39,7 @@ from ..idpatch_core.projection import IDPatches
 from ..idpatch_core.skeleton import draw_openpose, find_heads, read_pose_keypoint
 from . import sockets
 from .images import read_images, save_crop, save_temporary
+from .schema import Schema
 
 MAX_SIDE = 16384
 
@@ -89,10 +90,11 @@ def report_people(
 class IDPatchPlacer(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchPlacer",
             display_name="Patch Placer",
             category=sockets.CATEGORY,
+            search_aliases=["group photo", "multi person", "multiple people", "regional"],
             description="Places each person's ID patch in the condition image.",
             is_output_node=True,
             inputs=[

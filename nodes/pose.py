@@ -11,6 +11,7 @@ from ..idpatch_core.poses import PRESETS, make_standing, to_pose_keypoint
 from ..idpatch_core.skeleton import read_pose_keypoint
 from . import sockets
 from .folders import fingerprint_path
+from .schema import Schema
 
 
 def list_pose_files() -> list[str]:
@@ -34,10 +35,11 @@ def read_pose_file(name: str) -> list[dict[str, Any]]:
 class IDPatchLoadPose(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchLoadPose",
             display_name="Load Pose",
             category=sockets.CATEGORY,
+            search_aliases=["openpose", "skeleton", "standing people", "pose keypoint"],
             description="Adds a built-in row of standing people, or poses from a JSON file.",
             inputs=[
                 io.Combo.Input(

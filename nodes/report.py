@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..idpatch_core.layout import count_of
 from . import sockets
+from .schema import Schema
 
 
 def read_scores(report_json: str) -> list[list[float]]:
@@ -35,10 +36,11 @@ def read_scores(report_json: str) -> list[list[float]]:
 class IDPatchPickBest(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchPickBest",
             display_name="Pick Best",
             category=sockets.CATEGORY,
+            search_aliases=["best of", "choose image", "select image", "rank"],
             description="Keeps the image of a batch whose least similar person scores highest.",
             inputs=[
                 io.Image.Input("image", tooltip="The batch that Verify Identities checked."),
@@ -75,10 +77,11 @@ class IDPatchPickBest(io.ComfyNode):
 class IDPatchSaveReport(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchSaveReport",
             display_name="Save Report",
             category=sockets.CATEGORY,
+            search_aliases=["save text", "save json"],
             description="Saves the findings of Verify Identities in the output folder.",
             is_output_node=True,
             inputs=[

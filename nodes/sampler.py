@@ -29,6 +29,7 @@ from ..idpatch_core.schedule import reference_sigmas, start_noise_scale
 from . import sockets
 from .conditioning import ID_PATCHES_TIP, INJECTION_RATIO_TIP, TOKEN_STRENGTH_TIP, check_people
 from .controlnet import GUIDE_PATCHES_TIP, apply_control_net, check_control_net
+from .schema import Schema
 
 REFERENCE = "reference"
 
@@ -82,10 +83,12 @@ def compute_sigmas(
 class IDPatchSampler(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchSampler",
             display_name="ID-Patch Sampler",
             category=sockets.CATEGORY,
+            search_aliases=["group photo", "multi person", "multiple people"],
+            advanced=("denoise", "token_strength", "guide_patches"),
             description="Samples an image's latent in which each person is at their placement.",
             inputs=[
                 io.Model.Input("model", tooltip="An SDXL model, with or without LoRAs."),

@@ -17,6 +17,7 @@ from ..idpatch_core.verification.scorer import (
 from . import sockets
 from .faces import FaceModel, encode_crops
 from .folders import ID_PATCH
+from .schema import Schema
 
 # Stored in workflows. The other choices are files, whose names end in .onnx.
 AUTO, CONDITIONING = "auto", "conditioning"
@@ -77,10 +78,11 @@ def _embed_with(face_model: FaceModel) -> Any:
 class IDPatchLoadScorer(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchLoadScorer",
             display_name="Load Scorer",
             category=sockets.CATEGORY,
+            search_aliases=["face recognition", "face similarity", "arcface"],
             description="Loads the face-recognition model that scores finished images.",
             inputs=[
                 io.Combo.Input(

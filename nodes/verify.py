@@ -26,6 +26,7 @@ from ..idpatch_core.verification.verdict import (
 )
 from . import sockets
 from .images import read_images, save_temporary
+from .schema import Schema
 from .scorer import LoadedScorer
 
 
@@ -68,10 +69,11 @@ def write_report(verdicts: Sequence[Verdict], scorer: LoadedScorer, warnings: Se
 class IDPatchVerify(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
-        return io.Schema(
+        return Schema(
             node_id="IDPatchVerify",
             display_name="Verify Identities",
             category=sockets.CATEGORY,
+            search_aliases=["face similarity", "compare faces", "check identity", "who is who"],
             description="Checks that each person appears at their placement and matches their "
             "identity.",
             is_output_node=True,

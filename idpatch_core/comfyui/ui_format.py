@@ -82,10 +82,15 @@ def _node(
         "mode": 0,
         "inputs": inputs,
         "outputs": outputs,
-        "properties": {"Node name for S&R": kind},
+        "properties": {**_registry_id(kind), "Node name for S&R": kind},
         "widgets_values": values,
         **({"title": node["_meta"]["title"]} if node.get("_meta", {}).get("title") else {}),
     }
+
+
+def _registry_id(kind: str) -> dict[str, str]:
+    """Return the property by which ComfyUI-Manager finds the pack of a node that is missing."""
+    return {"cnr_id": "comfyui-id-patch"} if kind.startswith("IDPatch") else {}
 
 
 def _inputs(info: dict[str, Any]) -> Iterator[tuple[str, list[Any]]]:

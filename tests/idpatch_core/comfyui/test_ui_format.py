@@ -67,3 +67,12 @@ def test_new_nodes_stand_below_the_known_ones_from_left_to_right():
     graph = to_ui(GRAPH, INFO, original)
     assert node(graph, 5)["pos"][1] > 160
     assert node(graph, 7)["pos"][0] > node(graph, 5)["pos"][0]
+
+
+def test_our_nodes_name_their_pack():
+    graph = {"1": {"class_type": "IDPatchPlacer", "inputs": {}}}
+    made = to_ui(graph, {"IDPatchPlacer": INFO["Text"]})
+    assert made["nodes"][0]["properties"] == {
+        "cnr_id": "comfyui-id-patch",
+        "Node name for S&R": "IDPatchPlacer",
+    }

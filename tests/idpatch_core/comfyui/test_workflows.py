@@ -22,3 +22,11 @@ def test_a_file_that_is_no_json_is_refused(tmp_path):
     for name in ("workflow.json", "gone.json"):
         with pytest.raises(ValueError, match=rf"{name} cannot be read"):
             read_graph(tmp_path / name)
+
+
+def test_missing_nodes_can_be_found_in_the_registry():
+    for path in WORKFLOWS.glob("*.json"):
+        _, workflow = load_workflow(path.stem)
+        packs = {node["type"]: node["properties"].get("cnr_id") for node in workflow["nodes"]}
+        ours = {kind: pack for kind, pack in packs.items() if kind.startswith("IDPatch")}
+        assert ours and set(ours.values()) == {"comfyui-id-patch"}

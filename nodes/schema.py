@@ -1,0 +1,24 @@
+"""A node's schema with the fields that newer versions of ComfyUI added."""
+
+from dataclasses import dataclass, field
+
+from comfy_api.v0_0_2 import io
+
+
+@dataclass
+class Schema(io.Schema):
+    """ComfyUI's schema; an older ComfyUI, which lacks these fields, ignores them.
+
+    `search_aliases` are other words that find the node. With `has_intermediate_output`, what the
+    node shows is sent again after the page was reloaded, although it is no output node. The inputs
+    in `advanced` are folded away until they are asked for.
+    """
+
+    search_aliases: list[str] = field(default_factory=list)
+    has_intermediate_output: bool = False
+    advanced: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        for socket in self.inputs:
+            if socket.id in self.advanced and hasattr(socket, "advanced"):
+                socket.advanced = True
