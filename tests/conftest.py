@@ -30,6 +30,14 @@ def comfyui_path() -> Path:
     return path
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--dynamic-vram",
+        action="store_true",
+        help="run ComfyUI as with dynamic VRAM: layers defer their weights until they are loaded",
+    )
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test with its folder's tier, and put the browser tests last.
@@ -44,7 +52,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def comfy(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
+def comfy(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> ModuleType:
     """The pack inside ComfyUI, on the CPU: `comfy.nodes.sampler.IDPatchSampler` and so on.
 
     Its modules can also be imported as `comfyui_id_patch.nodes.sampler`, and ComfyUI's own as
@@ -53,6 +61,10 @@ def comfy(tmp_path_factory: pytest.TempPathFactory) -> ModuleType:
     from pack import load_pack, prepare_comfyui
 
     prepare_comfyui(comfyui_path(), tmp_path_factory.mktemp("comfyui"))
+    if request.config.getoption("--dynamic-vram"):
+        from dynamic_vram import switch
+
+        switch(True)
     return load_pack()
 
 
@@ -79,7 +91,16 @@ class ComfyServer(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def comfy_server() -> Iterator[ComfyServer]:
+def server_packs(request: pytest.FixtureRequest) -> list[Path]:
+    """The custom nodes that the tests' servers have besides the pack."""
+    import dynamic_vram
+    import standins
+
+    return [standins.PACK, *([dynamic_vram.PACK] * request.config.getoption("--dynamic-vram"))]
+
+
+@pytest.fixture(scope="session")
+def comfy_server(server_packs: list[Path]) -> Iterator[ComfyServer]:
     """A live server with the pack, and the stand-in models, on the CPU."""
     import standins
 
@@ -89,7 +110,7 @@ def comfy_server() -> Iterator[ComfyServer]:
     here = Environment(Path(sys.executable), comfyui_path())
     models = standins.standin_models(here)
     with (
-        comfyui_server(here.python, here.comfyui, models, packs=[standins.PACK]) as server,
+        comfyui_server(here.python, here.comfyui, models, packs=server_packs) as server,
         ComfyClient(server.url) as client,
     ):
         yield ComfyServer(server.url, client, server.base, models)

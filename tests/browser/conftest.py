@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import standins
 from editor_page import CHROMIUM, FLAGS, EditorPage
 from playwright.sync_api import Browser, sync_playwright
 
@@ -61,15 +60,14 @@ def add_photos(base: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def newest_url(comfy_server) -> Iterator[str]:
+def newest_url(comfy_server, server_packs: list[Path]) -> Iterator[str]:
     """A second server, with the newest frontend."""
     comfyui = environment.find_comfyui()
     assert comfyui
     arguments = ("--front-end-root", str(newest_frontend()))
     models = comfy_server.models
-    packs = [standins.PACK]
     with comfyui_server(
-        sys.executable, comfyui, models, packs=packs, arguments=arguments
+        sys.executable, comfyui, models, packs=server_packs, arguments=arguments
     ) as server:
         add_photos(server.base)
         yield server.url

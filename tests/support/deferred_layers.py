@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -14,8 +15,15 @@ class Linear(nn.Module):
     weight: nn.Parameter | None
     bias: nn.Parameter | None
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True):
-        super().__init__()
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ):
+        nn.Module.__init__(self)  # not super(): ComfyUI's own class may borrow this method
         self.in_features, self.out_features, self.has_bias = in_features, out_features, bias
         self.weight = self.bias = None
 
@@ -29,14 +37,20 @@ class Linear(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
+        shapes = {"weight": (self.out_features, self.in_features), "bias": (self.out_features,)}
         for name in ("weight", "bias") if self.has_bias else ("weight",):
             if prefix + name in state_dict:
-                setattr(self, name, nn.Parameter(state_dict[prefix + name], requires_grad=False))
+                tensor = state_dict[prefix + name]
+                if not local_metadata.get("assign_to_params_buffers", False):
+                    tensor = tensor.clone()
             else:
+                tensor = torch.zeros(shapes[name])
                 missing_keys.append(prefix + name)
+            setattr(self, name, nn.Parameter(tensor, requires_grad=False))
 
     def forward(self, x):
         return nn.functional.linear(x, self.weight, self.bias)
 
 
 LayerNorm = nn.LayerNorm
+Embedding = nn.Embedding
