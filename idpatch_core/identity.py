@@ -73,7 +73,7 @@ def average(
         return counted[0]._replace(name=name)
     embeddings = torch.stack([identity.embedding for identity in identities])  # (N, 512)
     shares = torch.tensor(weights, dtype=torch.float64) / sum(weights)
-    mean = (shares[:, None] * embeddings.double()).sum(0)
+    mean = (shares[:, None] * embeddings.cpu().double()).sum(0)
     if mean.norm() < SHORTEST_MEAN:
         raise ValueError(
             f"{name}: the embeddings of the photos cancel each other out, so they cannot all "

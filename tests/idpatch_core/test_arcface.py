@@ -1,6 +1,7 @@
 import os
 import pickle
 
+import deferred_layers
 import numpy as np
 import pytest
 import torch
@@ -49,6 +50,21 @@ def test_a_batch_gives_the_embeddings_of_each_of_its_faces(tmp_path):
     assert together.norm(dim=1).tolist() == pytest.approx([1, 1, 1])
     assert together.numpy() == pytest.approx(apart.numpy(), abs=1e-5)
     assert abs(together[0] - together[1]).max() > 1e-3
+
+
+@torch.inference_mode()
+def test_layers_without_weights_until_they_are_loaded_make_the_same_network(tmp_path):
+    path = tmp_path / "small.safetensors"
+    save_file(small_state(), path)
+    crops = torch.full((1, 112, 112, 3), 99, dtype=torch.uint8)
+    deferred = load_arcface(path, deferred_layers)
+    assert type(deferred.output_layer[3]) is deferred_layers.Linear
+    assert torch.equal(embed(deferred, crops), embed(load_arcface(path), crops))
+    lacking = small_state()
+    del lacking["output_layer.3.bias"]
+    save_file(lacking, path)
+    with pytest.raises(ValueError, match=r"it lacks output_layer\.3\.bias"):
+        load_arcface(path, deferred_layers)
 
 
 def test_sizes_are_read_from_the_tensors(tmp_path):

@@ -2,6 +2,7 @@
 
 import math
 
+import deferred_layers
 import pytest
 import torch
 from projection_states import small_mlp, small_projections
@@ -57,6 +58,16 @@ def test_a_checkpoint_carries_it(tmp_path, ending: str):
     alone = build_location(prompt)
     assert alone is not None
     assert torch.equal(alone(points), network(points))
+
+
+def test_layers_without_weights_until_they_are_loaded_make_the_same_tags():
+    network = build_projection(located_state(), deferred_layers).location
+    assert network is not None and type(network.point) is deferred_layers.Linear
+    points = torch.tensor([[0.1, 0.2], [0.9, 0.5]])
+    assert torch.equal(network(points), location()(points))
+    lacking = {k: v for k, v in located_state().items() if k != "location.point.bias"}
+    with pytest.raises(ValueError, match=r"it lacks location\.point\.bias"):
+        build_projection(lacking, deferred_layers)
 
 
 def test_a_projection_without_it_has_none():

@@ -100,7 +100,9 @@ def test_progress_counts_the_steps_of_the_sampler(comfy_server):
     client.run(graph, on_event=events.append)
     sampler = find_node(graph, "IDPatchSampler")
     steps = [e.value for e in events if e.kind == "progress" and e.node == sampler and e.total == 3]
-    assert steps[-3:] == [1, 2, 3]
+    # From 0.9.2 on, ComfyUI leaves out the steps that follow another within 0.1 s, but the last.
+    assert steps[-1] == 3 and len(set(steps)) > 1 and set(steps) <= {0, 1, 2, 3}
+    assert steps == sorted(steps)
     assert events[0].kind in ("cached", "executing")
     assert all(event.title for event in events)
 
