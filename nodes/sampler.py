@@ -178,7 +178,11 @@ class IDPatchSampler(io.ComfyNode):
                     "guide_patches", default=False, optional=True, tooltip=GUIDE_PATCHES_TIP
                 ),
             ],
-            outputs=[io.Latent.Output("latent", tooltip="The finished latent, for a VAE Decode.")],
+            outputs=[
+                io.Latent.Output(
+                    display_name="LATENT", tooltip="The finished latent, for a VAE Decode."
+                )
+            ],
         )
 
     @classmethod

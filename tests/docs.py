@@ -1,9 +1,9 @@
-"""Writes the lists of inputs and outputs in the nodes' help pages from the nodes' schemas.
+"""Writes what is made from the nodes' schemas: the help pages' lists, and the files of node_files.
 
-    python3 -m tests.docs            say which pages of web/docs differ from their node
+    python3 -m tests.docs            say which files differ from their nodes
     python3 -m tests.docs --write    write them
 
-Everything else on a page is written by hand. The lists are no tables, because ComfyUI shows the
+A page's list of inputs and outputs is written; everything else on it is by hand. The lists are no tables, because ComfyUI shows the
 pages in a side panel of 300 pixels.
 """
 
@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from idpatch_core.comfyui import environment
+
+from . import node_files
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ROOT / "web" / "docs"
@@ -41,15 +43,22 @@ def main(arguments: list[str]) -> int:
         prepare_comfyui(here.comfyui, Path(base))
         schemas = [node.GET_SCHEMA() for node in load_pack().nodes.NODES]
     try:
-        outdated = [schema for schema in schemas if read_page(schema) != update_page(schema)]
+        made = {page_path(schema): update_page(schema) for schema in schemas}
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for schema in outdated:
+    made |= node_files.write_files(schemas)
+    outdated = [path for path, text in made.items() if not is_written(path, text)]
+    for path in outdated:
         if "--write" in arguments:
-            page_path(schema).write_text(update_page(schema), encoding="utf-8")
-        print(os.path.relpath(page_path(schema)))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(made[path], encoding="utf-8")
+        print(os.path.relpath(path))
     return 1 if outdated and "--write" not in arguments else 0
+
+
+def is_written(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text
 
 
 def page_path(schema: Any) -> Path:
