@@ -42,6 +42,8 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return 130
     checks["pytest"] = module(here, "pytest", *pytest_options(arguments, paths))
+    if not paths and "--fast" not in arguments:
+        checks["nodes with dynamic VRAM"] = module(here, "pytest", "tests/nodes", "--dynamic-vram")
     failed = [name for name, command in checks.items() if not run(here, name, command)]
     if failed:
         say(f"Failed: {', '.join(failed)}")

@@ -36,6 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run ComfyUI as with dynamic VRAM: layers defer their weights until they are loaded",
     )
+    parser.addoption(
+        "--newest-frontend", type=Path, help="a frontend's files, for the browser tests"
+    )
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest deselects by marker

@@ -60,11 +60,14 @@ def add_photos(base: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def newest_url(comfy_server, server_packs: list[Path]) -> Iterator[str]:
+def newest_url(
+    comfy_server, server_packs: list[Path], request: pytest.FixtureRequest
+) -> Iterator[str]:
     """A second server, with the newest frontend."""
     comfyui = environment.find_comfyui()
     assert comfyui
-    arguments = ("--front-end-root", str(newest_frontend()))
+    frontend = request.config.getoption("--newest-frontend") or newest_frontend()
+    arguments = ("--front-end-root", str(frontend))
     models = comfy_server.models
     with comfyui_server(
         sys.executable, comfyui, models, packs=server_packs, arguments=arguments
