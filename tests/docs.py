@@ -3,8 +3,8 @@
     python3 -m tests.docs            say which files differ from their nodes
     python3 -m tests.docs --write    write them
 
-A page's list of inputs and outputs is written; everything else on it is by hand. The lists are no tables, because ComfyUI shows the
-pages in a side panel of 300 pixels.
+A page's lists of inputs and outputs are written; everything else on it is by hand. They are no
+tables, because ComfyUI shows the pages in a side panel of 300 pixels.
 """
 
 import os
