@@ -19,6 +19,9 @@ class Schema(io.Schema):
     advanced: tuple[str, ...] = ()
 
     def __post_init__(self):
-        for socket in self.inputs:
-            if socket.id in self.advanced and hasattr(socket, "advanced"):
+        found = {socket.id: socket for socket in self.inputs or []}
+        if unknown := set(self.advanced) - set(found):
+            raise ValueError(f"{self.node_id} has no input {', '.join(sorted(unknown))}.")
+        for socket in (found[name] for name in self.advanced):
+            if hasattr(socket, "advanced"):
                 socket.advanced = True
