@@ -21,13 +21,11 @@ def test_search_aliases_find_each_node_where_the_core_knows_them(comfy):
 
 
 def test_nodes_that_show_faces_send_them_again_after_a_reload(comfy):
-    shown = {
-        node.__name__ for node in comfy.nodes.NODES if node.GET_SCHEMA().has_intermediate_output
-    }
+    nodes = comfy.nodes.NODES
+    shown = {node.__name__ for node in nodes if node.GET_SCHEMA().has_intermediate_output}
     assert shown == {"IDPatchFaceEncoder", "IDPatchLoadIdentities"}
     if knows("has_intermediate_output"):
-        sent = {node.__name__ for node in nodes if node.HAS_INTERMEDIATE_OUTPUT}
-        assert sent == shown
+        assert {node.__name__ for node in nodes if node.HAS_INTERMEDIATE_OUTPUT} == shown
 
 
 ADVANCED = {
