@@ -24,4 +24,4 @@ class Schema(io.Schema):
             raise ValueError(f"{self.node_id} has no input {', '.join(sorted(unknown))}.")
         for socket in (found[name] for name in self.advanced):
             if hasattr(socket, "advanced"):
-                socket.advanced = True
+                setattr(socket, "advanced", True)  # noqa: B010 unknown to the oldest core

@@ -99,7 +99,8 @@ def server_packs(request: pytest.FixtureRequest) -> list[Path]:
     import dynamic_vram
     import standins
 
-    return [standins.PACK, *([dynamic_vram.PACK] * request.config.getoption("--dynamic-vram"))]
+    more = [dynamic_vram.PACK] if request.config.getoption("--dynamic-vram") else []
+    return [standins.PACK, *more]
 
 
 @pytest.fixture(scope="session")

@@ -49,6 +49,7 @@ print(json.dumps({
 
 def main(arguments: list[str]) -> int:
     options = parse(arguments)
+    failed = []
     if options.comfyui:
         comfyui = options.comfyui.resolve()
         python = options.python or given_python(comfyui)
@@ -57,8 +58,8 @@ def main(arguments: list[str]) -> int:
         # Not resolved: that would leave the environment.
         result = run_tiers(comfyui, Path(python).absolute(), options.tiers, options.frontend)
         write_results(merge(read_results(), result))
+        failed = [run for run in result["runs"] if run["failed"]]
     README.write_text(update_readme(), encoding="utf-8")
-    failed = [run for run in result["runs"] if run["failed"]] if options.comfyui else []
     for run in failed:
         say(f"Failed in {describe_run(run)}:\n  " + "\n  ".join(run["failed"]))
     return 1 if failed else 0
