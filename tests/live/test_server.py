@@ -1,3 +1,7 @@
+import json
+import urllib.request
+
+
 def graph(seed: int = 1) -> dict:
     return {
         "1": {
@@ -35,3 +39,13 @@ def graph(seed: int = 1) -> dict:
 def test_the_stand_in_checkpoint_makes_an_image(comfy_server):
     result = comfy_server.client.run(graph())
     assert comfy_server.client.fetch(result.images()[0]).startswith(b"\x89PNG")
+
+
+def test_the_editor_gets_the_names_of_the_nodes_in_three_languages(comfy_server):
+    with urllib.request.urlopen(f"{comfy_server.url}/i18n") as answer:
+        translations = json.load(answer)
+    names = {
+        language: translations[language]["nodeDefs"]["IDPatchPlacer"]["display_name"]
+        for language in ("en", "ja", "zh")
+    }
+    assert names == {"en": "Patch Placer", "ja": "パッチ配置", "zh": "补丁放置器"}
