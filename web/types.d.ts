@@ -100,6 +100,8 @@ interface ComfyWidget {
   serialize?: boolean
   /** Of a DOM widget. */
   element?: HTMLElement
+  /** The widgets that belong to it, such as the one that changes it after a run. */
+  linkedWidgets?: ComfyWidget[]
   callback?(value: unknown): void
 }
 

@@ -15,7 +15,10 @@ NODE = shutil.which("node")
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed (apt: nodejs)")
 
-MODULES = ("entries", "findings", "geometry", "graph_state", "history", "layout", "placements")
+MODULES = (
+    *("entries", "findings", "geometry", "graph_state", "history", "layout", "links"),
+    "placements",
+)
 
 SIZES = [(1024, 1024), (512, 768), (1344, 768), (200, 1000), (64, 64), (2048, 96), (264, 200)]
 

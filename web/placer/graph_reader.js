@@ -2,7 +2,8 @@
 
 import { outputsOf, viewUrl } from '../comfy.js'
 import { EMPTY_GRAPH_STATE } from './graph_state.js'
-import { findWidget, imageOf, isConnected, numberOf, peopleOf } from './upstream.js'
+import { findWidget, isConnected, numberOf } from './links.js'
+import { imageOf, peopleOf } from './upstream.js'
 
 /** @import { GraphState } from './graph_state.js' */
 

@@ -6,7 +6,7 @@ import { chain, keyOf, UndoKeeper } from '../lifecycle.js'
 import { PlacerEditor } from './editor.js'
 import { GraphReader } from './graph_reader.js'
 import { usesPlacements } from './graph_state.js'
-import { findWidget, hosts, isConnected, promotingInput, source } from './upstream.js'
+import { findWidget, hosts, isConnected, promotingInput, source } from './links.js'
 
 /** @import { EditorMemory } from './editor.js' */
 
