@@ -2,9 +2,13 @@
 // run. Changes nothing.
 
 import { outputsOf, viewUrl } from '../comfy.js'
-import { findWidget, isConnected, MOST_LINKS, source } from './links.js'
+import { findWidget, isConnected, MOST_LINKS, numberOf, source } from './links.js'
+import { PRESETS } from './poses.js'
 
-/** @typedef {{name?: string | null, crop?: string | null}} KnownPerson  the crop as a URL */
+/**
+ * @typedef {{name?: string | null, crop?: string | null}} KnownPerson  the crop as a URL
+ * @typedef {{node: ComfyNode, count: number, width: number, height: number}} BuiltInPose
+ */
 
 /** @param {ComfyNode | undefined} node */
 const loadsImage = (node) => /^LoadImage/.test(node?.comfyClass ?? node?.type ?? '')
@@ -24,6 +28,19 @@ export function imageOf(node, name) {
   }
   const [image] = outputsOf(from)?.images ?? []
   return image?.filename ? viewUrl(image) : null
+}
+
+/**
+ * The built-in pose that comes in through an input, with the Load Pose node that makes it, or null.
+ * @type {(node: ComfyNode, name: string) => BuiltInPose | null}
+ */
+export function builtInPoseOf(node, name) {
+  const from = source(node, name)?.node
+  if ((from?.comfyClass ?? from?.type) !== 'IDPatchLoadPose' || !from) return null
+  if (isConnected(from, 'pose')) return null
+  const count = PRESETS[String(findWidget(from, 'pose')?.value)]
+  const [width, height] = [numberOf(from, 'width'), numberOf(from, 'height')]
+  return count && width && height ? { node: from, count, width, height } : null
 }
 
 /**
