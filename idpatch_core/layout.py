@@ -107,13 +107,18 @@ def assign_left_to_right(
             "that shows as many people, place them by hand in placements, or choose another "
             "arrangement."
         )
-    ranked = sorted(heads, key=lambda head: -head.prominence)
+    ranked = rank_heads(heads)
 
     def from_left(some: list[Head]) -> list[Head]:
         return sorted(some, key=lambda head: head.point)
 
     used, unused = from_left(ranked[: len(names)]), from_left(ranked[len(names) :])
     return [head.point for head in used], unused
+
+
+def rank_heads(heads: Sequence[Head]) -> list[Head]:
+    """Return heads, the most prominent first."""
+    return sorted(heads, key=lambda head: -head.prominence)
 
 
 def find_nearest_head(point: Point | None, heads: Sequence[Head], reach: float) -> Head | None:

@@ -31,6 +31,7 @@ from ..idpatch_core.layout import (
     Head,
     Point,
     arrange_people,
+    rank_heads,
     warn_about_placements,
 )
 from ..idpatch_core.placements import parse_placements
@@ -221,8 +222,8 @@ class IDPatchPlacer(io.ComfyNode):
             "height": height,
             "people": report_people(id_patches.people, points),
             "base": drawn_base if drawn_base is None else save_base(drawn_base),
-            "poses": [head.point for head in poses or []],
-            "faces": [head.point for head in faces or []],
+            "poses": [head.point for head in rank_heads(poses or [])],
+            "faces": [head.point for head in rank_heads(faces or [])],
             "patch_size": size,
             "head_patches": [[*head.point, face_side(head.eye_distance, size)] for head in heads],
             "warnings": warnings,

@@ -3,6 +3,7 @@
 import { app } from '../../scripts/app.js'
 import { addFaces, showsFaces } from './faces/faces.js'
 import { placementsWidget } from './placer/node.js'
+import { colourSockets } from './sockets.js'
 
 const WIDGET = 'IDPATCH_PLACEMENTS'
 
@@ -16,6 +17,7 @@ function loadStyles() {
 app.registerExtension({
   name: 'IDPatch.Editors',
   init: loadStyles,
+  setup: () => colourSockets(app),
   getCustomWidgets: () => ({ [WIDGET]: placementsWidget }),
   nodeCreated(node) {
     if (showsFaces(node)) addFaces(node)

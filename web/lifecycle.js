@@ -1,8 +1,6 @@
-// Callbacks of nodes, and what outlives a node: undo removes it and makes a new one with its id.
+// Callbacks of nodes, and their keys.
 
 import { locator } from './comfy.js'
-
-const MOST_KEPT = 32
 
 /**
  * Calls `after` whenever the object's method was called.
@@ -22,35 +20,28 @@ export function chain(object, method, after) {
 }
 
 /**
- * Keeps the element of a removed node, and what belongs to it, for the node that undo makes.
- * @template {{element: HTMLElement}} Kept
+ * Keeps a DOM widget as wide as its node.
+ *
+ * The side panel of newer frontends shows widgets of unknown types in a canvas of its own, and
+ * leaves that canvas's width on the widget.
+ * @param {ComfyWidget} widget
  */
-export class UndoKeeper {
-  constructor() {
-    /** @type {Map<string, Kept>} */
-    this.kept = new Map()
-  }
+export function keepWidth(widget) {
+  Object.defineProperty(widget, 'width', { configurable: true, get() {}, set() {} })
+}
 
-  /** @type {(key: string, kept: Kept) => void} */
-  keep(key, kept) {
-    this.kept.set(key, kept)
-    const [oldest] = this.kept.keys()
-    if (this.kept.size > MOST_KEPT) this.kept.delete(oldest)
-  }
-
-  /**
-   * Returns what was kept, and puts an element where the kept one still is.
-   *
-   * Nodes 2.0 keeps what it drew for a node when undo makes a new node with the same id, and with
-   * it the old element.
-   * @type {(key: string, element: HTMLElement) => Kept | undefined}
-   */
-  take(key, element) {
-    const kept = this.kept.get(key)
-    this.kept.delete(key)
-    if (kept?.element.isConnected && !element.isConnected) kept.element.replaceWith(element)
-    return kept
-  }
+/**
+ * Hides the images of a node's outputs, which its own widget shows better.
+ * @param {ComfyNode} node
+ */
+export function hideImages(node) {
+  // The classic renderer draws them here, Nodes 2.0 asks for this property, and its first versions
+  // show the images of the outputs.
+  node.onDrawBackground = () => {}
+  node.hideOutputImages = true
+  chain(node, 'onExecuted', (output) => {
+    if (output?.images) output.images = []
+  })
 }
 
 /**

@@ -9,6 +9,7 @@ declare module '*/scripts/api.js' {
 }
 
 declare var LiteGraph: { vueNodesMode?: boolean } | undefined
+declare var LGraphCanvas: { link_type_colors?: Record<string, string> } | undefined
 
 interface ComfyApp {
   canvas?: ComfyCanvas
@@ -20,6 +21,7 @@ interface ComfyApp {
 interface ComfyExtension {
   name: string
   init?(): void
+  setup?(): void
   getCustomWidgets?(): Record<string, WidgetConstructor>
   nodeCreated?(node: ComfyNode): void
   beforeRegisterNodeDef?(nodeType: unknown, nodeData: NodeDefinition): void
@@ -38,6 +40,7 @@ interface ComfyApi {
 
 interface ComfyCanvas {
   read_only?: boolean
+  default_connection_color_byType?: Record<string, string>
   emitBeforeChange?(): void
   emitAfterChange?(): void
   processMouseWheel(event: WheelEvent): void
@@ -100,6 +103,8 @@ interface ComfyWidget {
   serialize?: boolean
   /** Of a DOM widget. */
   element?: HTMLElement
+  /** The widgets that belong to it, such as the one that changes it after a run. */
+  linkedWidgets?: ComfyWidget[]
   callback?(value: unknown): void
 }
 
@@ -110,6 +115,8 @@ interface DomWidgetOptions {
   getMaxHeight?(): number
   onDraw?(widget: ComfyWidget): void
   hideOnZoom?: boolean
+  /** Of the frontend's side panel. */
+  hideInPanel?: boolean
   serialize?: boolean
 }
 

@@ -5,17 +5,23 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from idpatch_core.layout import ARRANGEMENTS, Point, outside, overlapping
+from idpatch_core.layout import ARRANGEMENTS, Point, outside, overlapping, rank_heads
 from idpatch_core.placements import parse_placements
+from idpatch_core.poses import PRESETS, make_standing
+from idpatch_core.skeleton import find_heads
 
 ROOT = Path(__file__).parents[2]
 NODE = shutil.which("node")
 
 pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed (apt: nodejs)")
 
-MODULES = ("entries", "findings", "geometry", "graph_state", "history", "layout", "placements")
+MODULES = (
+    *("entries", "findings", "geometry", "graph_state", "history", "layout", "links"),
+    *("placements", "poses"),
+)
 
 SIZES = [(1024, 1024), (512, 768), (1344, 768), (200, 1000), (64, 64), (2048, 96), (264, 200)]
 
@@ -40,7 +46,8 @@ READ = "import { readFileSync } from 'node:fs'\nconst data = JSON.parse(readFile
 
 def test_modules():
     files = sorted(Path(__file__).with_name("modules").glob("*.test.js"))
-    assert {file.name for file in files} == {f"{name}.test.js" for name in MODULES}
+    names = (*MODULES, "undo_keeper")
+    assert {file.name for file in files} == {f"{name}.test.js" for name in names}
     done = subprocess.run(
         [NODE or "node", "--test", *map(str, files)],
         capture_output=True,
@@ -110,6 +117,23 @@ TEXTS = [
     '"text"',
     "12",
 ]
+
+
+def test_built_in_poses_are_those_of_the_node():
+    cases = [(name, width, height) for name in PRESETS for width, height in SIZES]
+    got = run_module(
+        f"{READ}console.log(JSON.stringify(data.map(([name, width, height]) => {{"
+        " const made = poses.makeStanding(poses.PRESETS[name], { width, height })\n"
+        " return [made.flat(), poses.nosesOf(made)]"
+        ".map((points) => points.map(({ x, y }) => [x, y]))"
+        "})))",
+        cases,
+    )
+    for (name, width, height), (joints, noses) in zip(cases, got, strict=True):
+        people = make_standing(PRESETS[name], width, height)
+        assert np.allclose(joints, people[..., :2].reshape(-1, 2), rtol=0, atol=1e-9)
+        heads, _ = find_heads(people)
+        assert np.allclose(noses, [head.point for head in rank_heads(heads)], rtol=0, atol=1e-9)
 
 
 def test_texts_are_read_as_by_the_node():

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from editor_page import HELP, EditorPage, Placer, near
 
+from idpatch_core.poses import make_standing
+from idpatch_core.skeleton import find_heads
+
 THREE = json.dumps([{"x": 200, "y": 300}, {"x": 500, "y": 420}, {"x": 800, "y": 300}])
 
 
@@ -57,6 +60,19 @@ def test_escape_ends_a_drag_where_it_began(editor: EditorPage):
     placer.press("Escape")
     editor.page.mouse.up()
     assert placer.text == THREE
+
+
+def test_a_drag_ends_when_the_person_vanishes(editor: EditorPage):
+    placer = editor.group(["obama.jpg", "collins.jpg"])
+    start = placer.on_page(768, 358)
+    editor.page.mouse.move(*start)
+    editor.page.mouse.down()
+    editor.page.mouse.move(start.x + 30, start.y, steps=3)
+    editor.disconnect(placer.number, "id_patches")
+    editor.page.mouse.move(start.x + 60, start.y, steps=3)
+    editor.page.mouse.up()
+    editor.settle()
+    assert placer.text == ""
 
 
 def test_touch_and_pen(editor: EditorPage):
@@ -317,7 +333,7 @@ def test_a_run_uses_the_same_points(editor: EditorPage, shots: Path):
         ".map((node) => node.widgets.find(({ name }) => name === 'faces').element)"
         ".map((element) => element.querySelector('.idpatch-caption')?.textContent)"
     )
-    assert set(shown) <= {"1 obama", "1 collins", "1 sunak", None}
+    assert set(shown) <= {"1 obama", "2 collins", "3 sunak", None}
     assert len([one for one in shown if one]) == len(faces)
     editor.shot(shots / "after_a_run.png")
 
@@ -365,6 +381,74 @@ def test_snaps_to_found_poses(editor: EditorPage):
     placer.act("snap")
     placer.drag(first, (first[0] + 12, first[1]))
     assert not near(placer.points[0], first, 4)
+
+
+def with_pose(editor: EditorPage, pose: str, width: int = 1024) -> tuple[Placer, int]:
+    placer = editor.group(["obama.jpg", "collins.jpg"])
+    source = editor.add("IDPatchLoadPose", 20, 600, pose=pose, width=width)
+    editor.connect(source, "pose_keypoint", placer.number, "pose_keypoint")
+    return placer, source
+
+
+def test_a_first_drag_before_a_run_starts_from_the_skeletons(editor: EditorPage, shots: Path):
+    """Writes the other person where the node would place them: at the nose of their pose."""
+    placer, _ = with_pose(editor, "standing_2")
+    noses = [head.point for head in find_heads(make_standing(2, 1024, 1024))[0]]
+    assert near(row_point(placer, 0), noses[0], 1) and near(row_point(placer, 1), noses[1], 1)
+    placer.drag(noses[0], (noses[0].x - 100, noses[0].y + 300))
+    assert near(placer.points[1], noses[1], 0.01)
+    editor.shot(shots / "off_the_skeleton.png", placer)
+    [message] = placer.messages()
+    assert message.startswith("obama") and message.endswith("the body stays where the pose is.")
+
+
+def test_no_one_is_dragged_while_a_pose_is_unknown(editor: EditorPage):
+    placer, _ = with_pose(editor, "standing_2")
+    kind = "IDPatchLoadPose"
+    editor.page.evaluate(
+        "(kind) => { editorTest.app.canvas.graph.nodes.find(({ type }) => type === kind)"
+        ".widgets.find(({ name }) => name === 'pose').value = 'found.json' }",
+        kind,
+    )
+    editor.page.mouse.click(1000, 800)
+    editor.settle()
+    placer.drag(row_point(placer, 0), (300, 500))
+    placer.press("ArrowLeft", "Delete")
+    assert placer.text == ""
+    assert placer.messages()[0].startswith("Where the poses are is known after a run.")
+    placer.act("row")
+    assert len(placer.points) == 2
+
+
+def test_a_pose_of_another_size_can_be_fitted(editor: EditorPage):
+    placer, source = with_pose(editor, "standing_2", width=512)
+    [message] = placer.messages()
+    assert message.startswith("The pose is 512")
+    placer.act("fit_pose")
+    width = editor.page.evaluate("(id) => editorTest.widget(id, 'width').value", source)
+    assert width == 1024
+    assert placer.messages() == ["Placed automatically. Drag a person to place by hand."]
+
+
+def test_keeps_its_width_beside_the_side_panel(editor: EditorPage):
+    """That panel of newer frontends leaves its own width on widgets that it shows."""
+    placer = editor.placer(THREE)
+    width = placer.evaluate("return element.clientWidth")
+    editor.show_side_panel(True)
+    editor.page.evaluate(
+        """(id) => {
+          const { canvas } = editorTest.app
+          canvas.selectNode(canvas.graph.getNodeById(id))
+          editorTest.widget(id, 'placements').width = 277
+        }""",
+        placer.number,
+    )
+    editor.settle(20)
+    panel = editor.page.locator("[data-testid=properties-panel]")
+    rows = panel.inner_text() if panel.count() else ""
+    editor.show_side_panel(False)
+    assert placer.evaluate("return element.clientWidth") == width
+    assert "placements" not in rows
 
 
 def test_promoted_to_a_subgraph(editor: EditorPage, shots: Path):
@@ -449,6 +533,33 @@ def test_text_can_be_edited_by_hand(editor: EditorPage):
     assert placer.people() == ["1: Person 1, 10, 20"]
 
 
+def test_shortcuts_in_the_text_are_for_the_graph(editor: EditorPage):
+    placer = editor.placer(THREE)
+    placer.act("text")
+    editor.page.evaluate(
+        "() => { editorTest.app.queuePrompt = () => { editorTest.queued = true } }"
+    )
+    keyboard = editor.page.keyboard
+    editor.page.locator(".idpatch-text").press("Control+a")
+    keyboard.insert_text('[{"x": 10, "y": 20}]')
+    keyboard.press("Control+a")
+    assert placer.text == THREE
+    keyboard.press("Control+Enter")
+    editor.settle()
+    assert editor.page.evaluate("() => delete editorTest.app.queuePrompt && editorTest.queued")
+    assert placer.points == [(10, 20)]
+
+
+def test_a_connected_text_cannot_be_edited(editor: EditorPage):
+    placer = editor.placer(THREE)
+    placer.act("text")
+    text = editor.add("PrimitiveStringMultiline", 20, 600)
+    editor.connect(text, "STRING", placer.number, "placements")
+    # Nodes 2.0 takes the editor of a connected input off the page.
+    assert placer.evaluate("return element.querySelector('textarea').readOnly")
+    assert "The placements come from the connected input." in placer.messages()
+
+
 def test_arrange_and_swap(editor: EditorPage):
     placer = editor.placer(THREE)
     placer.act("two_rows")
@@ -468,14 +579,11 @@ def test_arrange_and_swap(editor: EditorPage):
 
 def test_warnings_where_they_happen(editor: EditorPage, shots: Path):
     placer = editor.placer('[{"x": 400, "y": 300}, {"x": 440, "y": 320}, {"x": 3000, "y": 30}]')
-    assert placer.messages() == [
-        "Person 3 is outside the image and gets no patch.",
-        "The patches of Person 1 and Person 2 overlap.",
-    ]
+    assert placer.messages() == ["Person 3 is outside the image and gets no patch."]
     editor.shot(shots / "warnings.png", placer)
     placer.act("inside")
     assert placer.points[2] == (1023, 30)
-    assert len(placer.messages()) == 1
+    assert placer.messages() == []
 
 
 def test_nothing_is_left_when_the_node_is_removed(editor: EditorPage):
@@ -518,6 +626,25 @@ def test_names_for_screen_readers(editor: EditorPage):
     placer.press("ArrowRight")
     spoken = editor.page.locator(".idpatch-announcement").text_content()
     assert spoken == "1, Person 1, at 201, 300"
+
+
+def test_sockets_have_a_colour_for_each_type(editor: EditorPage):
+    canvas, style = editor.page.evaluate(
+        """async () => {
+          const { app } = editorTest
+          const { setting } = app.extensionManager
+          for (const name of ['light', 'dark']) await setting.set('Comfy.ColorPalette', name)
+          const style = getComputedStyle(document.documentElement)
+          const types = ['FACE_MODEL', 'IDENTITIES', 'MODEL', 'PATCHES', 'HINT', 'SCORER']
+            .map((type) => `IDPATCH_${type}`).concat('POSE_KEYPOINT')
+          return [
+            types.map((type) => app.canvas.default_connection_color_byType[type]),
+            types.map((type) => style.getPropertyValue(`--color-datatype-${type}`).trim())
+          ]
+        }"""
+    )
+    assert canvas == style
+    assert len(set(canvas)) == 7 and all(canvas)
 
 
 @pytest.mark.parametrize("palette", ["dark", "light"])

@@ -144,11 +144,12 @@ def test_poses_are_drawn_and_give_the_points_from_left_to_right(comfy: Run):
 
 def test_a_spurious_pose_shifts_no_one(comfy: Run):
     frames = pose((100, 100), (400, 120))
-    frames[0]["people"] += pose((20, 20), score=0.2)[0]["people"]
+    frames[0]["people"] = pose((20, 20), score=0.2)[0]["people"] + frames[0]["people"]
     output = place(comfy, random_people(comfy, 2), 512, 512, pose_keypoint=frames)
     assert output.args[0].points == ((100, 100), (400, 120))
     (warning,) = report(output)["warnings"]
     assert "3 poses found for 2 people; the smallest or least certain, at 20, 20" in warning
+    assert report(output)["poses"] == [(100, 100), (400, 120), (20, 20)]  # the editor's order
 
 
 def test_a_pose_without_a_head_is_named(comfy: Run):

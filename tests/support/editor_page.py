@@ -107,6 +107,12 @@ HELP = """
       source.connect(source.findOutputSlot(output), target, target.findInputSlot(input))
       app.canvas.emitAfterChange()
     },
+    disconnect(id, input) {
+      const node = graph().getNodeById(id)
+      app.canvas.emitBeforeChange()
+      node.disconnectInput(node.findInputSlot(input))
+      app.canvas.emitAfterChange()
+    },
     element: (id) => widget(id, 'placements').element,
     view(scale, left, top) {
       app.canvas.ds.scale = scale
@@ -250,6 +256,25 @@ class EditorPage:
         self.page.evaluate("(args) => editorTest.connect(...args)", [source, output, target, name])
         self.settle()
 
+    def show_side_panel(self, shown: bool) -> None:
+        """Open or close the right side panel; older frontends have none."""
+        self.page.evaluate(
+            """async (shown) => {
+              const { setting } = editorTest.app.extensionManager
+              try {
+                await setting.set('Comfy.RightSidePanel.IsOpen', shown)
+              } catch (error) {
+                if (!(error instanceof TypeError)) throw error
+              }
+            }""",
+            shown,
+        )
+        self.settle()
+
+    def disconnect(self, node: int, name: str) -> None:
+        self.page.evaluate("(args) => editorTest.disconnect(...args)", [node, name])
+        self.settle()
+
     def group(self, photos: list[str], **values: Any) -> "Placer":
         """Build a graph from photographs to a Patch Placer: a Face Encoder for each."""
         faces = self.add("IDPatchLoadFaceModel", -900, 90)
@@ -344,7 +369,8 @@ class Placer:
         self.page = editor.page
         self.number = number
 
-    def _evaluate(self, script: str, *args: Any) -> Any:
+    def evaluate(self, script: str, *args: Any) -> Any:
+        """Run a script that knows the editor's `element`, the node's `id` and `args`."""
         return self.page.evaluate(
             f"([id, args]) => {{ const element = editorTest.element(id); {script} }}",
             [self.number, list(args)],
@@ -388,7 +414,7 @@ class Placer:
 
     def size(self) -> tuple[float, float]:
         """The image's size as the editor shows it."""
-        width, height = self._evaluate(
+        width, height = self.evaluate(
             "const { aspectRatio } = element.querySelector('.idpatch-stage').style;"
             "return aspectRatio.split('/').map(Number)"
         )
@@ -397,7 +423,7 @@ class Placer:
     def on_page(self, x: float, y: float) -> PagePoint:
         """Where a pixel of the image is on the page."""
         self.wait()
-        left, top, width, _, inner_width, inner_height = self._evaluate(
+        left, top, width, _, inner_width, inner_height = self.evaluate(
             """const canvas = element.querySelector('canvas')
             const { left, top, width, height } = canvas.getBoundingClientRect()
             return [left, top, width, height, canvas.clientWidth, canvas.clientHeight]"""
@@ -445,7 +471,7 @@ class Placer:
     def act(self, action: str) -> None:
         """Click a button of the toolbar or of a message."""
         # By its position on the page, because the editor may be zoomed.
-        box = self._evaluate(
+        box = self.evaluate(
             """const [action] = args
             const { left, top, width, height } =
               element.querySelector(`[data-action="${action}"]`).getBoundingClientRect()
@@ -456,25 +482,25 @@ class Placer:
         self.editor.settle()
 
     def enabled(self, action: str) -> bool:
-        return self._evaluate(
+        return self.evaluate(
             'return !element.querySelector(`[data-action="${args[0]}"]`).disabled', action
         )
 
     def people(self) -> list[str]:
         """How the list of people reads to a screen reader."""
-        return self._evaluate(
+        return self.evaluate(
             "return [...element.querySelectorAll('.idpatch-person')]"
             ".map((chip) => chip.getAttribute('aria-label'))"
         )
 
     def messages(self) -> list[str]:
-        return self._evaluate(
+        return self.evaluate(
             "return [...element.querySelectorAll('.idpatch-sentence')]"
             ".map((sentence) => sentence.textContent)"
         )
 
     def focused(self) -> bool:
-        return self._evaluate(
+        return self.evaluate(
             "return document.activeElement === element.querySelector('.idpatch-stage')"
         )
 

@@ -20,7 +20,7 @@ import { keepPixels, writeState } from './placements.js'
  * Tells which actions of the toolbar can be taken now.
  * @type {(editor: PlacerEditor) => Record<string, boolean>}
  */
-export function enabledActions({ entries, graph, history, locked, selected, text }) {
+export function enabledActions({ entries, graph, history, locked, movable, selected, text }) {
   const several = placedEntries(entries).length > 1
   const editable = !locked && entries.length > 0
   const targets = targetsOf(graph).length > 0
@@ -28,10 +28,10 @@ export function enabledActions({ entries, graph, history, locked, selected, text
     ...Object.fromEntries(Object.keys(ARRANGEMENTS).map((id) => [id, editable])),
     undo: !graph.locked && canUndo(history),
     redo: !graph.locked && canRedo(history),
-    left_to_right: editable && (several || targets),
-    swap: editable && several,
+    left_to_right: movable && entries.length > 0 && (several || targets),
+    swap: movable && several,
     snap: targets,
-    off: editable && selected >= 0,
+    off: movable && selected >= 0,
     reset: !graph.locked && text !== '',
     text: true
   }
@@ -73,6 +73,8 @@ export function act(editor, action) {
       const order = findReordering(state, graph) ?? []
       return editor.commitPlacements(order.map((index) => state.placements[index]))
     }
+    case 'fit_pose':
+      return editor.host.fitPose()
     case 'return': {
       const off = entries.filter(({ placement }) => !placement.placed)
       return editor.putBack(off.map(({ index }) => index))

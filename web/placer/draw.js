@@ -2,6 +2,7 @@
 
 import { toStage } from './geometry.js'
 import { isInside, patchSide, patchSquare } from './layout.js'
+import { drawSkeletons } from './skeletons.js'
 
 /**
  * @import { Size, Viewport } from './geometry.js'
@@ -18,6 +19,7 @@ import { isInside, patchSide, patchSquare } from './layout.js'
  * @property {number} patchSize
  * @property {Head[]} heads
  * @property {CanvasImageSource | null} background
+ * @property {Point[][]} skeletons  drawn on black where there is no background
  * @property {Point[]} targets
  * @property {Point | null} reached  where a dragged person is, on the stage
  * @property {PersonView[]} people  the last on top
@@ -91,10 +93,14 @@ export function draw(context, view) {
 }
 
 /** @type {(context: Context, view: View) => void} */
-function drawBackground(context, { viewport, width, height, background }) {
+function drawBackground(context, { viewport, width, height, background, skeletons }) {
   const [w, h] = [width * viewport.scale, height * viewport.scale]
   if (background) {
     context.drawImage(background, viewport.left, viewport.top, w, h)
+  } else if (skeletons.length) {
+    context.fillStyle = '#000000'
+    context.fillRect(viewport.left, viewport.top, w, h)
+    drawSkeletons(context, viewport, skeletons)
   } else {
     drawGrid(context, viewport, width, height)
   }
@@ -171,8 +177,14 @@ function drawPerson(context, view, person) {
 
   context.beginPath()
   context.arc(x, y, radius, 0, 2 * Math.PI)
-  if (automatic) context.setLineDash([4, 3])
-  context.strokeStyle = colour
+  if (automatic) {
+    // Dark below the dashes, so that the gaps are seen on any ground and on the person's colour.
+    context.strokeStyle = INK
+    context.lineWidth = 3.5
+    context.stroke()
+    context.setLineDash([5, 5])
+  }
+  context.strokeStyle = automatic && !crop ? '#ffffff' : colour
   context.lineWidth = 2.5
   context.stroke()
   context.setLineDash([])

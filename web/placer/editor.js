@@ -4,12 +4,18 @@
 
 import { make } from '../dom.js'
 import { act, enabledActions } from './actions.js'
-import { applyChanges, listEntries, nameOf, pointsOf, putBack } from './entries.js'
+import {
+  applyChanges,
+  areProvisional,
+  listEntries,
+  nameOf,
+  overlapsOf,
+  putBack
+} from './entries.js'
 import { listFindings } from './findings.js'
 import { EMPTY_GRAPH_STATE } from './graph_state.js'
 import { amend, currentText, follow, record, startHistory, step } from './history.js'
 import { pressKey } from './keys.js'
-import { overlapping } from './layout.js'
 import { describe, Panel } from './panel.js'
 import { keepPixels, readState, writeState } from './placements.js'
 import { Stage } from './stage.js'
@@ -29,6 +35,7 @@ import { Stage } from './stage.js'
  * @property {(event: WheelEvent) => void} wheel  gives an event to the graph
  * @property {(event: PointerEvent) => void} pan  gives an event to the graph
  * @property {() => boolean} isPanning  whether all pointer events are for the graph
+ * @property {() => void} fitPose  gives the built-in pose the size of the image
  * @property {() => void} heightChanged  of everything but the stage
  *
  * @typedef {object} EditorMemory  what the next editor of the same node takes over
@@ -273,28 +280,33 @@ export class PlacerEditor {
     return Boolean(this.state.problem || this.graph.locked)
   }
 
+  /** Whether people can be moved one by one: what is written is where each of them is. */
+  get movable() {
+    return !this.locked && !areProvisional(this.entries)
+  }
+
   /** Brings panel and stage up to date. */
   refresh() {
     const { graph, state, text } = this
     this.entries = listEntries(state, graph)
     const { entries } = this
     if (this.selected >= entries.length) this.selected = -1
-    const { selected, locked, snapping, swapping } = this
+    const { selected, movable, snapping, swapping } = this
     const findings = listFindings(state, entries, graph, this.stage.images.sizeOf(graph.background))
-    const { width, height, patchSize, heads, crops } = graph
-    const overlaps = overlapping(pointsOf(entries), width, height, patchSize, heads)
+    const { crops } = graph
+    const overlaps = overlapsOf(entries, graph)
     this.stage.update({
       graph,
       entries,
       overlaps: new Set(overlaps.flat()),
       selected,
       marked: swapping ?? -1,
-      locked,
+      locked: !movable,
       snapping
     })
     const { toolbar } = this
-    const wrong = Boolean(state.problem)
-    this.panel.update({ entries, crops, selected, findings, text, wrong, toolbar })
+    const [wrong, fixed] = [Boolean(state.problem), Boolean(graph.locked)]
+    this.panel.update({ entries, crops, selected, findings, text, fixed, wrong, toolbar })
   }
 
   updateToolbar() {
@@ -338,7 +350,7 @@ export class PlacerEditor {
       return false
     }
     this.select(index)
-    return index >= 0 && !this.locked
+    return index >= 0 && this.movable
   }
 
   /** @type {(index: number, point: Point) => void} */
@@ -369,14 +381,14 @@ export class PlacerEditor {
 
   /** @param {number} index */
   takeOff(index) {
-    if (this.locked || !this.entries[index]?.placement.placed) return
+    if (!this.movable || !this.entries[index]?.placement.placed) return
     this.commitChanges({ [index]: { placed: false } })
     this.announce(index)
   }
 
   /** @param {number[]} indices */
   putBack(indices) {
-    if (!this.locked) this.commitChanges(putBack(this.entries, indices, this.graph))
+    if (this.movable) this.commitChanges(putBack(this.entries, indices, this.graph))
   }
 
   /** Takes the focus and the selection from the stage. */

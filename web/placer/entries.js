@@ -3,7 +3,7 @@
 
 import { clampInside, denormalise, normalise } from './geometry.js'
 import { usesPlacements } from './graph_state.js'
-import { ARRANGEMENTS, assignLeftToRight, row } from './layout.js'
+import { ARRANGEMENTS, assignLeftToRight, overlapping, row } from './layout.js'
 
 /**
  * @import { GraphState } from './graph_state.js'
@@ -16,9 +16,9 @@ import { ARRANGEMENTS, assignLeftToRight, row } from './layout.js'
  * @property {Placement} placement
  * @property {Point | null} point
  *   in pixels; null for a person off the canvas of whom no point is known
- * @property {'text' | 'automatic' | 'missing' | 'surplus'} origin
- *   where the placement comes from: the text, the automatic arrangement, nowhere yet, or the text
- *   without a person for it
+ * @property {'text' | 'automatic' | 'provisional' | 'missing' | 'surplus'} origin
+ *   where the placement comes from: the text, the automatic arrangement, the same before a run
+ *   finds the points, nowhere yet, or the text without a person for it
  *
  * @typedef {Record<number, {point?: Point, placed?: boolean}>} Changes  by index
  */
@@ -45,6 +45,7 @@ export function listEntries(state, graph) {
   const known = graph.count ?? (fromText ? state.placements.length : 0)
   const number = fromText ? Math.max(known, state.placements.length) : known
   const points = automaticPoints(Math.max(known, 1), graph)
+  const automatic = graph.awaited ? 'provisional' : 'automatic'
   return Array.from({ length: number }, (_, index) => {
     const stored = fromText ? state.placements[index] : undefined
     const { patchStrength = 1, extra = {} } = state.placements[index] ?? {}
@@ -54,7 +55,7 @@ export function listEntries(state, graph) {
       name: graph.names[index] ?? (graph.count === null ? placement.name : null),
       placement,
       point: stored ? stored.point && denormalise(stored.point, graph) : points[index],
-      origin: !fromText ? 'automatic' : index >= known ? 'surplus' : stored ? 'text' : 'missing'
+      origin: !fromText ? automatic : index >= known ? 'surplus' : stored ? 'text' : 'missing'
     }
   })
 }
@@ -81,6 +82,21 @@ export const placedEntries = (entries) =>
 export function pointsOf(entries) {
   const placed = new Set(placedEntries(entries))
   return entries.map((entry) => (placed.has(entry) ? entry.point : null))
+}
+
+/**
+ * Whether people are only shown somewhere until a run finds their points.
+ * @param {Entry[]} entries
+ */
+export const areProvisional = (entries) => entries.some(({ origin }) => origin === 'provisional')
+
+/**
+ * The pairs of people, as indices, whose patches are known to overlap.
+ * @type {(entries: Entry[], graph: GraphState) => [number, number][]}
+ */
+export function overlapsOf(entries, { width, height, patchSize, patchSizeKnown, heads }) {
+  if (!patchSizeKnown || areProvisional(entries)) return []
+  return overlapping(pointsOf(entries), width, height, patchSize, heads)
 }
 
 /**

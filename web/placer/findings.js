@@ -1,8 +1,15 @@
 // What the editor reports about the placements. Pure functions.
 
-import { findReordering, nameOf, placedEntries, pointsOf } from './entries.js'
+import {
+  areProvisional,
+  findReordering,
+  nameOf,
+  overlapsOf,
+  placedEntries,
+  pointsOf
+} from './entries.js'
 import { targetsOf, usesPlacements } from './graph_state.js'
-import { hasSameAspect, outside, overlapping } from './layout.js'
+import { hasSameAspect, isInside, outside } from './layout.js'
 
 /**
  * @import { Entry } from './entries.js'
@@ -48,7 +55,8 @@ export function listFindings(state, entries, graph, image = null) {
     ...onPeople(entries, graph),
     ...onPatches(entries, graph),
     ...onChanges(state, graph),
-    ...onTargets(entries, graph)
+    ...onTargets(entries, graph),
+    ...onSkeletons(entries, graph)
   ].sort((a, b) => RANK[a.level] - RANK[b.level])
 }
 
@@ -64,6 +72,11 @@ function onInputs({ problem }, graph, image) {
     const other = `which has a different aspect ratio from ${shown(graph)}`
     found.push(finding('error', `The image is ${shown(image)}, ${other}.`))
   }
+  if (graph.unfitPose) {
+    const text = `The pose is ${shown(graph.unfitPose)}, which has a different aspect ratio from`
+    const fit = graph.canFitPose ? [{ id: 'fit_pose', label: 'Set its size' }] : []
+    found.push(finding('error', `${text} ${shown(graph)}.`, ...fit))
+  }
   return found
 }
 
@@ -78,7 +91,11 @@ function onOrigin({ problem }, entries, graph) {
       : 'Connect id_patches to show the people to place.'
     found.push(finding('info', text))
   }
-  if (!usesPlacements(graph) && !problem && entries.length) {
+  if (areProvisional(entries)) {
+    const text = `Where the ${graph.awaited} are is known after a run.`
+    const then = 'Run the workflow once and then place people by hand, or arrange them here.'
+    if (!graph.unfitPose) found.push(finding('info', `${text} ${then}`))
+  } else if (!usesPlacements(graph) && !problem && entries.length) {
     const by = `the arrangement “${graph.arrangement}”`
     found.push(finding('info', `Placed by ${by}. Drag a person to place by hand.`))
   } else if (automatic && !graph.locked) {
@@ -105,16 +122,15 @@ function onPeople(entries, { count }) {
 }
 
 /** @type {(entries: Entry[], graph: GraphState) => Finding[]} */
-function onPatches(entries, { width, height, patchSize, heads }) {
+function onPatches(entries, graph) {
   const found = []
-  const points = pointsOf(entries)
-  const away = outside(points, width, height).map((index) => entries[index])
+  const away = outside(pointsOf(entries), graph.width, graph.height).map((index) => entries[index])
   if (away.length) {
     const [verb, get] = away.length === 1 ? ['is', 'gets'] : ['are', 'get']
     const text = `${joinNames(away)} ${verb} outside the image and ${get} no patch.`
     found.push(finding('warning', text, { id: 'inside', label: 'Move inside' }))
   }
-  for (const pair of overlapping(points, width, height, patchSize, heads)) {
+  for (const pair of overlapsOf(entries, graph)) {
     const names = joinNames(pair.map((index) => entries[index]))
     found.push(finding('warning', `The patches of ${names} overlap.`))
   }
@@ -153,4 +169,22 @@ function onTargets(entries, graph) {
     found.push(finding('info', text, { id: 'return', label: 'Put back' }))
   }
   return found
+}
+
+/** @type {(entries: Entry[], graph: GraphState) => Finding[]} */
+function onSkeletons(entries, { width, height, patchSize, poses }) {
+  if (!poses.length) return []
+  const away = placedEntries(entries).filter(
+    ({ origin, point }) =>
+      origin === 'text' &&
+      point &&
+      isInside(point, width, height) &&
+      poses.every(({ x, y }) => Math.hypot(x - point.x, y - point.y) > patchSize / 2)
+  )
+  if (!away.length) return []
+  const text =
+    away.length === 1
+      ? `${nameOf(away[0])}’s face is not on a skeleton; the body stays where the pose is.`
+      : `The faces of ${joinNames(away)} are not on skeletons; the bodies stay where the poses are.`
+  return [finding('warning', text)]
 }

@@ -2,12 +2,21 @@
 
 import { outputsOf, viewUrl } from '../comfy.js'
 import { EMPTY_GRAPH_STATE } from './graph_state.js'
-import { findWidget, imageOf, isConnected, numberOf, peopleOf } from './upstream.js'
+import { hasSameAspect } from './layout.js'
+import { findWidget, isConnected, numberOf } from './links.js'
+import { makeStanding, nosesOf, scaleSkeletons } from './poses.js'
+import { builtInPoseOf, imageOf, peopleOf } from './upstream.js'
 
-/** @import { GraphState } from './graph_state.js' */
+/**
+ * @import { Size } from './geometry.js'
+ * @import { GraphState } from './graph_state.js'
+ */
 
 const DEFAULT_SIDE = 1024
 const NOTES = /^(pose_keypoint|base_image):/ // the warnings that the editor cannot find itself
+
+/** @param {[number, number][] | undefined} pairs */
+const toPoints = (pairs) => (pairs ?? []).map(([x, y]) => ({ x, y }))
 
 export class GraphReader {
   /** @param {ComfyNode} placer */
@@ -30,19 +39,22 @@ export class GraphReader {
     const height = this.sideOf('height', report)
     const ran = report?.version === 1 ? report : null
     const sameSize = ran?.width === width && ran?.height === height ? ran : null
-    const points = (/** @type {[number, number][] | undefined} */ pairs) =>
-      (pairs ?? []).map(([x, y]) => ({ x, y }))
+    const arrangement = String(findWidget(placer, 'arrangement')?.value ?? 'auto')
+    const poses = this.readPoses({ width, height }, sameSize)
+    const faces = isConnected(placer, 'base_image') ? toPoints(sameSize?.faces) : []
     return {
       ...EMPTY_GRAPH_STATE,
       ...this.readPeople(ran),
       width,
       height,
       patchSize: ran?.patch_size ?? EMPTY_GRAPH_STATE.patchSize,
+      patchSizeKnown: ran?.patch_size !== undefined,
       heads: (sameSize?.head_patches ?? []).map(([x, y, size]) => ({ x, y, size })),
-      background: this.background(ran),
-      poses: isConnected(placer, 'pose_keypoint') ? points(sameSize?.poses) : [],
-      faces: isConnected(placer, 'base_image') ? points(sameSize?.faces) : [],
-      arrangement: String(findWidget(placer, 'arrangement')?.value ?? 'auto'),
+      background: poses.skeletons.length ? null : this.background(ran),
+      ...poses,
+      faces,
+      arrangement,
+      awaited: this.awaited(arrangement, { poses: poses.poses, faces }),
       connected: isConnected(placer, 'id_patches'),
       locked,
       notes: (sameSize?.warnings ?? []).filter((warning) => NOTES.test(warning))
@@ -54,6 +66,39 @@ export class GraphReader {
     const { placer } = this
     const widget = /** @type {number | undefined} */ (findWidget(placer, name)?.value)
     return numberOf(placer, name) ?? report?.[name] ?? widget ?? DEFAULT_SIDE
+  }
+
+  /**
+   * Reads the poses: built-in ones from the graph, others from the last run at this size.
+   * @type {(size: Size, ran: PlacerReport | null) =>
+   *   Pick<GraphState, 'poses' | 'skeletons' | 'unfitPose' | 'canFitPose'>}
+   */
+  readPoses(size, ran) {
+    const { placer } = this
+    const none = { poses: [], skeletons: [], unfitPose: null, canFitPose: false }
+    if (!isConnected(placer, 'pose_keypoint')) return none
+    const pose = builtInPoseOf(placer, 'pose_keypoint')
+    if (!pose) return { ...none, poses: toPoints(ran?.poses) }
+    const { node, count, width, height } = pose
+    if (!hasSameAspect(pose, size)) {
+      const canFitPose = ['width', 'height'].every((name) => !isConnected(node, name))
+      return { ...none, unfitPose: { width, height }, canFitPose }
+    }
+    const skeletons = scaleSkeletons(makeStanding(count, pose), pose, size)
+    const drawn = !isConnected(placer, 'base_image') // which takes the place of the drawing
+    return { ...none, poses: nosesOf(skeletons), skeletons: drawn ? skeletons : [] }
+  }
+
+  /**
+   * What people are to be placed on, where only a run finds it.
+   * @type {(arrangement: string, found: Pick<GraphState, 'poses' | 'faces'>) =>
+   *   GraphState['awaited']}
+   */
+  awaited(arrangement, { poses, faces }) {
+    const connected = (/** @type {string} */ name) => isConnected(this.placer, name)
+    if (arrangement === 'faces') return connected('base_image') && !faces.length ? 'faces' : null
+    if (arrangement !== 'auto' && arrangement !== 'pose') return null
+    return connected('pose_keypoint') && !poses.length ? 'poses' : null
   }
 
   /**

@@ -1,20 +1,26 @@
 // What the graph says about a Patch Placer. Pure functions; graph_reader.js reads it.
 
 /**
+ * @import { Size } from './geometry.js'
  * @import { Head, Point } from './layout.js'
  *
  * @typedef {object} GraphState
  * @property {number} width  of the output, in pixels
  * @property {number} height
  * @property {number} patchSize
+ * @property {boolean} patchSizeKnown  from a run; otherwise it is that of the released model
  * @property {Head[]} heads  where the model's patches are as large as the faces
  * @property {number | null} count  of the people; null until it is known
  * @property {(string | null)[]} names
  * @property {(string | null)[]} crops  URLs of the people's faces
  * @property {string | null} background  URL of the image behind the people
- * @property {Point[]} poses  noses of the poses
+ * @property {Point[]} poses  noses of the poses, the most prominent first
+ * @property {Point[][]} skeletons  of a built-in pose, to be drawn
+ * @property {Size | null} unfitPose  the size of a built-in pose that does not fit the image
+ * @property {boolean} canFitPose  whether its size can be set
  * @property {Point[]} faces  noses of the faces in the base image
  * @property {string} arrangement
+ * @property {'poses' | 'faces' | null} awaited  what people are placed on and only a run finds
  * @property {boolean} connected  whether ID patches are
  * @property {string | null} locked  why no one can be moved
  * @property {string[]} notes  warnings of the last run
@@ -25,14 +31,19 @@ export const EMPTY_GRAPH_STATE = {
   width: 1024,
   height: 1024,
   patchSize: 64,
+  patchSizeKnown: false,
   heads: [],
   count: null,
   names: [],
   crops: [],
   background: null,
   poses: [],
+  skeletons: [],
+  unfitPose: null,
+  canFitPose: false,
   faces: [],
   arrangement: 'auto',
+  awaited: null,
   connected: false,
   locked: null,
   notes: []

@@ -34,9 +34,9 @@ export function pressKey(editor, event) {
 
 /** @type {(editor: PlacerEditor, event: KeyboardEvent) => void} */
 function nudge(editor, { key, shiftKey, repeat }) {
-  const { graph, locked, selected, stage } = editor
+  const { graph, movable, selected, stage } = editor
   const point = stage.points[selected]
-  if (locked || stage.drag || !point) return
+  if (!movable || stage.drag || !point) return
   const step = shiftKey ? BIG_STEP : STEP
   const moved = { x: point.x + step * ARROWS[key].x, y: point.y + step * ARROWS[key].y }
   editor.host.beginStep() // a key that is held is one step; it ends with keyup

@@ -2,22 +2,23 @@
 
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
-import { chain, keyOf, UndoKeeper } from '../lifecycle.js'
+import { chain, hideImages, keepWidth, keyOf } from '../lifecycle.js'
+import { UndoKeeper } from '../undo_keeper.js'
 import { PlacerEditor } from './editor.js'
 import { GraphReader } from './graph_reader.js'
 import { usesPlacements } from './graph_state.js'
-import { findWidget, hosts, isConnected, promotingInput, source } from './upstream.js'
+import { findWidget, hosts, isConnected, promotingInput, source } from './links.js'
+import { builtInPoseOf } from './upstream.js'
 
 /** @import { EditorMemory } from './editor.js' */
 
 const TYPE = 'idpatch_placements' // of the widget that holds the text
 const STAGE_HEIGHT = { least: 170, most: 340 } // page pixels; `most` is the most asked for
-const FRESH = 5000 // milliseconds; a graph that is read anew after undo is back by then
 
 /** @type {Set<Binding>} those of nodes in a graph; empty once all are removed */
 const bindings = new Set()
 
-/** @type {UndoKeeper<EditorMemory & {element: HTMLElement, time: number}>} */
+/** @type {UndoKeeper<EditorMemory>} */
 const keeper = new UndoKeeper()
 
 function graphChanged() {
@@ -39,6 +40,8 @@ export function placementsWidget(node, name) {
     },
     ...binding.options
   })
+  keepWidth(widget)
+  hideImages(node)
   binding.widget = widget
   binding.storage = () => widget
   // Height enough for the stage to be square in a node of this width.
@@ -70,6 +73,7 @@ function followPromotions() {
         ...binding.options
       })
       widget.serialize = false
+      keepWidth(widget)
       binding.widget = widget
       binding.storage = promoted
       binding.connect()
@@ -124,12 +128,14 @@ class Binding {
       endStep: () => this.endStep(),
       wheel: (event) => this.wheel(event),
       pan: (event) => this.pan(event),
+      fitPose: () => this.fitPose(),
       isPanning: () => Boolean(app.canvas?.read_only),
       heightChanged: () => node.graph?.setDirtyCanvas?.(true, true)
     })
     this.options = {
       getMinHeight: () => this.editor.panelHeight + this.stageHeight(),
-      hideOnZoom: false
+      hideOnZoom: false,
+      hideInPanel: true
     }
     this.editor.element.addEventListener('pointerenter', () => this.refresh())
     chain(node, 'onAdded', () => this.connect())
@@ -166,7 +172,7 @@ class Binding {
     this.endStep()
     if (this.key) {
       const { memory, element } = this.editor
-      keeper.keep(this.key, { ...memory, element, time: performance.now() })
+      keeper.keep(this.key, memory, element)
     }
     this.editor.disconnect()
     this.ready = false
@@ -216,8 +222,8 @@ class Binding {
     this.key = keyOf(node)
     const kept = keeper.take(this.key, editor.element)
     if (!kept) return
-    const fresh = performance.now() - kept.time < FRESH
-    editor.restore({ ...kept, focused: kept.focused && fresh })
+    const { note, fresh } = kept
+    editor.restore({ ...note, focused: note.focused && fresh })
   }
 
   /** Why no one can be moved here, or null. */
@@ -249,6 +255,24 @@ class Binding {
       canvas?.emitAfterChange?.()
     }
     this.node.graph?.setDirtyCanvas?.(true, true)
+  }
+
+  /** Gives the built-in pose the size of the image. */
+  fitPose() {
+    const pose = builtInPoseOf(this.placer, 'pose_keypoint')
+    if (!pose) return
+    const { canvas } = app
+    const { width, height } = this.editor.graph
+    canvas?.emitBeforeChange?.()
+    for (const [name, value] of Object.entries({ width, height })) {
+      const widget = findWidget(pose.node, name)
+      if (!widget) continue
+      widget.value = value
+      widget.callback?.(value)
+    }
+    canvas?.emitAfterChange?.()
+    pose.node.graph?.setDirtyCanvas?.(true, true)
+    this.refresh()
   }
 
   /** From `beginStep` to `endStep`, everything written is one step. */

@@ -15,6 +15,7 @@ import { icon } from './icons.js'
  * @property {number} selected  -1 is no one
  * @property {Finding[]} findings
  * @property {string} text
+ * @property {boolean} fixed  whether the text cannot be edited
  * @property {boolean} wrong  whether there is a problem with the text
  * @property {ToolbarState} toolbar
  *
@@ -60,8 +61,28 @@ export function describe(entry) {
 
 const OFF = 'off the canvas'
 
+const EDITING_KEYS =
+  /^([acvxyz]|Arrow.*|Home|End|Page.*|Backspace|Delete|Insert|Control|Meta|Shift|Alt)$/i
+
+/**
+ * Whether a key pressed in the text is one for the text; others are the graph's shortcuts.
+ * @param {KeyboardEvent} event
+ */
+function isTyping(event) {
+  const { key, ctrlKey, metaKey } = event
+  // AltGr, which types characters, counts as Ctrl on some systems.
+  if (!(ctrlKey || metaKey) || event.getModifierState('AltGraph')) return true
+  return EDITING_KEYS.test(key)
+}
+
 /** @type {Record<Entry['origin'], string>} */
-const ORIGINS = { text: '', automatic: '', missing: 'new', surplus: 'no one' }
+const ORIGINS = {
+  text: '',
+  automatic: '',
+  provisional: '',
+  missing: 'new',
+  surplus: 'no one'
+}
 
 /** @type {(entry: Entry, crop: string | null, selected: boolean) => HTMLElement} */
 function makeChip(entry, crop, selected) {
@@ -160,10 +181,12 @@ export class Panel {
     /** @type {HTMLElement[]} */
     const parts = [toolbar, people, messages, textarea]
     for (const part of parts) {
-      // Typing here is not a shortcut of the graph; its undo is.
+      // Typing here is not a shortcut of the graph.
       part.addEventListener('keydown', (event) => {
-        const shortcut = event.ctrlKey || event.metaKey || event.altKey
-        if (part === textarea || !shortcut) event.stopPropagation()
+        const { ctrlKey, metaKey, altKey } = event
+        const typing = part === textarea ? isTyping(event) : !(ctrlKey || metaKey || altKey)
+        if (typing) event.stopPropagation()
+        else if (part === textarea) this.host.write(textarea.value) // what was typed counts
       })
     }
     textarea.addEventListener('change', () => this.host.write(textarea.value))
@@ -177,7 +200,7 @@ export class Panel {
   }
 
   /** @param {PanelState} state */
-  update({ entries, crops, selected, findings, text, wrong, toolbar }) {
+  update({ entries, crops, selected, findings, text, fixed, wrong, toolbar }) {
     this.updateToolbar(toolbar)
     this.updatePeople(
       entries.map((entry) => makeChip(entry, crops[entry.index], entry.index === selected))
@@ -187,6 +210,7 @@ export class Panel {
     replaceChildren(this.messages, messages)
     this.messages.hidden = messages.length === 0
     if (document.activeElement !== this.textarea) this.textarea.value = text
+    this.textarea.readOnly = fixed
     this.textarea.classList.toggle('idpatch-wrong', wrong)
   }
 

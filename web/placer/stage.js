@@ -105,8 +105,11 @@ export class Stage {
 
   /** @param {StageState} state */
   update(state) {
+    const number = this.state.entries.length
     this.state = state
-    const { graph, entries } = state
+    const { graph, entries, locked } = state
+    // Who is dragged may be gone, or someone else may have their number now.
+    if (entries.length !== number || locked) this.endDrag()
     if (this.hovered >= entries.length) this.hovered = -1
     this.images.load([graph.background, ...graph.crops].filter((url) => url !== null))
     const count = pointsOf(entries).filter(Boolean).length
@@ -165,6 +168,7 @@ export class Stage {
       patchSize: graph.patchSize,
       heads: graph.heads,
       background: this.images.scaled(graph.background, scaled(graph.width), scaled(graph.height)),
+      skeletons: graph.skeletons,
       targets: targetsOf(graph),
       reached: this.drag?.moved ? toStage(viewport, this.drag.point) : null,
       people: this.viewPeople(viewport, box)

@@ -6,6 +6,7 @@ import {
   findReordering,
   listEntries,
   moveInside,
+  overlapsOf,
   pointsOf,
   putBack
 } from '../../../web/placer/entries.js'
@@ -44,6 +45,19 @@ test('poses give the automatic points when there are enough', () => {
   assert.deepEqual(points({ poses }), [poses[1], poses[0]])
   assert.deepEqual(points({ poses: poses.slice(1) }), points({}))
   assert.deepEqual(points({ poses, arrangement: 'row' }), points({}))
+})
+
+test('before a run finds the poses, people are shown provisionally and overlap nowhere', () => {
+  const narrow = { width: 64, height: 64, patchSizeKnown: true }
+  const overlaps = (awaited) => {
+    const graph = graphState({ ...narrow, awaited })
+    const entries = read('', graph)
+    return [entries[0].origin, overlapsOf(entries, graph).length]
+  }
+  assert.deepEqual(overlaps('poses'), ['provisional', 0])
+  assert.deepEqual(overlaps(null), ['automatic', 1])
+  const placed = graphState({ awaited: 'poses' })
+  assert.equal(read(TWO, placed)[0].origin, 'text')
 })
 
 test('a move writes each person as they are seen, others unmoved', () => {

@@ -29,7 +29,9 @@ test('reports who has no placement, and placements too many', () => {
 
 test('reports who overlaps, who is outside and who is off', () => {
   const text = '[{"x": 100, "y": 200}, {"x": 150, "y": 200}]'
-  assert.ok(texts(text).includes('The patches of Ada and Bob overlap.'))
+  const overlap = 'The patches of Ada and Bob overlap.'
+  assert.ok(texts(text, { patchSizeKnown: true }).includes(overlap))
+  assert.ok(!texts(text).includes(overlap)) // it depends on the model's patch size
   const outside = '[{"x": 100, "y": 200}, {"x": 1024, "y": 9}]'
   assert.ok(texts(outside).includes('Bob is outside the image and gets no patch.'))
   assert.ok(texts('[{"x": 100, "y": 200}, null]').includes('Bob is off the canvas.'))
@@ -61,6 +63,39 @@ test('reports an image of another aspect ratio, as the node refuses it', () => {
   assert.deepEqual(texts(TWO, {}, { width: 896, height: 1152 }), [
     'The image is 896×1152, which has a different aspect ratio from 1024×1024.'
   ])
+})
+
+test('reports whose face is on no skeleton', () => {
+  const poses = [
+    { x: 100, y: 200 },
+    { x: 332, y: 200 }
+  ]
+  assert.deepEqual(texts(TWO, { poses }), [])
+  assert.deepEqual(texts(TWO, { poses: [poses[0], { x: 333, y: 200 }] }), [
+    'Bob’s face is not on a skeleton; the body stays where the pose is.'
+  ])
+  const away = texts('[{"x": 9, "y": 9}, {"x": 500, "y": 9}]', { poses })
+  assert.deepEqual(away, [
+    'The faces of Ada and Bob are not on skeletons; the bodies stay where the poses are.'
+  ])
+  assert.deepEqual(texts('[null, {"x": 332, "y": 200}]', { poses: [poses[1]] }), [
+    'Ada is off the canvas.'
+  ])
+})
+
+test('reports that points are known after a run only', () => {
+  const [text] = texts('', { awaited: 'poses' })
+  assert.ok(text.startsWith('Where the poses are is known after a run.'))
+  assert.deepEqual(texts(TWO, { awaited: 'poses' }), [])
+})
+
+test('reports a pose of another aspect ratio, and offers to set its size', () => {
+  const graph = { unfitPose: { width: 1344, height: 768 }, canFitPose: true, awaited: 'poses' }
+  const [first, ...more] = find('', graph)
+  const text = 'The pose is 1344×768, which has a different aspect ratio from 1024×1024.'
+  assert.equal(first.text, text)
+  assert.deepEqual(first.actions, [{ id: 'fit_pose', label: 'Set its size' }])
+  assert.deepEqual(more, [])
 })
 
 test('reports errors first', () => {
