@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 OFFSET = 1  # `steps_offset` of SDXL's scheduler config
+FEW_STEPS = 15
+ALL = 0.9999  # from this denoise on ComfyUI runs a whole schedule
 
 
 def reference_sigmas(model_sigmas: Tensor, steps: int) -> Tensor:
@@ -26,6 +28,34 @@ def reference_sigmas(model_sigmas: Tensor, steps: int) -> Tensor:
     table = model_sigmas.detach().cpu().double().numpy()
     sigmas = np.interp(timesteps, np.arange(levels), table)
     return torch.from_numpy(np.append(sigmas, 0.0)).float()
+
+
+def count_whole_steps(steps: int, denoise: float, scheduler: str, most: int) -> int:
+    """Return the steps of the schedule of which the last `steps` run, as ComfyUI's KSampler does.
+
+    Raises ValueError if they are more than the `most` of the scheduler.
+    """
+    if denoise > ALL or steps > most:
+        return steps
+    if steps / denoise >= most + 1:
+        raise ValueError(
+            f"denoise: {denoise:g} with {steps} steps needs a schedule of {steps / denoise:.0f} "
+            f"steps; scheduler '{scheduler}' takes at most {most}. Set denoise to at least "
+            f"{math.ceil(steps / most * 100) / 100:g} or run fewer steps."
+        )
+    return int(steps / denoise)
+
+
+def warn_of_few_steps(steps: int, levels: int) -> str:
+    """Return a warning if the reference's schedule of so few steps starts at too little noise."""
+    if steps >= FEW_STEPS:
+        return ""
+    first = (levels // steps) * (steps - 1) + OFFSET
+    return (
+        f"steps: {steps} steps of scheduler 'reference' start at timestep {first} of {levels}, "
+        f"where the model already expects part of the image. Run {FEW_STEPS} steps or more, or "
+        "choose another scheduler, sgm_uniform for few-step models (Lightning, Turbo, LCM)."
+    )
 
 
 def start_noise_scale(sigma: float) -> float:

@@ -1,6 +1,7 @@
 """ID Token Injector: joins the ID tokens to the text, for any sampler."""
 
 import logging
+from collections.abc import Iterable
 
 from comfy_api.v0_0_2 import io
 
@@ -8,9 +9,11 @@ from ..idpatch_core.canvas import Hint
 from ..idpatch_core.injection import (
     MAX_TOKEN_STRENGTH,
     Conditioning,
+    check_ranges,
     inject_both,
     injection_percent,
     split_at,
+    warn_of_lengths,
 )
 from ..idpatch_core.projection import IDPatches, tag_tokens
 from . import sockets
@@ -27,10 +30,12 @@ TOKEN_STRENGTH_TIP = (
 )
 
 
-def check_people(id_patches: IDPatches, id_hint: Hint) -> None:
-    """Raise a ValueError unless the hint places as many people; log a warning if others."""
-    if warning := id_hint.check_names(id_patches.names, "id_patches"):
+def show_warnings(warnings: Iterable[str]) -> dict[str, list[str]] | None:
+    """Log the warnings, and return them for the node to show; empty ones are left out."""
+    said = [warning for warning in warnings if warning]
+    for warning in said:
         logging.warning("[ID-Patch] %s", warning)
+    return {"idpatch_warnings": said} if said else None
 
 
 class IDPatchTokenInjector(io.ComfyNode):
@@ -92,13 +97,19 @@ class IDPatchTokenInjector(io.ComfyNode):
         token_strength: float = 1.0,
         id_hint: Hint | None = None,
     ) -> io.NodeOutput:
+        warnings = []
         if id_patches.location is not None:
             if id_hint is None:
                 raise ValueError(
                     "id_hint: this ID-Patch model tags each person's tokens with their point. "
                     "Connect the Patch Placer's id_hint to the ID Token Injector as well."
                 )
-            check_people(id_patches, id_hint)
+            warnings.append(id_hint.check_names(id_patches.names, "id_patches"))
             id_patches = tag_tokens(id_patches, id_hint.points, id_hint.width, id_hint.height)
-        split = split_at(injection_percent(injection_ratio))
-        return io.NodeOutput(*inject_both(positive, negative, id_patches, token_strength, split))
+        percent = injection_percent(injection_ratio)
+        if 0 < percent < 1:
+            check_ranges("positive", positive)
+            check_ranges("negative", negative)
+        both = inject_both(positive, negative, id_patches, token_strength, split_at(percent))
+        warnings.append(warn_of_lengths(*both))
+        return io.NodeOutput(*both, ui=show_warnings(warnings))

@@ -14,6 +14,9 @@ from .schema import Schema
 
 Preprocess = Callable[[Tensor], Tensor]
 
+# Marks an entry that an ID-Patch ControlNet acts on, with the parts of the noise schedule.
+CONTROLLED = "idpatch_control"
+
 GUIDE_PATCHES_TIP = (
     "Hide the patches from the negative branch, so that cfg also strengthens who appears where. "
     "The reference shows them to both branches."
@@ -52,18 +55,23 @@ def apply_control_net(
     end_percent: float,
     guide_patches: bool = False,
 ) -> tuple[Conditioning, Conditioning]:
-    """Chain the ControlNet to each entry of both branches.
+    """Chain the ControlNet to each entry of both branches; at strength 0 do nothing.
 
     Entries with the same previous ControlNet and the same condition image share one copy, so that
     ComfyUI runs both branches as one batch. With `guide_patches` the negative branch gets the
-    image without patches.
+    image without patches. Raises ValueError if one acts on an entry already at the same time.
     """
+    if strength == 0:
+        return positive, negative
+    part = start_percent, end_percent
+    check_uncontrolled("positive", positive, part)
+    check_uncontrolled("negative", negative, part)
     copies: dict[tuple[object, bool], comfy.controlnet.ControlNet] = {}
 
     def chained(previous: object, with_patches: bool) -> comfy.controlnet.ControlNet:
         if (previous, with_patches) not in copies:
             image = id_hint.image if with_patches else id_hint.base
-            copy = control_net.copy().set_cond_hint(image, strength, (start_percent, end_percent))
+            copy = control_net.copy().set_cond_hint(image, strength, part)
             # An internal of ComfyUI: without it only the check of the size is lost.
             preprocess = getattr(copy, "preprocess_image", _keep)
             copy.preprocess_image = _refuse_resized(id_hint, preprocess)
@@ -79,12 +87,25 @@ def apply_control_net(
                     **options,
                     "control": chained(options.get("control"), with_patches),
                     "control_apply_to_uncond": False,
+                    CONTROLLED: (*options.get(CONTROLLED, ()), part),
                 },
             ]
             for text, options in conditioning
         ]
 
     return apply(positive, True), apply(negative, not guide_patches)
+
+
+def check_uncontrolled(name: str, conditioning: Conditioning, part: tuple[float, float]) -> None:
+    """Raise a ValueError if an ID-Patch ControlNet acts in this part of the schedule already."""
+    for _, options in conditioning:
+        for start, end in options.get(CONTROLLED, ()):
+            if max(start, part[0]) < min(end, part[1]):
+                raise ValueError(
+                    f"{name}: an ID-Patch ControlNet acts on it already, from {start:g} to {end:g} "
+                    "of the noise schedule, and two at a time add up. Connect the conditioning "
+                    "from before Apply ID-Patch ControlNet."
+                )
 
 
 def _keep(image: Tensor) -> Tensor:
@@ -100,8 +121,9 @@ def _refuse_resized(id_hint: Hint, preprocess: Preprocess) -> Preprocess:
             raise ValueError(
                 f"id_hint: it is {width}x{height}, but the latent being sampled is for "
                 f"{image.shape[-1]}x{image.shape[-2]} pixels, and patches cannot be resized. Give "
-                "the latent and the Patch Placer the same size; where the conditioning has areas, "
-                "use masks instead."
+                "the latent and the Patch Placer the same size. Where the conditioning has areas, "
+                "use Conditioning (Set Mask) with set_cond_area 'default' instead, not 'mask "
+                "bounds'."
             )
         return preprocess(image)
 

@@ -4,17 +4,15 @@ from typing import Any
 
 import comfy.controlnet
 import comfy.model_base
-import comfy.model_management
 import comfy.model_patcher
 import comfy.sample
 import comfy.samplers
 import comfy.utils
 import latent_preview
-import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
-from ..idpatch_core.canvas import LATENT_SCALE, Hint
+from ..idpatch_core.canvas import Hint
 from ..idpatch_core.injection import (
     MAX_TOKEN_STRENGTH,
     Conditioning,
@@ -23,15 +21,29 @@ from ..idpatch_core.injection import (
     injection_percent,
     injection_sigma,
     split_at,
+    warn_of_lengths,
 )
 from ..idpatch_core.projection import IDPatches, tag_tokens
-from ..idpatch_core.schedule import reference_sigmas, start_noise_scale
+from ..idpatch_core.schedule import (
+    ALL,
+    count_whole_steps,
+    reference_sigmas,
+    start_noise_scale,
+    warn_of_few_steps,
+)
 from . import sockets
-from .conditioning import ID_PATCHES_TIP, INJECTION_RATIO_TIP, TOKEN_STRENGTH_TIP, check_people
+from .conditioning import (
+    ID_PATCHES_TIP,
+    INJECTION_RATIO_TIP,
+    TOKEN_STRENGTH_TIP,
+    show_warnings,
+)
 from .controlnet import GUIDE_PATCHES_TIP, apply_control_net, check_control_net
+from .latents import make_latent
 from .schema import Schema
 
 REFERENCE = "reference"
+MOST_STEPS = 100_000  # of a whole schedule, of which `denoise` runs the end
 
 
 def check_model(model: comfy.model_patcher.ModelPatcher) -> None:
@@ -43,24 +55,6 @@ def check_model(model: comfy.model_patcher.ModelPatcher) -> None:
         )
 
 
-def make_latent(id_hint: Hint, latent_image: dict | None) -> dict:
-    """Return an empty latent of the hint's size, or the given one if that fits."""
-    height, width = id_hint.height // LATENT_SCALE, id_hint.width // LATENT_SCALE
-    if latent_image is None:
-        empty = torch.zeros(
-            [1, 4, height, width], device=comfy.model_management.intermediate_device()
-        )
-        return {"samples": empty}
-    given = latent_image["samples"].shape
-    if tuple(given[-2:]) != (height, width):
-        raise ValueError(
-            f"latent_image: it is for an image of {given[-1] * LATENT_SCALE}x"
-            f"{given[-2] * LATENT_SCALE} pixels, the hint is {id_hint.width}x{id_hint.height}. "
-            "Give the latent and the Patch Placer the same size."
-        )
-    return latent_image
-
-
 def compute_sigmas(
     model: comfy.model_patcher.ModelPatcher,
     sampler_name: str,
@@ -68,16 +62,42 @@ def compute_sigmas(
     steps: int,
     denoise: float,
 ) -> Tensor:
-    """Return the sigmas of the steps to run, cut for `denoise` as ComfyUI's KSampler does."""
-    if denoise <= 0:
-        return torch.FloatTensor([])
-    if scheduler != REFERENCE:
-        return comfy.samplers.KSampler(
-            model, steps, model.load_device, sampler_name, scheduler, denoise, model.model_options
-        ).sigmas
+    """Return the sigmas of the whole schedule of which the last `steps` run.
+
+    They are those of ComfyUI's KSampler at this `denoise`, before it cuts them.
+    """
     sampling: Any = model.get_model_object("model_sampling")
-    total = steps if denoise > 0.9999 else int(steps / denoise)
-    return reference_sigmas(sampling.sigmas, total)[-(steps + 1) :]
+    most = len(sampling.sigmas) if scheduler == REFERENCE else MOST_STEPS
+    steps = count_whole_steps(steps, denoise, scheduler, most)
+    if scheduler == REFERENCE:
+        return reference_sigmas(sampling.sigmas, steps)
+    return comfy.samplers.KSampler(
+        model, steps, model.load_device, sampler_name, scheduler, 1.0, model.model_options
+    ).sigmas
+
+
+def find_boundary(sigmas: Tensor, injection_ratio: float, sampling: Any) -> float:
+    """Return the sigma below which the steps of a whole schedule see the ID tokens."""
+    return injection_sigma(
+        sigmas.tolist(),
+        first_injection_step(len(sigmas) - 1, injection_ratio),
+        float(sampling.percent_to_sigma(injection_percent(injection_ratio))),
+    )
+
+
+def scale_start_noise(
+    sampler: comfy.samplers.KSAMPLER, factor: float, noise: Tensor, sampling: Any
+) -> comfy.samplers.KSAMPLER:
+    """Return a sampler that starts from `factor` times the noise.
+
+    The noise that a noise mask puts back at each step stays as it is.
+    """
+
+    def sample(model: Any, x: Tensor, sigmas: Tensor, **options: Any) -> Tensor:
+        x = sampling.noise_scaling(sigmas[0], noise.to(x) * factor, model.latent_image, False)
+        return sampler.sampler_function(model, x, sigmas, **options)
+
+    return comfy.samplers.KSAMPLER(sample, sampler.extra_options, sampler.inpaint_options)
 
 
 class IDPatchSampler(io.ComfyNode):
@@ -110,7 +130,8 @@ class IDPatchSampler(io.ComfyNode):
                     default=50,
                     min=1,
                     max=1000,
-                    tooltip="How many denoising steps to run; the reference uses 50.",
+                    tooltip="How many denoising steps to run; the reference uses 50. Scheduler "
+                    "'reference' needs at least 15.",
                 ),
                 io.Float.Input(
                     "cfg",
@@ -132,7 +153,8 @@ class IDPatchSampler(io.ComfyNode):
                     options=[REFERENCE, *comfy.samplers.KSampler.SCHEDULERS],
                     default=REFERENCE,
                     tooltip="How the noise levels are spaced. 'reference' is the schedule of the "
-                    "released pipeline, with its stronger start noise; the others are ComfyUI's.",
+                    "released pipeline, with its stronger start noise; the others are ComfyUI's. "
+                    "Few-step models (Lightning, Turbo, LCM) need sgm_uniform.",
                 ),
                 io.Float.Input(
                     "injection_ratio",
@@ -208,42 +230,48 @@ class IDPatchSampler(io.ComfyNode):
     ) -> io.NodeOutput:
         check_model(model)
         check_control_net(control_net, id_patches.tokens.shape[-1])
-        check_people(id_patches, id_hint)
+        warnings = [id_hint.check_names(id_patches.names, "id_patches")]
         id_patches = tag_tokens(id_patches, id_hint.points, id_hint.width, id_hint.height)
-        latent = make_latent(id_hint, latent_image)
-        sigmas = compute_sigmas(model, sampler_name, scheduler, steps, denoise)
+        channels = model.get_model_object("latent_format").latent_channels  # pyright: ignore
+        latent = make_latent(id_hint, latent_image, channels)
+        if denoise <= 0:
+            return io.NodeOutput(latent, ui=show_warnings(warnings))
 
         sampling: Any = model.get_model_object("model_sampling")
-        boundary = injection_sigma(
-            sigmas.tolist(),
-            first_injection_step(max(len(sigmas) - 1, 0), injection_ratio),
-            float(sampling.percent_to_sigma(injection_percent(injection_ratio))),
-        )
+        sigmas = compute_sigmas(model, sampler_name, scheduler, steps, denoise)
+        boundary = find_boundary(sigmas, injection_ratio, sampling)
         split = split_at(boundary, sampling.percent_to_sigma)
         positive, negative = inject_both(positive, negative, id_patches, token_strength, split)
+        if cfg != 1 and not guide_patches:
+            warnings.append(warn_of_lengths(positive, negative))
         positive, negative = apply_control_net(
             positive, negative, control_net, id_hint, control_strength, 0.0, 1.0, guide_patches
         )
 
-        samples = comfy.sample.fix_empty_latent_channels(model, latent["samples"])
-        noise = comfy.sample.prepare_noise(samples, seed, latent.get("batch_index"))
-        if scheduler == REFERENCE and denoise > 0.9999:
-            noise = noise * _start_noise_scale(float(sigmas[0]), float(sampling.sigma_max))
+        sampler = comfy.samplers.sampler_object(sampler_name)
+        noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
+        if denoise <= ALL:
+            sigmas = sigmas[-(steps + 1) :]
+        elif scheduler == REFERENCE:
+            warnings.append(warn_of_few_steps(steps, len(sampling.sigmas)))
+            factor = _start_noise_scale(float(sigmas[0]), float(sampling.sigma_max))
+            if factor != 1:
+                sampler = scale_start_noise(sampler, factor, noise, sampling)
         samples = comfy.sample.sample_custom(
             model,
             noise,
             cfg,
-            comfy.samplers.sampler_object(sampler_name),
+            sampler,
             sigmas,
             positive,
             negative,
-            samples,
+            latent["samples"],
             noise_mask=latent.get("noise_mask"),
             callback=latent_preview.prepare_callback(model, len(sigmas) - 1),
             disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
             seed=seed,
         )
-        return io.NodeOutput({**latent, "samples": samples})
+        return io.NodeOutput({**latent, "samples": samples}, ui=show_warnings(warnings))
 
 
 def _start_noise_scale(sigma: float, sigma_max: float) -> float:

@@ -4,7 +4,12 @@ import pytest
 import torch
 from diffusers import EulerDiscreteScheduler
 
-from idpatch_core.schedule import reference_sigmas, start_noise_scale
+from idpatch_core.schedule import (
+    count_whole_steps,
+    reference_sigmas,
+    start_noise_scale,
+    warn_of_few_steps,
+)
 
 
 def diffusers_scheduler(steps: int) -> EulerDiscreteScheduler:
@@ -46,3 +51,29 @@ def test_start_noise_equals_diffusers(steps: int):
 def test_number_of_steps_is_checked(steps: int):
     with pytest.raises(ValueError, match=f"steps: {steps} is out of range"):
         reference_sigmas(sdxl_sigmas(), steps)
+
+
+def test_denoise_runs_the_end_of_a_longer_schedule():
+    counts = [count_whole_steps(20, denoise, "normal", 1000) for denoise in (1, 0.9, 0.5, 0.35)]
+    assert counts == [20, 22, 40, 57]
+    assert count_whole_steps(50, 0.05, "reference", 1000) == 1000
+
+
+@pytest.mark.parametrize(
+    ("steps", "denoise", "whole", "least"), [(50, 0.04, "1250", 0.05), (1000, 0.5, "2000", 1)]
+)
+def test_a_schedule_that_denoise_makes_too_long_is_refused(steps, denoise, whole, least):
+    message = (
+        f"denoise: {denoise} with {steps} steps needs a schedule of {whole} steps; scheduler "
+        f"'reference' takes at most 1000. Set denoise to at least {least}"
+    )
+    with pytest.raises(ValueError, match=message):
+        count_whole_steps(steps, denoise, "reference", 1000)
+    assert count_whole_steps(steps, least, "reference", 1000) <= 1000
+
+
+def test_few_steps_are_warned_of():
+    assert "steps: 4 steps of scheduler 'reference' start at timestep 751" in warn_of_few_steps(
+        4, 1000
+    )
+    assert warn_of_few_steps(14, 1000) and not warn_of_few_steps(15, 1000)

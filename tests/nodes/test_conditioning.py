@@ -7,15 +7,15 @@ from sampling import composable_conditioning, node_inputs
 def test_text_and_tokens_are_as_long_in_both_branches(comfy, tiny_sdxl):
     positive, negative = composable_conditioning(comfy, tiny_sdxl, random_case(people=3))
     lengths = [[text.shape[1] for text, _ in branch] for branch in (positive, negative)]
-    assert lengths == [[77, 77 + 48]] * 2
+    assert lengths == [[77 + 48, 77]] * 2
 
 
 def test_long_prompts_are_not_cut(comfy, tiny_sdxl):
     case = random_case(people=1)
     long = [[torch.randn(1, 231, 2048), {"pooled_output": case.pooled[1:]}]]
     positive, _ = composable_conditioning(comfy, tiny_sdxl, case, positive=long)
-    assert positive[1][0].shape == (1, 231 + 16, 2048)
-    assert torch.equal(positive[1][0][:, :231], long[0][0])
+    assert positive[0][0].shape == (1, 231 + 16, 2048)
+    assert torch.equal(positive[0][0][:, :231], long[0][0])
 
 
 def test_token_strength_multiplies_that_of_each_person(comfy, tiny_sdxl):
@@ -28,8 +28,8 @@ def test_token_strength_multiplies_that_of_each_person(comfy, tiny_sdxl):
     )
     tokens, zero = case.tokens, case.zero_tokens
     scaled = [torch.lerp(zero[i], tokens[i], strength) for i, strength in ((0, 0.5), (1, 0.25))]
-    assert torch.equal(positive[1][0][0, 77:], torch.cat(scaled))
-    assert torch.equal(negative[1][0][0, 77:], zero.flatten(0, 1))
+    assert torch.equal(positive[0][0][0, 77:], torch.cat(scaled))
+    assert torch.equal(negative[0][0][0, 77:], zero.flatten(0, 1))
 
 
 @pytest.mark.parametrize("strength", [-0.1, 10.5, float("nan")])
@@ -78,3 +78,28 @@ def test_a_model_with_locations_needs_the_hint(comfy, tiny_sdxl):
             torch.testing.assert_close(
                 tagged[person] - plain[person], torch.full((16, 2048), share)
             )
+
+
+def test_texts_of_unequal_length_are_warned_of_at_the_node(comfy, tiny_sdxl, caplog):
+    case = random_case(people=1)
+    inputs = node_inputs(comfy, case)
+    del inputs["id_hint"]
+    inject = comfy.nodes.conditioning.IDPatchTokenInjector.execute
+    assert inject(**inputs, injection_ratio=0.8).ui is None
+    inputs["negative"] = [[torch.randn(1, 154, 2048), {"pooled_output": case.pooled[:1]}]]
+    (warning,) = inject(**inputs, injection_ratio=0.8).ui["idpatch_warnings"]
+    assert "they have 93 and 170 tokens" in warning and caplog.text.count(warning) == 1
+
+
+def test_a_range_of_sigmas_is_refused_where_it_would_be_lost(comfy, tiny_sdxl):
+    case = random_case()
+    ranged = [[case.text[1:], {"pooled_output": case.pooled[1:], "timestep_start": 5.0}]]
+    with pytest.raises(ValueError, match="positive: it is limited to a range of sigmas"):
+        composable_conditioning(comfy, tiny_sdxl, case, positive=ranged)
+    positive, _ = composable_conditioning(comfy, tiny_sdxl, case._replace(ratio=1.0), ranged)
+    assert positive[0][1]["timestep_start"] == 5.0
+
+
+def test_empty_conditioning_is_refused(comfy, tiny_sdxl):
+    with pytest.raises(ValueError, match="positive: the conditioning is empty"):
+        composable_conditioning(comfy, tiny_sdxl, random_case(), positive=[])

@@ -25,6 +25,28 @@ def test_sampling_a_latent_of_another_size_is_refused(comfy, tiny_sdxl):
         run_composable(comfy, tiny_sdxl, case, "euler", "normal")
 
 
+def apply(comfy, tiny_sdxl, texts, *settings):
+    node = comfy.nodes.controlnet.IDPatchApplyControlNet
+    hint = node_inputs(comfy, random_case())["id_hint"]
+    return node.execute(*texts, tiny_sdxl.control_net, hint, *settings).args
+
+
+def test_at_strength_0_the_conditioning_stays_as_it_is(comfy, tiny_sdxl):
+    inputs = node_inputs(comfy, random_case())
+    texts = inputs["positive"], inputs["negative"]
+    assert apply(comfy, tiny_sdxl, texts, 0.0, 0.0, 1.0) == texts
+
+
+def test_two_at_a_time_are_refused(comfy, tiny_sdxl):
+    inputs = node_inputs(comfy, random_case())
+    first = apply(comfy, tiny_sdxl, (inputs["positive"], inputs["negative"]), 0.8, 0.0, 0.5)
+    second = apply(comfy, tiny_sdxl, first, 0.4, 0.5, 1.0)
+    assert second[0][0][1]["control"].previous_controlnet is first[0][0][1]["control"]
+    message = "positive: an ID-Patch ControlNet acts on it already, from 0.5 to 1 of the noise"
+    with pytest.raises(ValueError, match=message):
+        apply(comfy, tiny_sdxl, second, 0.8, 0.5, 0.6)
+
+
 def test_controlnets_of_other_models_are_refused(comfy, tiny_sdxl):
     import comfy.controlnet as controlnet
     from reference_models import small_sdxl, unet_config

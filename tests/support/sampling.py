@@ -22,16 +22,21 @@ def node_inputs(pack: Any, case: Case) -> dict[str, Any]:
     }
 
 
+def run_sampler(*args: Any, **overrides: Any) -> Tensor:
+    """Return the latent of the ID-Patch Sampler."""
+    return run_node(*args, **overrides).args[0]["samples"]
+
+
 @torch.inference_mode()
-def run_sampler(
+def run_node(
     pack: Any,
     tiny_sdxl: Any,
     case: Case,
     sampler_name: str = "euler",
     scheduler: str = "reference",
     **overrides: Any,
-) -> Tensor:
-    """Return the latent of the ID-Patch Sampler."""
+) -> Any:
+    """Return the output of the ID-Patch Sampler."""
     inputs = {
         "model": tiny_sdxl.model,
         "control_net": tiny_sdxl.control_net,
@@ -45,7 +50,7 @@ def run_sampler(
         "control_strength": case.scale,
         **overrides,
     }
-    return pack.nodes.sampler.IDPatchSampler.execute(**inputs).args[0]["samples"]
+    return pack.nodes.sampler.IDPatchSampler.execute(**inputs)
 
 
 @torch.inference_mode()
