@@ -4,6 +4,7 @@ import { app } from '../../scripts/app.js'
 import { addFaces, showsFaces } from './faces/faces.js'
 import { placementsWidget } from './placer/node.js'
 import { colourSockets } from './sockets.js'
+import { addWarnings, showsWarnings } from './warnings.js'
 
 const WIDGET = 'IDPATCH_PLACEMENTS'
 
@@ -21,6 +22,7 @@ app.registerExtension({
   getCustomWidgets: () => ({ [WIDGET]: placementsWidget }),
   nodeCreated(node) {
     if (showsFaces(node)) addFaces(node)
+    if (showsWarnings(node)) addWarnings(node)
   },
   beforeRegisterNodeDef(_nodeType, nodeData) {
     if (nodeData.name !== 'IDPatchPlacer') return

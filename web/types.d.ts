@@ -136,6 +136,8 @@ interface NodeOutput {
   images?: StoredFile[]
   idpatch_faces?: FacesReport[]
   idpatch_placer?: PlacerReport[]
+  /** What nodes/ warns of. */
+  idpatch_warnings?: string[]
 }
 
 /** What nodes/ reports of the faces that a node used. */

@@ -1,0 +1,47 @@
+"""The warnings of a run are on the node that gave them."""
+
+from pathlib import Path
+
+import pytest
+from editor_page import EditorPage
+
+SHOW = """([id, warnings]) => {
+  const { app } = editorTest
+  const node = app.canvas.graph.getNodeById(id)
+  const output = warnings.length ? { idpatch_warnings: warnings } : {}
+  app.nodeOutputs[String(id)] = output
+  node.onExecuted(output)
+}"""
+WARNING = "steps: 4 steps of scheduler 'reference' start at timestep 751 of 1000."
+
+
+def bottom(editor: EditorPage, node: int) -> float:
+    """Where a node ends on the page, with the canvas at its own size."""
+    return editor.page.evaluate(
+        """(id) => {
+          const { app } = editorTest
+          const drawn = document.querySelector(`[data-node-id="${id}"]`) // in Nodes 2.0
+          if (drawn) return drawn.getBoundingClientRect().bottom
+          const { pos, size } = app.canvas.graph.getNodeById(id)
+          return app.canvas.canvas.getBoundingClientRect().top + pos[1] + size[1]
+        }""",
+        node,
+    )
+
+
+@pytest.mark.parametrize("kind", ["IDPatchSampler", "IDPatchTokenInjector"])
+def test_warnings_are_shown_until_a_run_without(editor: EditorPage, shots: Path, kind: str):
+    node = editor.add(kind, 300, 90)
+    shown = editor.page.locator(".idpatch-warning", has_text=WARNING)
+    assert shown.count() == 0
+    editor.page.evaluate(SHOW, [node, [WARNING]])
+    editor.settle(12)
+    assert shown.is_visible()
+    assert shown.bounding_box()["y"] + shown.bounding_box()["height"] < bottom(editor, node)
+    editor.shot(shots / f"warning_{kind}.png")
+    saved = editor.graph()
+    assert WARNING not in str(saved)
+    editor.page.evaluate(SHOW, [node, []])
+    editor.settle(12)
+    assert not shown.is_visible()
+    assert editor.graph()["nodes"][0]["widgets_values"] == saved["nodes"][0]["widgets_values"]
