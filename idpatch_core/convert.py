@@ -9,7 +9,8 @@ from pathlib import Path
 
 import torch
 
-from .checkpoint import WEIGHT_DTYPES, check_projections, read_id_patch, write_id_patch
+from .checkpoint import check_projections, read_id_patch, write_id_patch
+from .weights import WEIGHT_DTYPES
 
 
 def convert(source: Path, target: Path, dtype: torch.dtype | None, force: bool) -> None:

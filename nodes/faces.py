@@ -83,15 +83,16 @@ def load_face_model(path: Path, detector: Detector, detector_name: str) -> FaceM
 def encode_crops(face_model: FaceModel, crops: Sequence[np.ndarray] | np.ndarray) -> Tensor:
     """Return the embeddings (F, 512) of aligned faces, F times (112, 112, 3) uint8 RGB.
 
-    Raises ValueError if one is not finite.
+    Raises ValueError if one is not of unit length.
     """
     # One by one, so that an embedding does not depend on the other faces, not even in its last bit.
     embeddings = torch.cat(
         [run_network(face_model.patcher, embed, torch.from_numpy(crop)[None]) for crop in crops]
     )
-    if not torch.isfinite(embeddings).all():
+    # Absurd weights give NaN, or no embedding at all: zeros.
+    if not ((embeddings.norm(dim=1) - 1).abs() < 1e-3).all():
         raise ValueError(
-            f"face_model: {face_model.file} gives embeddings with NaN or infinity. "
+            f"face_model: {face_model.file} gives embeddings that are not of unit length. "
             "The file is damaged: download it again."
         )
     return embeddings
