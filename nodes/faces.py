@@ -31,8 +31,7 @@ from ..idpatch_core.face_detector import (
     Detector,
     load_detector,
 )
-from ..idpatch_core.identity import Identity, append
-from ..idpatch_core.injection import MAX_TOKEN_STRENGTH
+from ..idpatch_core.identity import MAX_TOKEN_STRENGTH, Identity, append
 from . import sockets
 from .folders import FACE_RECOGNITION, find_file, fingerprint_file, list_files, missing_file
 from .identities import show_people
