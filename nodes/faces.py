@@ -39,6 +39,7 @@ from .images import read_images
 from .model_management import manage, operations, run_network
 from .schema import Schema
 
+DETECTOR_FILES = ("det_", "scrfd", "retinaface")  # the beginnings of insightface's file names
 INSIGHTFACE = "insightface/"  # before the directory's name in the list of detectors
 
 folder_paths.add_model_folder_path("insightface", str(Path(folder_paths.models_dir, "insightface")))
@@ -54,13 +55,23 @@ class FaceModel(NamedTuple):
 
 
 def insightface_directories() -> dict[str, Path]:
-    """Return the model packs of insightface in ComfyUI's models folder, by their ids."""
-    return {
-        INSIGHTFACE + directory.name: directory
-        for root in folder_paths.get_folder_paths("insightface")
-        for directory in sorted(Path(root, "models").glob("*"))
-        if any(directory.glob("*.onnx"))
-    }
+    """Return the model packs of insightface by their ids.
+
+    They are in models/insightface/models, where insightface itself puts them, or directly in a
+    folder of extra_model_paths.yaml, which may also be a pack.
+    """
+    found: dict[str, Path] = {}
+    for root in map(Path, folder_paths.get_folder_paths("insightface")):
+        packs = [pack for pack in sorted(root.glob("models/*")) if any(pack.glob("*.onnx"))]
+        # Elsewhere there may be other models, such as inswapper_128.onnx.
+        packs += [pack for pack in (*sorted(root.glob("*")), root) if _has_detector(pack)]
+        for pack in packs:
+            found.setdefault(INSIGHTFACE + pack.name, pack)
+    return found
+
+
+def _has_detector(pack: Path) -> bool:
+    return any(file.name.startswith(DETECTOR_FILES) for file in pack.glob("*.onnx"))
 
 
 def find_detector(name: str) -> Detector:
