@@ -1,9 +1,16 @@
-"""Run by ComfyUI-Manager after requirements.txt; by hand: python install.py."""
+"""Says whether OpenCV works, and otherwise how to install it. ComfyUI-Manager runs it.
 
-import importlib.util
-import subprocess
+It installs nothing: which of OpenCV's packages fits depends on the other packs.
+"""
+
 import sys
+from pathlib import Path
 
-if importlib.util.find_spec("cv2") is None:
-    command = [sys.executable, "-m", "pip", "install", "-q", "opencv-python-headless>=4.8"]
-    subprocess.check_call(command)
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from idpatch_core.opencv import import_cv2
+
+try:
+    print(f"[ID-Patch] OpenCV {import_cv2().__version__} works.")
+except ImportError as error:
+    print(f"[ID-Patch] {error}")

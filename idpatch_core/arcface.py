@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .alignment import CROP_SIZE
-from .weights import check_tensors, read_weights
+from .weights import check_finite, check_tensors, read_weights
 
 # Channels into and out of each block. The first block and all that change the number of channels
 # halve the width and height.
@@ -26,6 +26,7 @@ IR_SE50 = (
     (256, 512),
     *[(512, 512)] * 2,
 )
+MAX_BLOCKS = 200  # of a file; IR-SE200 has 100
 SQUEEZE = 16  # of the channels, in the squeeze-and-excitation part
 RELEASED_FILE = "recognition_arcface_ir_se50.pth"
 
@@ -151,14 +152,11 @@ def load_arcface(path: str | Path, operations: Any = nn) -> IRSE50:
 
     `operations` is the namespace of the layers, ComfyUI's `comfy.ops` or torch.nn. The weights are
     converted to float32, which embeddings need to be exact to 1e-5. Raises ValueError if the file
-    does not exist, is truncated, holds more than weights, or holds another model.
+    does not exist, is truncated, holds more than weights or values that are not finite, or holds
+    another model.
     """
     path = Path(path)
-    # Copied, because the file may be replaced while it is in use.
-    tensors = {
-        name: tensor.to(torch.float32 if tensor.is_floating_point() else tensor.dtype, copy=True)
-        for name, tensor in _read_tensors(path).items()
-    }
+    tensors = _read_tensors(path)
     try:
         blocks, width = _sizes(tensors)
     except (KeyError, IndexError):
@@ -173,13 +171,19 @@ def load_arcface(path: str | Path, operations: Any = nn) -> IRSE50:
             f"recognition: {path.name} holds another model than IR-SE50 face recognition: {error}. "
             f"Use {RELEASED_FILE} of facexlib; ID-Patch cannot use embeddings of other networks."
         ) from None
-    network.load_state_dict(tensors, assign=True)
+    # Copied, because the file may be replaced while it is in use; after all names and shapes fit.
+    copy = {name: tensor.to(expected[name].dtype, copy=True) for name, tensor in tensors.items()}
+    try:
+        check_finite(copy)
+    except ValueError as error:
+        raise ValueError(f"recognition: {path.name}: {error} Download it again.") from None
+    network.load_state_dict(copy, assign=True)
     return network.eval().requires_grad_(False)
 
 
 def _sizes(tensors: Mapping[str, Tensor]) -> tuple[list[tuple[int, int]], int]:
     blocks = []
-    while f"body.{len(blocks)}.res_layer.1.weight" in tensors:
+    while f"body.{len(blocks)}.res_layer.1.weight" in tensors and len(blocks) < MAX_BLOCKS:
         shape = tensors[f"body.{len(blocks)}.res_layer.1.weight"].shape
         blocks.append((shape[1], shape[0]))
     if not blocks:

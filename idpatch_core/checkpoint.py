@@ -14,33 +14,36 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from .projection import Projection, build_projection, patch_side
-from .weights import describe_model, read_weights
+from .weights import check_finite, describe_model, read_weights
 
 ID_PATCH_FORMAT = "id-patch"
 ID_PATCH_VERSION = 1
 PATCH_SIZE, FACE = "patch_size", "face"  # metadata of models whose patches are as large as faces
 PROJECTIONS = ("patch_proj", "prompt_proj")
-WEIGHT_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 State = dict[str, Tensor]
 
 
-def read_id_patch(path: str | Path) -> tuple[State, State, dict[str, str]]:
+def read_id_patch(
+    path: str | Path, dtype: torch.dtype | None = None
+) -> tuple[State, State, dict[str, str]]:
     """Read a file in either format.
 
     Returns the state dicts of the patch and the token projection, and the metadata. The tensors
-    are mapped from the file, not copied: clone them if the file may change while they are in use.
-    Raises ValueError, without running any code of the file, if the two projections cannot be built
-    from it.
+    are copies, so that the file may change while they are in use; `dtype` converts them. Raises
+    ValueError, without running any code of the file, if the two projections cannot be built from
+    it, or if a value is not finite.
     """
     path = Path(path)
     try:
         tensors, metadata = read_weights(path)
         _check_version(metadata)
-        patch_state, prompt_state = _split_projections(tensors)
-        for projection, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
-            check_values(projection, state)
-        check_projections(patch_state, prompt_state)
+        mapped = _split_projections(tensors)
+        check_projections(*mapped)  # names and shapes, before any value is read
+        patch_state, prompt_state = (
+            _copy_finite(projection, state, dtype)
+            for projection, state in zip(PROJECTIONS, mapped, strict=True)
+        )
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from error
     return patch_state, prompt_state, metadata
@@ -72,10 +75,7 @@ def write_id_patch(
     architectures = check_projections(patch_state, prompt_state)
     states: dict[str, State] = {}
     for projection, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
-        states[projection] = {
-            name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in state.items()
-        }
-        check_values(projection, states[projection])
+        states[projection] = _copy_finite(projection, state, dtype)
 
     temporary = path.with_name(f"{path.name}.part")
     try:
@@ -127,19 +127,16 @@ def check_projections(
     return {projection: type(network).__name__ for projection, network in built.items()}
 
 
-def check_values(projection: str, state: Mapping[str, Tensor]) -> None:
-    """Raise a ValueError unless all tensors are finite floating-point numbers."""
-    for name, tensor in state.items():
-        dtype = str(tensor.dtype).removeprefix("torch.")
-        if tensor.dtype not in WEIGHT_DTYPES.values():
-            raise ValueError(
-                f"{projection}.{name} holds {dtype}, expected float32, float16 or bfloat16."
-            )
-        if not torch.isfinite(tensor).all():
-            raise ValueError(
-                f"{projection}.{name} holds values that are not finite in "
-                f"{dtype}. The file is damaged, or its weights do not fit in that dtype."
-            )
+def _copy_finite(projection: str, state: Mapping[str, Tensor], dtype: torch.dtype | None) -> State:
+    copy = {
+        name: tensor.detach().to("cpu", dtype or tensor.dtype, copy=True).contiguous()
+        for name, tensor in state.items()
+    }
+    try:
+        check_finite(copy)
+    except ValueError as error:
+        raise ValueError(f"{projection}.{error}") from None
+    return copy
 
 
 def _check_version(metadata: Mapping[str, str]) -> None:

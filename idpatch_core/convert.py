@@ -1,15 +1,21 @@
 """Converts between the released id-patch.bin and our .safetensors.
 
-python -m idpatch_core.convert id-patch.bin id-patch.safetensors --dtype fp16
+python idpatch_core/convert.py id-patch.bin id-patch.safetensors --dtype fp16
 """
 
 import argparse
+import importlib
 import sys
 from pathlib import Path
 
 import torch
 
-from .checkpoint import WEIGHT_DTYPES, check_projections, read_id_patch, write_id_patch
+if not __package__:  # run by its path, which isolated Pythons do not search for modules
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    __package__ = importlib.import_module("idpatch_core").__name__
+
+from .checkpoint import check_projections, read_id_patch, write_id_patch
+from .weights import WEIGHT_DTYPES
 
 
 def convert(source: Path, target: Path, dtype: torch.dtype | None, force: bool) -> None:
@@ -37,7 +43,7 @@ def convert(source: Path, target: Path, dtype: torch.dtype | None, force: bool) 
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m idpatch_core.convert",
+        prog="convert.py",
         description="Converts an ID-Patch model between .bin (released) and .safetensors (ours).",
     )
     parser.add_argument("source", type=Path, help="id-patch.bin or a .safetensors file")

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torch.nn import functional as F
 
 from .alignment import CROP_SIZE
 from .layout import count_people
+from .weights import WEIGHT_DTYPES, read_weights
 
 FILE_FORMAT, FILE_VERSION = "idpatch-identities", "1"
+MAX_TOKEN_STRENGTH = 10.0
 CROP_SHAPE = (CROP_SIZE, CROP_SIZE, 3)
 # Below this length the mean of unit embeddings has no direction: they cancel each other out.
 SHORTEST_MEAN = 0.01
@@ -121,13 +122,20 @@ def similarity(a: Identity, b: Identity) -> float:
     return float(a.embedding @ b.embedding)
 
 
-def save_identities(path: str | Path, identities: Sequence[Identity]) -> None:
-    """Write people to a .safetensors file: names, token strengths, embeddings (F, 512) and crops.
+def serialize_identities(identities: Sequence[Identity]) -> bytes:
+    """Return people as a .safetensors file: names, token strengths, embeddings (F, 512) and crops.
 
     The metadata hold `format`, `version`, and `names` and `token_strengths` as JSON; the crop of
-    person i is `crop.i`. Raises ValueError if the list is empty.
+    person i is `crop.i`. Raises ValueError if the list is empty, or if the embeddings differ in
+    length.
     """
     check_not_empty("identities", identities)
+    lengths = sorted({len(person.embedding) for person in identities})
+    if len(lengths) > 1:
+        raise ValueError(
+            f"identities: the embeddings have {' and '.join(map(str, lengths))} numbers. Encode "
+            "all people of a file with the same face model."
+        )
     tensors = {"embeddings": torch.stack([person.embedding for person in identities]).float()}
     for index, person in enumerate(identities):
         if person.crop is not None:
@@ -135,76 +143,72 @@ def save_identities(path: str | Path, identities: Sequence[Identity]) -> None:
     metadata = {
         "format": FILE_FORMAT,
         "version": FILE_VERSION,
-        "names": json.dumps([person.name for person in identities], ensure_ascii=False),
+        "names": json.dumps([person.name for person in identities]),
         "token_strengths": json.dumps([person.token_strength for person in identities]),
     }
-    save_file(tensors, path, metadata)
+    return save(tensors, metadata)
 
 
 def load_identities(path: str | Path) -> list[Identity]:
-    """Read people from a file of `save_identities`.
+    """Read people from a file of `serialize_identities`.
 
     Raises ValueError if it is no such file, or is truncated, of another version or inconsistent.
     """
     path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"identities: there is no file {path}.")
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FILE_FORMAT:
-                raise ValueError(
-                    f"identities: {path.name} holds no people. Expected a file of Save Identities."
-                )
-            if metadata.get("version") != FILE_VERSION:
-                raise ValueError(
-                    f"identities: {path.name} is of version {metadata.get('version')}, expected "
-                    f"{FILE_VERSION}. Update this node pack, or save the people again."
-                )
-            # Copies, because the file may be replaced while they are in use.
-            tensors = {key: file.get_tensor(key).clone() for key in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+        tensors, metadata = read_weights(path)
+    except ValueError as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from error
+    if metadata.get("format") != FILE_FORMAT:
+        raise ValueError(f"{path.name} holds no people. Expected a file of Save Identities.")
+    if metadata.get("version") != FILE_VERSION:
         raise ValueError(
-            f"identities: {path.name} is truncated or no .safetensors file ({error}). "
-            "Save the people again."
-        ) from None
-    return _parse_people(path, metadata, tensors)
+            f"{path.name} is of version {str(metadata.get('version'))[:20]}, expected "
+            f"{FILE_VERSION}. Update this node pack, or save the people again."
+        )
+    try:
+        return _parse_people(metadata, tensors)
+    except ValueError as error:
+        raise ValueError(f"{path.name} is damaged: {error}. Save the people again.") from error
 
 
-def _parse_people(
-    path: Path, metadata: dict[str, str], tensors: dict[str, Tensor]
-) -> list[Identity]:
-    damaged = f"identities: {path.name} is damaged: {{}}. Save the people again."
+def _parse_people(metadata: dict[str, str], tensors: dict[str, Tensor]) -> list[Identity]:
     names = _parse_list(metadata.get("names", ""))
-    if names is None or not all(isinstance(name, str) for name in names):
-        raise ValueError(damaged.format("its names cannot be read"))
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError("its names cannot be read")
     strengths = _parse_list(metadata.get("token_strengths", ""))
-    if strengths is None or len(strengths) != len(names) or not all(map(_is_number, strengths)):
-        raise ValueError(damaged.format("its token strengths cannot be read"))
+    if strengths is None or len(strengths) != len(names) or not all(map(_is_strength, strengths)):
+        raise ValueError("its token strengths cannot be read")
+    if unknown := tensors.keys() - {"embeddings", *(f"crop.{i}" for i in range(len(names)))}:
+        raise ValueError(f"it has {min(unknown)} beside {count_people(len(names))}")
     embeddings = tensors.get("embeddings")
     if embeddings is None or embeddings.ndim != 2 or len(embeddings) != len(names):
         shape = "no" if embeddings is None else list(embeddings.shape)
-        raise ValueError(damaged.format(f"it has {shape} embeddings for {len(names)} names"))
-    lengths = embeddings.float().norm(dim=1)
-    if not ((lengths - 1).abs() < 1e-3).all():  # also where one is not finite
-        raise ValueError(damaged.format("its embeddings are not of unit length"))
+        raise ValueError(f"it has {shape} embeddings for {len(names)} names")
+    if embeddings.dtype not in WEIGHT_DTYPES.values():
+        raise ValueError(f"its embeddings hold {embeddings.dtype}")
+    # Copies, because the file may be replaced while they are in use.
+    embeddings = embeddings.to(torch.float32, copy=True)
+    if not ((embeddings.norm(dim=1) - 1).abs() < 1e-3).all():  # also where one is not finite
+        raise ValueError("its embeddings are not of unit length")
     people = []
     for index, (name, strength) in enumerate(zip(names, strengths, strict=True)):
         crop = tensors.get(f"crop.{index}")
         if crop is not None and (crop.dtype != torch.uint8 or crop.shape != CROP_SHAPE):
-            raise ValueError(damaged.format(f"the crop of {name} is {list(crop.shape)}"))
-        pixels = None if crop is None else crop.numpy()
-        people.append(Identity(name, embeddings[index].float(), pixels, float(strength)))
+            raise ValueError(f"the crop of {name[:100]} is {list(crop.shape)}")
+        pixels = None if crop is None else crop.clone().numpy()
+        people.append(Identity(name, embeddings[index], pixels, float(strength)))
     return people
 
 
 def _parse_list(text: str) -> list[Any] | None:
     try:
         values = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return values if isinstance(values, list) else None
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _is_strength(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value <= MAX_TOKEN_STRENGTH

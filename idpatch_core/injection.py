@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .identity import check_not_empty
+from .identity import MAX_TOKEN_STRENGTH, check_not_empty
 from .layout import count_people
 from .projection import IDPatches
 
@@ -19,7 +19,6 @@ Split = Callable[[Options], tuple[Options | None, Options | None]]
 # `i < steps * (1 - ratio)`. The offset exceeds rounding error and is far below one step.
 BOUNDARY_OFFSET = 1e-5
 
-MAX_TOKEN_STRENGTH = 10.0
 INJECTED = "idpatch_people"  # marks an entry that carries ID tokens, with the number of people
 CLIP = ("clip_start_percent", "clip_end_percent")
 RANGE = ("start_percent", "end_percent")

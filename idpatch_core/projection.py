@@ -18,6 +18,7 @@ from .weights import check_tensors
 
 HEAD_WIDTH = 64
 PATCH_CHANNELS = 3
+MAX_DEPTH = 64  # layers of a file
 
 
 class IDPatches(NamedTuple):
@@ -183,12 +184,15 @@ def _empty_layers(state: Mapping[str, Tensor], operations: Any) -> Projection:
             raise ValueError(
                 f"layers.0.0.to_q.weight is not a multiple of the head width {HEAD_WIDTH}"
             )
+        depth = len({name.split(".")[1] for name in state if name.startswith("layers.")})
+        if depth > MAX_DEPTH:
+            raise ValueError(f"it has {depth} layers, expected at most {MAX_DEPTH}")
         return Resampler(
             _shape(state, "proj_in.weight", 2)[1],
             queries,
             _shape(state, "proj_out.weight", 2)[0],
             width=width,
-            depth=len({name.split(".")[1] for name in state if name.startswith("layers.")}),
+            depth=depth,
             heads=heads,
             hidden=_shape(state, "layers.0.1.1.weight", 2)[0],
             operations=operations,

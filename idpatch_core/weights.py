@@ -1,14 +1,18 @@
 """Reads files of weights safely, and identifies those that do not fit."""
 
-import pickle
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor
+
+from .torch_file import first_line, read_torch_file
+
+WEIGHT_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+MAX_NAME = 200  # characters; errors repeat names
 
 # Files that users put in the wrong folder: a tensor name's prefix, the model and its folder.
 OTHER_MODELS = (
@@ -31,9 +35,23 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the tensors of a .safetensors or PyTorch file by name, and its metadata.
 
     The content decides which kind of file it is. Groups of a PyTorch file are flattened to names
-    such as `group.name`. The tensors are mapped from the file, not copied. Raises ValueError,
-    without running any code of the file, if it is neither, truncated, or holds more than weights.
+    such as `group.name`. The tensors are mapped from the file, not copied: together they are no
+    larger than the file. Raises ValueError, without running any code of the file, if it is neither,
+    truncated, or holds more than weights.
     """
+    try:
+        tensors, metadata = _read_file(path)
+    except OSError as error:
+        raise ValueError(f"the file cannot be read ({error.strerror or error}).") from error
+    for name, tensor in tensors.items():
+        if len(name) > MAX_NAME:
+            raise ValueError(f"it holds a name of {len(name)} characters, {name[:20]}…")
+        if isinstance(tensor, Tensor) and not tensor.numel():
+            raise ValueError(f"{name} has the shape {list(tensor.shape)}, expected values.")
+    return tensors, metadata
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     if path.is_dir():
         raise ValueError("this is a folder, expected a file of weights.")
     if not path.is_file():
@@ -54,7 +72,7 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     if start.startswith(b"PK\x03\x04") or (start[:1] == b"\x80" and start[1:2] <= b"\x05"):
         if path.suffix == ".safetensors":  # PyTorch would go by the name
             raise ValueError("this is a PyTorch file. Rename it to end in .bin or .pth.")
-        return _read_pickle(path, mmap=start.startswith(b"PK")), {}
+        return read_torch_file(path), {}
     if start.startswith(b"version https://git-lfs"):
         raise ValueError(
             "this is a git-lfs pointer, not the weights. Run `git lfs pull`, or download "
@@ -70,45 +88,23 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     )
 
 
-def _read_pickle(path: Path, mmap: bool) -> dict[str, Any]:
-    try:
-        content = torch.load(path, map_location="cpu", mmap=mmap, weights_only=True)
-    except pickle.UnpicklingError as error:
-        # With weights_only PyTorch stops at the first name that does not belong to a tensor.
-        raise ValueError(
-            "refused, because it holds more than weights and may run code; none was run. "
-            f"Do not use this file. ({_refused_name(error)})"
-        ) from error
-    except (RuntimeError, EOFError, ValueError, OSError, KeyError, IndexError) as error:
-        raise ValueError(
-            f"the file is damaged or truncated after {path.stat().st_size} bytes. Download it "
-            f"again. ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
-        ) from error
-    if not isinstance(content, Mapping):
-        raise ValueError(f"it holds a {type(content).__name__}, expected named tensors.")
-    flat: dict[str, Any] = {}
-    for name, value in content.items():
-        if isinstance(value, Mapping):
-            flat.update({f"{name}.{key}": tensor for key, tensor in value.items()})
-        else:
-            flat[str(name)] = value
-    return flat
-
-
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
+    except Exception as error:  # besides SafetensorError what damaged input happens to raise
         raise ValueError(
-            f"the file is damaged or truncated. Download it again. ({error})"
+            f"the file is damaged or truncated. Download it again. ({first_line(error)})"
         ) from error
     return tensors, metadata
 
 
 def check_tensors(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Raise a ValueError unless both hold tensors of the same names and shapes."""
+    """Raise a ValueError unless both hold tensors of the same names and shapes.
+
+    No value is read. Where a floating-point dtype is expected, any of WEIGHT_DTYPES will do.
+    """
     problems = []
     if missing := [name for name in expected if name not in given]:
         problems.append(f"it lacks {_some(missing)}")
@@ -120,8 +116,31 @@ def check_tensors(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -
         if name in given and given[name].shape != tensor.shape
     ]
     problems += misshapen[:1]
+    mistyped = [
+        f"{name} holds {_dtype_name(given[name])}, expected float32, float16 or bfloat16"
+        for name, tensor in expected.items()
+        if tensor.is_floating_point()
+        and name in given
+        and given[name].dtype not in WEIGHT_DTYPES.values()
+    ]
+    problems += mistyped[:1]
     if problems:
         raise ValueError("; ".join(problems))
+
+
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Raise a ValueError that names the first tensor with a value that is not finite."""
+    for name, tensor in tensors.items():
+        # The extremes of a tensor are finite if all of it is, and take a fifth of the time.
+        if tensor.is_floating_point() and not all(x.isfinite() for x in torch.aminmax(tensor)):
+            raise ValueError(
+                f"{name} holds values that are not finite in {_dtype_name(tensor)}. The file is "
+                "damaged, or its weights do not fit in that dtype."
+            )
+
+
+def _dtype_name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _some(names: Sequence[str]) -> str:
@@ -137,8 +156,3 @@ def describe_model(names: Iterable[str]) -> str:
             return f"it looks like {model}" + (f" (models/{folder})." if folder else ".")
     some = ", ".join(names[:3]) or "none"
     return f"it holds another model's weights ({some})."
-
-
-def _refused_name(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines()]
-    return next((line for line in lines if "GLOBAL" in line or "Unsupported" in line), lines[0])

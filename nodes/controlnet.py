@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import comfy.cldm.cldm
 import comfy.controlnet
+import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
@@ -32,6 +33,11 @@ def check_control_net(control_net: object, text_width: int) -> None:
             f"control_net: expected an SDXL ControlNet, got {kind}. "
             "Load the ControlNet of ID-Patch (ControlNetModel of ByteDance/ID-Patch)."
         )
+    if getattr(network, "task_embedding", None) is not None:
+        raise ValueError(
+            "control_net: it is a ControlNet Union, which does not read ID patches. Load the "
+            "ControlNet of ID-Patch (id-patch-controlnet.safetensors)."
+        )
     widths = {
         weight.shape[1]
         for name, weight in network.named_parameters()
@@ -43,6 +49,18 @@ def check_control_net(control_net: object, text_width: int) -> None:
             f"{text_width} wide. SDXL's are 2048 wide, SD 1.5's 768. Load the ControlNet of "
             "ID-Patch."
         )
+    outputs = [*getattr(network, "zero_convs", ()), getattr(network, "middle_block_out", None)]
+    if outputs[-1] is not None and all(map(_is_zero, outputs)):
+        raise ValueError(
+            "control_net: it is untrained: all its outputs are zero. Load the ControlNet of "
+            "ID-Patch (id-patch-controlnet.safetensors)."
+        )
+
+
+def _is_zero(output: torch.nn.Module) -> bool:
+    # Weights on the meta device have no values, and newer cores may load them later.
+    weights = [weight for weight in output.parameters() if not weight.is_meta]
+    return bool(weights) and not any(weight.any() for weight in weights)
 
 
 def apply_control_net(

@@ -16,6 +16,10 @@ DEMO_MODELS, DEMO_PORTRAITS = DEMO / "models", DEMO / "portraits"
 DRAWN_FACE_DETECTOR = "yunet for drawn faces"  # shown in reports
 
 
+def list_portraits() -> dict[str, Path]:
+    return {path.stem: path for path in DEMO_PORTRAITS.glob("*.png")}
+
+
 class IDPatchLoadDemoModels(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -73,7 +77,7 @@ class IDPatchLoadDemoPortrait(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "person",
-                    options=sorted(path.stem for path in DEMO_PORTRAITS.glob("*.png")),
+                    options=sorted(list_portraits()),
                     tooltip="The person to load.",
                 )
             ],
@@ -84,8 +88,11 @@ class IDPatchLoadDemoPortrait(io.ComfyNode):
 
     @classmethod
     def execute(cls, person: str) -> io.NodeOutput:
-        path = DEMO_PORTRAITS / f"{person}.png"
-        if not path.is_file():
-            raise ValueError(f"person: {path} is missing. Install the pack again.")
-        image = load_image(path)
+        portraits = list_portraits()
+        if person not in portraits:
+            raise ValueError(
+                f"person: there is no portrait {person!r}. Choose one of "
+                f"{', '.join(sorted(portraits))}."
+            )
+        image = load_image(portraits[person])
         return io.NodeOutput(image, ui=ui.PreviewImage(image, cls=cls))

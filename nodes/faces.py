@@ -31,8 +31,7 @@ from ..idpatch_core.face_detector import (
     Detector,
     load_detector,
 )
-from ..idpatch_core.identity import Identity, append
-from ..idpatch_core.injection import MAX_TOKEN_STRENGTH
+from ..idpatch_core.identity import MAX_TOKEN_STRENGTH, Identity, append
 from . import sockets
 from .folders import FACE_RECOGNITION, find_file, fingerprint_file, list_files, missing_file
 from .identities import show_people
@@ -40,6 +39,7 @@ from .images import read_images
 from .model_management import manage, operations, run_network
 from .schema import Schema
 
+DETECTOR_FILES = ("det_", "scrfd", "retinaface")  # the beginnings of insightface's file names
 INSIGHTFACE = "insightface/"  # before the directory's name in the list of detectors
 
 folder_paths.add_model_folder_path("insightface", str(Path(folder_paths.models_dir, "insightface")))
@@ -55,13 +55,23 @@ class FaceModel(NamedTuple):
 
 
 def insightface_directories() -> dict[str, Path]:
-    """Return the model packs of insightface in ComfyUI's models folder, by their ids."""
-    return {
-        INSIGHTFACE + directory.name: directory
-        for root in folder_paths.get_folder_paths("insightface")
-        for directory in sorted(Path(root, "models").glob("*"))
-        if any(directory.glob("*.onnx"))
-    }
+    """Return the model packs of insightface by their ids.
+
+    They are in models/insightface/models, where insightface itself puts them, or directly in a
+    folder of extra_model_paths.yaml, which may also be a pack.
+    """
+    found: dict[str, Path] = {}
+    for root in map(Path, folder_paths.get_folder_paths("insightface")):
+        packs = [pack for pack in sorted(root.glob("models/*")) if any(pack.glob("*.onnx"))]
+        # Elsewhere there may be other models, such as inswapper_128.onnx.
+        packs += [pack for pack in (*sorted(root.glob("*")), root) if _has_detector(pack)]
+        for pack in packs:
+            found.setdefault(INSIGHTFACE + pack.name, pack)
+    return found
+
+
+def _has_detector(pack: Path) -> bool:
+    return any(file.name.startswith(DETECTOR_FILES) for file in pack.glob("*.onnx"))
 
 
 def find_detector(name: str) -> Detector:
@@ -83,15 +93,16 @@ def load_face_model(path: Path, detector: Detector, detector_name: str) -> FaceM
 def encode_crops(face_model: FaceModel, crops: Sequence[np.ndarray] | np.ndarray) -> Tensor:
     """Return the embeddings (F, 512) of aligned faces, F times (112, 112, 3) uint8 RGB.
 
-    Raises ValueError if one is not finite.
+    Raises ValueError if one is not of unit length.
     """
     # One by one, so that an embedding does not depend on the other faces, not even in its last bit.
     embeddings = torch.cat(
         [run_network(face_model.patcher, embed, torch.from_numpy(crop)[None]) for crop in crops]
     )
-    if not torch.isfinite(embeddings).all():
+    # Absurd weights give NaN, or no embedding at all: zeros.
+    if not ((embeddings.norm(dim=1) - 1).abs() < 1e-3).all():
         raise ValueError(
-            f"face_model: {face_model.file} gives embeddings with NaN or infinity. "
+            f"face_model: {face_model.file} gives embeddings that are not of unit length. "
             "The file is damaged: download it again."
         )
     return embeddings

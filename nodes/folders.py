@@ -1,9 +1,13 @@
-"""The folders of the pack's model files, and the error for a file that is missing."""
+"""The folders of the pack's model files, the error for a missing file, and new output files."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import folder_paths
+
+from ..idpatch_core.journal import write_whole
 
 
 class ModelFolder(NamedTuple):
@@ -86,3 +90,49 @@ def fingerprint_file(folder_name: str, file: str | None) -> str:
     ComfyUI passes None for an input that is linked: its value is part of the cache key anyway.
     """
     return fingerprint_path(file and folder_paths.get_full_path(folder_name, file))
+
+
+def save_outputs(
+    input_name: str, prefix: str, contents: Mapping[str, bytes], subfolder: str = ""
+) -> list[dict[str, str]]:
+    """Write new files `prefix_00001_.suffix` below the output folder, whole or not at all.
+
+    `contents` by suffix, such as .txt. Returns ComfyUI's references to the files. Raises ValueError
+    that names the input if the prefix has no file name, would leave the folder, or cannot be
+    written.
+    """
+    root = Path(folder_paths.get_output_directory(), subfolder)
+    parts = re.split(r"[/\\]", prefix)
+    if not parts[-1].strip(" .") or "\0" in prefix:
+        raise ValueError(
+            f"{input_name}: {prefix!r} has no file name. Write one, such as people, or "
+            "family/people for a file in a folder."
+        )
+    if ".." in parts or not parts[0] or parts[0][1:2] == ":":
+        raise ValueError(
+            f"{input_name}: {prefix!r} leaves the folder {root}. Write a name, or folders and a "
+            "name, without .. and without a drive."
+        )
+    prefix = "/".join(part for part in parts if part not in ("", "."))
+    try:
+        folder, name, counter, _, _ = folder_paths.get_save_image_path(prefix, str(root))
+        while any(Path(folder, f"{name}_{counter:05}_{suffix}").exists() for suffix in contents):
+            counter += 1
+        paths = [Path(folder, f"{name}_{counter:05}_{suffix}") for suffix in contents]
+        for path, content in zip(paths, contents.values(), strict=True):
+            write_whole(path, content)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ValueError(
+            f"{input_name}: {prefix} cannot be written in {root} ({reason}). Choose another name, "
+            "or make room."
+        ) from error
+    output = folder_paths.get_output_directory()
+    return [
+        {
+            "filename": path.name,
+            "subfolder": Path(folder).relative_to(output).as_posix().strip("."),
+            "type": "output",
+        }
+        for path in paths
+    ]

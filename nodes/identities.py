@@ -9,17 +9,18 @@ import folder_paths
 import numpy as np
 from comfy_api.v0_0_2 import io
 
-from ..idpatch_core.identity import Identity, append, load_identities, save_identities
+from ..idpatch_core.identity import Identity, append, load_identities, serialize_identities
 from . import sockets
-from .folders import fingerprint_file
+from .folders import fingerprint_file, save_outputs
 from .images import save_crop
 from .schema import Schema
 
 NONE_SAVED = "none"
 IDENTITIES_FOLDER = "idpatch_identities"  # ComfyUI's key of the folder
+SUBFOLDER = "identities"  # of the output folder
 
 folder_paths.add_model_folder_path(
-    IDENTITIES_FOLDER, str(Path(folder_paths.get_output_directory(), "identities"))
+    IDENTITIES_FOLDER, str(Path(folder_paths.get_output_directory(), SUBFOLDER))
 )
 folder_paths.folder_names_and_paths[IDENTITIES_FOLDER][1].add(".safetensors")
 
@@ -45,6 +46,14 @@ def show_people(
     }
 
 
+def missing_identities(file: str) -> str | None:
+    """Return an error that says what to do if the file does not exist, None otherwise."""
+    if folder_paths.get_full_path(IDENTITIES_FOLDER, file) is not None:
+        return None
+    searched = " or ".join(folder_paths.get_folder_paths(IDENTITIES_FOLDER))
+    return f"{file} was not found in {searched}. Save people with Save Identities."
+
+
 class IDPatchSaveIdentities(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -61,17 +70,16 @@ class IDPatchSaveIdentities(io.ComfyNode):
                 io.String.Input(
                     "filename_prefix",
                     default="people",
-                    tooltip="The beginning of the file name; a number is appended.",
+                    tooltip="The beginning of the file name; a number is appended, so that no "
+                    "file is overwritten. It may contain a folder, such as family/people.",
                 ),
             ],
         )
 
     @classmethod
     def execute(cls, identities: list[Identity], filename_prefix: str = "people") -> io.NodeOutput:
-        folder, filename, counter, _, _ = folder_paths.get_save_image_path(
-            f"identities/{filename_prefix}", folder_paths.get_output_directory()
-        )
-        save_identities(Path(folder, f"{filename}_{counter:05}_.safetensors"), identities)
+        content = {".safetensors": serialize_identities(identities)}
+        save_outputs("filename_prefix", filename_prefix, content, SUBFOLDER)
         return io.NodeOutput(ui=show_people([(p.name, None, p.crop) for p in identities], []))
 
 
@@ -107,10 +115,7 @@ class IDPatchLoadIdentities(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, file: str | None = None) -> bool | str:
-        if file and folder_paths.get_full_path(IDENTITIES_FOLDER, file) is None:
-            searched = " or ".join(folder_paths.get_folder_paths(IDENTITIES_FOLDER))
-            return f"file: {file} was not found in {searched}. Save people with Save Identities."
-        return True
+        return file is None or missing_identities(file) or True
 
     @classmethod
     def fingerprint_inputs(cls, file: str | None, **_: Any) -> str:
@@ -118,8 +123,12 @@ class IDPatchLoadIdentities(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, identities: list[Identity] | None = None) -> io.NodeOutput:
-        path = folder_paths.get_full_path_or_raise(IDENTITIES_FOLDER, file)
-        loaded = load_identities(path)
+        if message := missing_identities(file):
+            raise ValueError(f"file: {message}")
+        try:
+            loaded = load_identities(folder_paths.get_full_path_or_raise(IDENTITIES_FOLDER, file))
+        except ValueError as error:
+            raise ValueError(f"file: {error}") from error
         before = identities or []
         people = append(before, loaded)
         entries = [(person.name, None, person.crop) for person in people[len(before) :]]

@@ -9,16 +9,11 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
-from ..idpatch_core.checkpoint import (
-    WEIGHT_DTYPES,
-    State,
-    check_values,
-    is_face_sized,
-    read_id_patch,
-)
+from ..idpatch_core.checkpoint import is_face_sized, read_id_patch
 from ..idpatch_core.identity import Identity, check_not_empty
 from ..idpatch_core.location import Location, build_location
 from ..idpatch_core.projection import IDPatches, build_projection, project
+from ..idpatch_core.weights import WEIGHT_DTYPES
 from . import sockets
 from .folders import ID_PATCH, find_file, fingerprint_file, list_files, missing_file
 from .model_management import manage, operations, run_network
@@ -26,6 +21,7 @@ from .schema import Schema
 
 FILE_DTYPE = "default"  # the weights stay in the file's dtype
 UNIT_LENGTH_TOLERANCE = 1e-3
+LARGEST = torch.finfo(torch.float16).max  # ComfyUI runs SDXL in half precision
 
 
 class IDPatchModel(NamedTuple):
@@ -45,11 +41,9 @@ class IDPatchModel(NamedTuple):
 
 def load_id_patch(path: Path, dtype: torch.dtype | None = None) -> IDPatchModel:
     """Load both projections; `dtype` is that of the weights in memory, the file's by default."""
-    patch_state, prompt_state, metadata = read_id_patch(path)
     # Outside inference mode, so that `manage` need not copy the weights once more.
     with torch.inference_mode(False):
-        patch_state = _copy_state("patch_proj", patch_state, dtype)
-        prompt_state = _copy_state("prompt_proj", prompt_state, dtype)
+        patch_state, prompt_state, metadata = read_id_patch(path, dtype)
         patch_proj = build_projection(patch_state, operations)
         prompt_proj = build_projection(prompt_state, operations)
         location = build_location(prompt_state)
@@ -61,13 +55,6 @@ def load_id_patch(path: Path, dtype: torch.dtype | None = None) -> IDPatchModel:
         location,
         is_face_sized(metadata),
     )
-
-
-def _copy_state(projection: str, state: State, dtype: torch.dtype | None) -> State:
-    # Copied, because the file may be overwritten while it is in use.
-    copy = {name: tensor.to(dtype or tensor.dtype, copy=True) for name, tensor in state.items()}
-    check_values(projection, copy)
-    return copy
 
 
 def stack_embeddings(identities: list[Identity], expected: int) -> Tensor:
@@ -93,6 +80,32 @@ def stack_embeddings(identities: list[Identity], expected: int) -> Tensor:
                 "Normalise it to unit length."
             )
     return torch.stack([identity.embedding.to("cpu", torch.float32) for identity in identities])
+
+
+def check_id_patches(id_patches: IDPatches, file: str) -> None:
+    """Raise a ValueError if a model's patches or tokens are values that only give black images.
+
+    A single absurd weight suffices, also a finite one.
+    """
+    for index, name in enumerate(id_patches.names):
+        for what, values in (
+            ("patches", id_patches.patches),
+            ("tokens", id_patches.tokens),
+            ("zero-vector tokens", id_patches.zero_tokens),
+        ):
+            _check_size(f"{what} for {name}", values[index], file)
+    if id_patches.location is not None:
+        for weight in id_patches.location.parameters():
+            _check_size("location tags", weight, file)
+
+
+def _check_size(what: str, values: Tensor, file: str) -> None:
+    largest = float(values.abs().max())
+    if not largest <= LARGEST:  # also NaN
+        raise ValueError(
+            f"idpatch_model: {file} gives {what} with values of {largest:.3g}, expected at most "
+            f"{LARGEST:g}. The file is damaged: download it again."
+        )
 
 
 def projector(patcher: comfy.model_patcher.ModelPatcher) -> Callable[[Tensor], Tensor]:
@@ -184,13 +197,13 @@ class IDPatchBuilder(io.ComfyNode):
         patches, tokens, zero_tokens = project(
             projector(idpatch_model.patch_proj), projector(idpatch_model.prompt_proj), embeddings
         )
-        return io.NodeOutput(
-            IDPatches(
-                patches,
-                tokens,
-                zero_tokens,
-                tuple(identities),
-                idpatch_model.location,
-                idpatch_model.face_sized,
-            )
+        id_patches = IDPatches(
+            patches,
+            tokens,
+            zero_tokens,
+            tuple(identities),
+            idpatch_model.location,
+            idpatch_model.face_sized,
         )
+        check_id_patches(id_patches, idpatch_model.file)
+        return io.NodeOutput(id_patches)

@@ -2,14 +2,13 @@
 
 import json
 import math
-from pathlib import Path
 
-import folder_paths
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..idpatch_core.layout import count_of
 from . import sockets
+from .folders import save_outputs
 from .schema import Schema
 
 
@@ -108,15 +107,8 @@ class IDPatchSaveReport(io.ComfyNode):
     def execute(
         cls, report: str, filename_prefix: str, report_json: str | None = None
     ) -> io.NodeOutput:
-        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-            filename_prefix, folder_paths.get_output_directory()
-        )
-        contents = {".txt": report + "\n"}
+        contents = {".txt": f"{report}\n".encode()}
         if report_json is not None:
-            contents[".json"] = report_json
-        files = []
-        for suffix, content in contents.items():
-            file = f"{name}_{counter:05}_{suffix}"
-            Path(folder, file).write_text(content, "utf-8")
-            files.append({"filename": file, "subfolder": subfolder, "type": "output"})
+            contents[".json"] = report_json.encode()
+        files = save_outputs("filename_prefix", filename_prefix, contents)
         return io.NodeOutput(ui={"text": (report,), "idpatch_report": files})

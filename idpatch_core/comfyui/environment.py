@@ -130,7 +130,9 @@ def check_modules(python: Path, tests: bool) -> None:
     missing = found.stdout.split()
     if missing:
         pip = f"{python} -m pip install"
-        install = [f"{pip} -r {REPOSITORY / 'requirements.txt'}", f"{python} install.py"]
+        install = [f"{pip} -r {REPOSITORY / 'requirements.txt'}"]
+        if "cv2" in missing:
+            install.append(f"{pip} opencv-python-headless")
         if tests:
             install.append(f"{pip} {' '.join(map(repr, test_requirements()))}")
         raise SetupError(

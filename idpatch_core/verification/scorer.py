@@ -15,6 +15,7 @@ import numpy as np
 
 from ..alignment import CROP_SIZE
 from ..face_detector import shorten_error
+from ..opencv import import_cv2
 from .metrics import DEFAULT_THRESHOLD
 
 SFACE_THRESHOLD = 0.363  # OpenCV's own for SFace: docs.opencv.org, tutorial dnn_face
@@ -162,8 +163,7 @@ def _load_network(path: Path, gpu: int) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _load_in_opencv(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    import cv2
-
+    cv2 = import_cv2()
     try:
         network = cv2.dnn.readNetFromONNX(str(path))
     except cv2.error as error:

@@ -12,7 +12,7 @@ from idpatch_core.identity import (
     average,
     load_identities,
     rename,
-    save_identities,
+    serialize_identities,
     similarity,
 )
 
@@ -25,6 +25,10 @@ def unit(*values: float) -> torch.Tensor:
 def person(name: str, *values: float, shade: int | None = None) -> Identity:
     crop = None if shade is None else np.full((112, 112, 3), shade, np.uint8)
     return Identity(name, unit(*values), crop)
+
+
+def save_identities(path, people: list[Identity]):
+    path.write_bytes(serialize_identities(people))
 
 
 def names(people: list[Identity]) -> list[str]:
@@ -166,30 +170,57 @@ def test_a_truncated_file_is_refused(tmp_path):
     save_identities(tmp_path / "team.safetensors", [person("Anna", 1, shade=1)])
     content = (tmp_path / "team.safetensors").read_bytes()
     (tmp_path / "team.safetensors").write_bytes(content[:-100])
-    with pytest.raises(ValueError, match=r"team.safetensors is truncated or no \.safetensors"):
+    with pytest.raises(ValueError, match=r"^team.safetensors cannot be read: .* truncated"):
         load_identities(tmp_path / "team.safetensors")
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"there is no file .*team\.safetensors"):
+    with pytest.raises(ValueError, match=r"^team.safetensors cannot be read: there is no"):
         load_identities(tmp_path / "team.safetensors")
 
 
-DAMAGE = {
-    "names": ({"embeddings": unit(1)[None]}, {"names": "[1]"}),
-    "embeddings": (
-        {"embeddings": unit(1)[None]},
-        {"names": json.dumps(["Anna", "Bob"]), "token_strengths": "[1, 1]"},
+ONE = {"embeddings": unit(1)[None]}
+DAMAGE = [
+    ("names", ONE, {"names": "[1]"}),
+    ("names", ONE, {"names": "[" * 50_000}),
+    ("names", {"embeddings": torch.ones(1, 1)}, {"names": "[]", "token_strengths": "[]"}),
+    ("embeddings", ONE, {"names": json.dumps(["Anna", "Bob"]), "token_strengths": "[1, 1]"}),
+    ("no embeddings", {"crop.0": torch.zeros(112, 112, 3, dtype=torch.uint8)}, {}),
+    ("embeddings hold torch.int64", {"embeddings": torch.ones(1, 1, dtype=torch.int64)}, {}),
+    ("unit length", {"embeddings": torch.full((1, 512), float("nan"))}, {}),
+    ("crop", {**ONE, "crop.0": torch.zeros(9, 9, 3)}, {}),
+    ("it has crop.1 beside ", {**ONE, "crop.1": torch.zeros(1)}, {}),
+    *(
+        ("token strengths", ONE, {"token_strengths": f"[{strength}]"})
+        for strength in ("NaN", "-1", "10.5", "true", "null", "1" * 400, "1, 1")
     ),
-    "token strengths": ({"embeddings": unit(1)[None]}, {"token_strengths": "[NaN]"}),
-    "unit length": ({"embeddings": torch.full((1, 512), float("nan"))}, {}),
-    "crop": ({"embeddings": unit(1)[None], "crop.0": torch.zeros(9, 9, 3)}, {}),
-}
+]
 
 
-@pytest.mark.parametrize("what", DAMAGE)
-def test_a_damaged_file_says_what_is_wrong(tmp_path, what):
-    tensors, changes = DAMAGE[what]
+@pytest.mark.parametrize(("what", "tensors", "changes"), DAMAGE)
+def test_a_damaged_file_says_what_is_wrong(tmp_path, what, tensors, changes):
     path = write(tmp_path / "a.safetensors", tensors, **changes)
-    with pytest.raises(ValueError, match=rf"a\.safetensors is damaged: .*{what}"):
+    with pytest.raises(ValueError, match=rf"^a\.safetensors is damaged: .*{what}"):
         load_identities(path)
+
+
+def test_names_of_any_characters_are_kept(tmp_path):
+    strange = ["\ud800", "a\nb\0", "../x", "😀" * 1000]
+    save_identities(tmp_path / "team.safetensors", [person(name, 1) for name in strange])
+    assert names(load_identities(tmp_path / "team.safetensors")) == strange
+
+
+def test_people_of_two_face_models_do_not_fit_in_one_file():
+    two = [person("Anna", 1), Identity("Bob", torch.ones(1))]
+    with pytest.raises(ValueError, match=r"^identities: the embeddings have 1 and 512 numbers"):
+        serialize_identities(two)
+
+
+def test_a_file_may_be_replaced_while_its_people_are_in_use(tmp_path):
+    path = tmp_path / "team.safetensors"
+    save_identities(path, [person("Anna", 1, shade=7)])
+    (anna,) = load_identities(path)
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    assert torch.equal(anna.embedding, unit(1))
+    assert anna.crop is not None and (anna.crop == 7).all()

@@ -14,6 +14,7 @@ from idpatch_core.comfyui.errors import NodeError
 from idpatch_core.comfyui.graph import Graph, find_node, inputs_of
 from idpatch_core.comfyui.ui_format import to_ui
 from idpatch_core.comfyui.workflows import load_workflow
+from idpatch_core.download import FILES
 
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ["group_photo", "group_photo_composable", "pose_free", "three_people_with_pose"]
@@ -147,14 +148,15 @@ def test_a_missing_model_file_is_refused_at_its_loader(comfy_server):
 
 
 def test_loaders_offer_the_download_of_what_the_dialog_accepts():
+    released = {file.path: file.url for file in FILES}
     for name in set(bundled("workflows", "json")) - {"self_test"}:  # which needs no download
         _, ui_form = load_workflow(name)
         for kind in ("CheckpointLoaderSimple", "ControlNetLoader"):
             (node,) = [node for node in ui_form["nodes"] if node["type"] == kind]
             (model,) = node["properties"]["models"]
             assert model["name"] == node["widgets_values"][0]
+            assert model["url"] == released[f"{model['directory']}/{model['name']}"]
             assert model["url"].startswith("https://huggingface.co/")
-            assert model["url"].endswith(f"/{model['name']}")
             assert model["directory"] in ("checkpoints", "controlnet")
 
 

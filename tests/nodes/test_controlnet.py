@@ -63,6 +63,19 @@ def test_controlnets_of_other_models_are_refused(comfy, tiny_sdxl):
         check(controlnet.ControlNet(torch.nn.Linear(1, 1)), 2048)
 
 
+def test_untrained_and_union_controlnets_are_refused(comfy, tiny_sdxl, monkeypatch):
+    check = comfy.nodes.controlnet.check_control_net
+    network = tiny_sdxl.control_net.control_model
+    for output in (*network.zero_convs, network.middle_block_out):
+        for weight in output.parameters():
+            monkeypatch.setattr(weight, "data", torch.zeros_like(weight))
+    with pytest.raises(ValueError, match="control_net: it is untrained"):
+        check(tiny_sdxl.control_net, 2048)
+    monkeypatch.setattr(network, "task_embedding", torch.nn.Parameter(torch.ones(8, 320)))
+    with pytest.raises(ValueError, match="control_net: it is a ControlNet Union"):
+        check(tiny_sdxl.control_net, 2048)
+
+
 def test_a_core_without_preprocess_image_gets_the_hint(comfy, tiny_sdxl, monkeypatch):
     kind, copy = type(tiny_sdxl.control_net), type(tiny_sdxl.control_net).copy
 

@@ -32,5 +32,7 @@ def test_the_pack_has_its_own_models_and_portraits(comfy: Any):
     portrait = demo_models.IDPatchLoadDemoPortrait
     (person, *_) = portrait.define_schema().inputs[0].options
     assert portrait.execute(person).args[0].shape == (1, 128, 128, 3)
-    with pytest.raises(ValueError, match="is missing"):
-        portrait.execute("No one")
+    outside = Path(__file__).parents[1] / "data" / "secret"
+    for name in ("No one", "", f"../portraits/{person}", f"../../../{person}", str(outside)):
+        with pytest.raises(ValueError, match=r"^person: there is no portrait .* Choose one of"):
+            portrait.execute(name)

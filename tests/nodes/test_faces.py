@@ -132,9 +132,38 @@ def test_weights_kept_in_another_dtype_are_cast(comfy, face_model):
 
 
 def test_damaged_weights_are_an_error(comfy, face_model):
-    face_model.patcher.model.output_layer[3].bias.fill_(torch.nan)
-    with pytest.raises(ValueError, match=r"face_model: small_arcface\.safetensors gives .* NaN"):
-        encode(comfy, face_model, photo("obama"))
+    message = r"^face_model: small_arcface\.safetensors gives .* not of unit length"
+    for value in (torch.nan, 3e38):
+        face_model.patcher.model.output_layer[3].bias.fill_(value)
+        with pytest.raises(ValueError, match=message):
+            encode(comfy, face_model, photo("obama"))
+
+
+@pytest.mark.parametrize(
+    ("root", "packs"),
+    [
+        ("", ["antelopev2", "buffalo_l", "toy"]),  # the folder of insightface itself
+        ("models", ["antelopev2"]),  # toy holds no file with a detector's name
+        ("models/antelopev2", ["antelopev2"]),  # one pack
+    ],
+)
+def test_model_packs_are_found_in_folders_of_extra_model_paths(comfy, tmp_path, root, packs):
+    for file in (
+        "inswapper_128.onnx",
+        "other/GFPGANv1.4.onnx",
+        "buffalo_l/det_10g.onnx",
+        "models/antelopev2/scrfd_10g_bnkps.onnx",
+        "models/toy/network.onnx",
+        "models/empty/readme.txt",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    folder = add_folder("insightface", tmp_path / root)
+    next(folder)
+    found = comfy.nodes.faces.insightface_directories()
+    assert list(folder) == []
+    assert sorted(found) == [f"insightface/{pack}" for pack in packs]
+    assert found["insightface/antelopev2"] == tmp_path / "models" / "antelopev2"
 
 
 def test_model_packs_of_insightface_are_offered(comfy, small, tmp_path):

@@ -207,3 +207,35 @@ def test_a_model_says_whether_its_patches_are_as_large_as_faces(comfy, models):
         model = load(comfy, f"{name}.safetensors")
         built = comfy.nodes.model.IDPatchBuilder.execute(model, [person]).args[0]
         assert built.face_sized == bool(metadata)
+
+
+@pytest.mark.parametrize("weight", [3e38, -1e30, 1e5])
+@pytest.mark.parametrize(
+    ("projection", "name", "what"),
+    [
+        (0, "norm.bias", "patches for P0"),
+        (0, "norm.weight", "patches for P0"),
+        (1, "norm.bias", "tokens for P0"),
+        (1, "location.point.weight", "location tags"),
+    ],
+)
+def test_an_absurd_weight_is_an_error_and_no_black_image(
+    comfy, models, projection, name, what, weight
+):
+    tags = {f"location.{k}": v.detach() for k, v in Location(3, 16).state_dict().items()}
+    states = [small_mlp(3, 64), {**small_mlp(4, 16), **tags}]
+    states[projection][name] = states[projection][name].clone()
+    states[projection][name].view(-1)[0] = weight
+    write_id_patch(models / "absurd.safetensors", *states)
+    message = rf"^idpatch_model: absurd\.safetensors gives {what} with values of .* damaged"
+    with pytest.raises(ValueError, match=message):
+        build(comfy, load(comfy, "absurd.safetensors"), people(1))
+
+
+@pytest.mark.parametrize("name", ["proj.0.bias", "proj.2.bias"])
+def test_a_weight_that_makes_tokens_nan_is_an_error(comfy, models, name):
+    states = [small_mlp(3, 64), small_mlp(4, 16)]
+    states[1][name] = torch.full_like(states[1][name], 3e38)
+    write_id_patch(models / "absurd.safetensors", *states)
+    with pytest.raises(ValueError, match="gives tokens for P0 with values of nan"):
+        build(comfy, load(comfy, "absurd.safetensors"), people(1))

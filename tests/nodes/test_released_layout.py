@@ -65,10 +65,11 @@ def test_load_control_net_reads_the_file(comfy, control_net_state, tmp_path):
 
     import nodes
 
-    write_zeros(tmp_path / "diffusion_pytorch_model.safetensors", control_net_state)
+    write_zeros(tmp_path / "id-patch-controlnet.safetensors", control_net_state)
     folder_paths.add_model_folder_path("controlnet", str(tmp_path))
-    (loaded,) = nodes.ControlNetLoader().load_controlnet("diffusion_pytorch_model.safetensors")
-    comfy.nodes.controlnet.check_control_net(loaded, 2048)
+    (loaded,) = nodes.ControlNetLoader().load_controlnet("id-patch-controlnet.safetensors")
+    with pytest.raises(ValueError, match="control_net: it is untrained"):
+        comfy.nodes.controlnet.check_control_net(loaded, 2048)
     weights = loaded.control_model.state_dict()
     assert sum(weight.numel() for weight in weights.values()) == 5_004_056_640 // 4
     assert not any(weight.any() for weight in weights.values())
