@@ -335,6 +335,14 @@ def test_a_run_uses_the_same_points(editor: EditorPage, shots: Path):
     )
     assert set(shown) <= {"1 obama", "2 collins", "3 sunak", None}
     assert len([one for one in shown if one]) == len(faces)
+    previews = editor.page.evaluate(
+        """(id) => [
+          (editorTest.app.canvas.graph.getNodeById(id).imgs ?? []).length,
+          document.querySelectorAll(`[data-node-id="${id}"] img`).length
+        ]""",
+        placer.number,
+    )
+    assert previews == [0, 0]  # the editor shows the same
     editor.shot(shots / "after_a_run.png")
 
 
