@@ -210,5 +210,6 @@ def _parse_list(text: str) -> list[Any] | None:
 
 
 def _is_strength(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and 0 <= value <= MAX_TOKEN_STRENGTH
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    return 0 <= value <= MAX_TOKEN_STRENGTH
