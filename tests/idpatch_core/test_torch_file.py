@@ -56,8 +56,9 @@ def packed(path, content: bytes):
     return path
 
 
-def test_a_compressed_zip_is_refused_before_it_is_inflated(tmp_path):
-    message = refusal(packed(tmp_path / "m.bin", bytes(100_000_000)))
+@pytest.mark.parametrize("size", [1, 100_000_000])
+def test_a_compressed_zip_is_refused_before_it_is_inflated(tmp_path, size):
+    message = refusal(packed(tmp_path / "m.bin", bytes(size)))
     assert "its zip is compressed" in message
 
 

@@ -88,6 +88,18 @@ def test_a_prefix_that_leaves_the_folder_is_refused(comfy, three, output, prefix
     assert not output.exists()
 
 
+def test_a_number_that_is_taken_is_skipped(comfy, three, output, monkeypatch):
+    import folder_paths
+
+    def number_one(prefix, root):
+        return root, prefix, 1, "", prefix
+
+    monkeypatch.setattr(folder_paths, "get_save_image_path", number_one)
+    for _ in range(2):
+        comfy.nodes.identities.IDPatchSaveIdentities.execute(three, "a")
+    assert len(saved_files(output)) == 2
+
+
 def test_what_cannot_be_written_leaves_nothing(comfy, three, output):
     save = comfy.nodes.identities.IDPatchSaveIdentities.execute
     with pytest.raises(ValueError, match=r"^filename_prefix: .*cannot be written .*name too long"):
