@@ -1,16 +1,20 @@
-"""A file of JSON lines that stays readable if the process is killed at any moment."""
+"""A file of JSON lines that survives being killed at any moment."""
 
+import contextlib
+import io
 import json
 import os
 from pathlib import Path
 from typing import Any
 
+PART = ".part"  # the suffix of a file that is being written
+
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the complete records of a journal, in order; none if there is no file.
+    """Return the whole records of a journal, in order; none if there is no file.
 
-    An unfinished last line, of a process that was killed, is left out, as is a line that is not
-    JSON (after a power failure a file may have its length but not its bytes).
+    A line that was being written when the process died has no end and is left out, as is a line
+    that is not JSON (a disk that lost power may keep a file's length and lose its bytes).
     """
     if not path.is_file():
         return []
@@ -18,7 +22,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             records.append(record)
@@ -30,14 +34,20 @@ class Journal:
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
         _cut_torn_line(path)
 
     def append(self, record: dict[str, Any]) -> None:
+        """Append a record; if the disk is full, OSError is raised and the file is as before."""
         line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        self._file.write(line)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        end = os.fstat(self._file.fileno()).st_size
+        try:
+            _write_all(self._file, line)
+            os.fsync(self._file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.truncate(end)
+            raise
 
     def close(self) -> None:
         self._file.close()
@@ -55,12 +65,31 @@ def _cut_torn_line(path: Path) -> None:
         os.truncate(path, whole)
 
 
+def _write_all(file: io.FileIO, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file atomically: it exists completely or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write a file atomically: it exists completely or not at all.
+
+    An error, such as that of a full disk, leaves no part of it. A process that is killed may leave
+    one, which `remove_parts` removes.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb", buffering=0) as file:
+            _write_all(file, content)
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left of files; none may be writing to the folder."""
+    for part in folder.glob(f".*{PART}"):
+        part.unlink(missing_ok=True)
