@@ -152,7 +152,9 @@ class ComfyClient:
             if message is not None:
                 about = prompt_of(message)
                 self._running = about or self._running
-                if about == prompt_id or (isinstance(message, bytes) and self._running == prompt_id):
+                if about == prompt_id or (
+                    isinstance(message, bytes) and self._running == prompt_id
+                ):
                     yield message
                     ask_at = time.monotonic() + PATIENCE
                 elif about in self._inboxes and message["type"] != "progress":
