@@ -41,7 +41,8 @@ class Protocol:
 
     def start(self):
         arguments = [str(self.port), str(SECONDS), str(self.log)]
-        self.process = subprocess.Popen([sys.executable, comfy_protocol.__file__, *arguments])
+        command = [sys.executable, comfy_protocol.__file__, *arguments]
+        self.process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         wait_until_up(self.url, self.process, self.log)
 
     def kill(self):
