@@ -1,6 +1,7 @@
-"""A file of JSON lines that survives being killed at any moment."""
+"""A file of JSON lines that stays readable if the process is killed at any moment."""
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -11,10 +12,10 @@ PART = ".part"  # the suffix of a file that is being written
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """Return the whole records of a journal, in order; none if there is no file.
+    """Return the complete records of a journal, in order; none if there is no file.
 
-    A line that was being written when the process died has no end and is left out, as is a line
-    that is not JSON (a disk that lost power may keep a file's length and lose its bytes).
+    An unfinished last line, of a process that was killed, is left out, as is a line that is not
+    JSON (after a power failure a file may have its length but not its bytes).
     """
     if not path.is_file():
         return []
@@ -93,3 +94,10 @@ def remove_parts(folder: Path) -> None:
     """Remove what killed processes left of files; none may be writing to the folder."""
     for part in folder.glob(f".*{PART}"):
         part.unlink(missing_ok=True)
+
+
+def describe_os_error(error: OSError, folder: Path) -> str:
+    """Return one sentence about an error while a run wrote to a folder."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{folder}: {error.strerror}. Make room and run the same command again to resume."
+    return f"{error.filename or folder}: {error.strerror or error}."

@@ -6,8 +6,9 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-MAX_DIGITS = 20  # of a whole number: those of 2**64
+MAX_DIGITS = 20  # of a whole number, as 2**64 has; a longer one is read as a float
 MAX_DEPTH = 50
+TOO_DEEP = f"lists and objects are nested more than {MAX_DEPTH} deep."
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 SEPARATORS = {"\x85": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -37,9 +38,19 @@ def read_lines(path: Path) -> list[Line]:
 
 
 def read_json(path: Path) -> Any:
-    """Read a file that holds one JSON value; raises ValueError if it cannot be read."""
+    """Read a file that holds one JSON value; raises ValueError if it is not usable."""
+    value = read_unchecked_json(path)
     try:
-        return parse_json(_read_utf8(path))
+        check_value(value)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
+    return value
+
+
+def read_unchecked_json(path: Path) -> Any:
+    """Read a file as `read_json` does, for a caller that calls `check_value` on its parts."""
+    try:
+        return _parse(_read_utf8(path))
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from None
 
@@ -55,49 +66,39 @@ def _read_utf8(path: Path) -> bytes:
 
 
 def parse_json(content: bytes) -> Any:
-    """Return a JSON value whose numbers are finite and whose texts can be written as UTF-8.
+    """Return a JSON value that passes `check_value`.
 
     Raises ValueError with one sentence that says what is wrong.
     """
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"byte {content[error.start]:#04x} at column {error.start + 1} is not UTF-8. "
-            "Save the file as UTF-8."
-        ) from None
-    try:
-        value = json.loads(
-            text, parse_constant=_refuse, parse_int=_parse_whole, parse_float=_parse_float
-        )
-    except RecursionError:
-        raise ValueError(f"lists and objects are nested more than {MAX_DEPTH} deep.") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at column {error.colno}.") from None
-    _check(value, 0)
+    value = _parse(content)
+    check_value(value)
     return value
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"expected finite numbers, got {constant}.")
+def _parse(content: bytes) -> Any:
+    try:
+        return json.loads(content.decode(), parse_int=_parse_whole)
+    except UnicodeDecodeError as error:
+        byte, column = content[error.start], error.start + 1
+        raise ValueError(
+            f"byte {byte:#04x} at column {column} is not UTF-8. Save the file as UTF-8."
+        ) from None
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at column {error.colno}.") from None
 
 
-def _parse_whole(text: str) -> int:
-    if len(text.lstrip("-")) > MAX_DIGITS:
-        raise ValueError(f"expected smaller numbers, got one of {len(text)} digits.")
-    return int(text)
+def _parse_whole(text: str) -> int | float:
+    return int(text) if len(text) <= MAX_DIGITS else float(text)
 
 
-def _parse_float(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"expected finite numbers, got {text[:20]}.")
-    return number
-
-
-def _check(value: Any, depth: int) -> None:
+def check_value(value: Any, depth: int = 0) -> None:
+    """Raise ValueError unless all numbers are finite and all texts can be written as UTF-8."""
     if depth > MAX_DEPTH:
-        raise ValueError(f"lists and objects are nested more than {MAX_DEPTH} deep.")
+        raise ValueError(TOO_DEEP)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"expected finite numbers, got {value}.")
     if isinstance(value, str):
         if "\0" in value:
             raise ValueError("a text holds the character U+0000.")
@@ -108,11 +109,11 @@ def _check(value: Any, depth: int) -> None:
             raise ValueError(f"a text holds {half}, which is half a character.") from None
     elif isinstance(value, dict):
         for key, item in value.items():
-            _check(key, depth)
-            _check(item, depth + 1)
+            check_value(key, depth)
+            check_value(item, depth + 1)
     elif isinstance(value, list):
         for item in value:
-            _check(item, depth + 1)
+            check_value(item, depth + 1)
 
 
 def format_line(value: Any) -> str:

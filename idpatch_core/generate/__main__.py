@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -175,15 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, ComfyError) as error:
         return fail(f"error: {error}", 2)
     except OSError as error:
-        return fail(f"error: {describe_os_error(error, options.out)}", 2)
+        return fail(f"error: {journal.describe_os_error(error, options.out)}", 2)
     except KeyboardInterrupt:
         return fail("\nStopped. Run the same command again to resume.", 130)
-
-
-def describe_os_error(error: OSError, folder: Path) -> str:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"{folder}: {error.strerror}. Make room and run the same command again to resume."
-    return f"{error.filename or folder}: {error.strerror or error}."
 
 
 def fail(message: str, code: int) -> int:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import reprlib
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 
 from ..comfyui.graph import Graph
 from ..comfyui.uploads import hash_content
-from ..evaluate.cases import Case, parse_case
+from ..evaluate.case import Case
+from ..evaluate.cases import describe, parse_case
 from ..json_lines import read_json, read_lines
 from ..layout import Point
 from ..poses import make_standing
@@ -19,7 +21,7 @@ from ..skeleton import draw_openpose, read_pose_keypoint
 
 NAMESPACE = uuid.UUID("5d2c1c64-2f0e-4a53-9d0c-6f1d0b0a7d11")
 MAX_SEED = 2**64 - 1  # ComfyUI's
-MIN_SIDE, MAX_SIDE = 64, 16384  # pixels; the Patch Placer's
+MIN_IMAGE_SIDE, MAX_IMAGE_SIDE = 64, 16384  # pixels; the Patch Placer's
 
 
 class Job(NamedTuple):
@@ -76,13 +78,6 @@ def read_jobs(path: Path, template: Graph) -> tuple[list[Job], list[str]]:
     return jobs, problems
 
 
-def describe(error: Exception) -> str:
-    """Return the message of an error of a line."""
-    if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}."
-    return str(error) if isinstance(error, ValueError) else repr(error)
-
-
 def parse_job(
     row: Any, number: int, base: Path, template: Graph, hash_file: Callable[[Path], str]
 ) -> Job:
@@ -92,7 +87,7 @@ def parse_job(
     row = {**row, "id": case.id}
     if row.get("seed") is None:
         row["seed"] = seed_of(case.id)
-    check_settings(row, case)
+    check_row(row, case)
     files = [digests]
     if isinstance(row.get("pose"), str):
         files.append(hash_file(base / row["pose"]))
@@ -105,17 +100,19 @@ def seed_of(id: str) -> int:
     return int(hashlib.sha256(f"seed of {id}".encode()).hexdigest()[:13], 16)
 
 
-def check_settings(row: dict[str, Any], case: Case) -> None:
+def check_row(row: dict[str, Any], case: Case) -> None:
     seed = row["seed"]
     if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed <= MAX_SEED:
-        raise ValueError(f'"seed": expected a whole number from 0 to {MAX_SEED}, got {seed!r}.')
-    for name in ("prompt", "negative"):
-        if not isinstance(row.get(name), str | None):
-            raise ValueError(f'"{name}": expected a text, got {row[name]!r}.')
-    if case.size is not None and not all(MIN_SIDE <= side <= MAX_SIDE for side in case.size):
+        raise ValueError(
+            f'"seed": expected a whole number from 0 to {MAX_SEED}, got {reprlib.repr(seed)}.'
+        )
+    negative = row.get("negative")
+    if not isinstance(negative, str | None):
+        raise ValueError(f'"negative": expected a text, got {reprlib.repr(negative)}.')
+    if case.size is not None and not all(MIN_IMAGE_SIDE <= side <= MAX_IMAGE_SIDE for side in case.size):
         width, height = case.size
         raise ValueError(
-            f'"width" and "height": expected {MIN_SIDE} to {MAX_SIDE} pixels, '
+            f'"width" and "height": expected {MIN_IMAGE_SIDE} to {MAX_IMAGE_SIDE} pixels, '
             f"got {width} and {height}."
         )
 

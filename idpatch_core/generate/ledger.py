@@ -11,7 +11,7 @@ from ..comfyui.uploads import shorten
 from ..json_lines import format_line
 from .jobs import Job
 
-STEM_BYTES = 100  # of an id in a file name
+ID_BYTES = 100  # of an id in a file name
 
 
 class Ledger:
@@ -103,7 +103,7 @@ def is_held(lock: IO[str]) -> bool:
 
 def file_stem(job: Job) -> str:
     """Return the name of a job's first image without its suffix."""
-    stem = shorten(job.case.id, STEM_BYTES).strip(".") or "photo"
+    stem = shorten(job.case.id, ID_BYTES).strip(".") or "photo"
     return f"{stem}-{job.key[:12]}"
 
 

@@ -71,7 +71,7 @@ def open_ray_lanes(
     try:
         import ray
     except ImportError:
-        raise ValueError("--ray needs Ray: pip install ray") from None
+        raise ValueError("--ray needs Ray: pip install 'ray>=2.40'") from None
     started = not ray.is_initialized()
     if started:
         local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}

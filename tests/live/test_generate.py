@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import run_on_full_disk
 from live_workflow import PHOTOS, png_bytes, standin_workflow
 from PIL import Image
 
@@ -216,15 +217,8 @@ def test_a_photo_that_is_deleted_from_the_queue_does_not_stop_the_others(comfy_s
 @pytest.mark.parametrize("size", [300, 3000])  # bytes: the journal is cut, or an image
 def test_a_full_disk_is_one_sentence_and_a_rerun_completes(comfy_server, photos, size):
     before = len(ran(comfy_server))
-    code = (
-        "import resource, signal, sys, runpy\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY))\n"
-        "runpy.run_module('idpatch_core.generate', run_name='__main__', alter_sys=True)"
-    )
-    _, _, _, *arguments = command(photos, "--server", comfy_server.url)
-    full = [sys.executable, "-c", code, *arguments]
-    ended = subprocess.run(full, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    arguments = command(photos, "--server", comfy_server.url)[3:]
+    ended = run_on_full_disk("idpatch_core.generate", size, *arguments)
     assert ended.returncode == 2
     (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
     assert re.match(r"error: .*: File too large\. Make room and run the same command", line)
