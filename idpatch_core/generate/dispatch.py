@@ -163,14 +163,15 @@ class Dispatcher:
             self._callbacks.on_done(task.job, attempt.images)
         elif attempt.fault == "job":
             self._callbacks.on_failure(task.job, attempt.error)
-        elif attempt.fault == "server":
-            self._set_down(report.server, attempt.error)
-            lost = task._replace(losses=task.losses + 1)
-            again = task._replace(tries=task.tries + 1) if attempt.started else lost
-            self._try_again(again, report.server, attempt.error)
-        else:  # after a failed run the server has no images, after a failed request it may
-            home = report.server if attempt.fault == "request" else ""
-            self._try_again(task._replace(tries=task.tries + 1), home, attempt.error)
+        else:
+            if attempt.fault == "server":
+                self._set_down(report.server, attempt.error)
+            if attempt.started or attempt.fault == "request":
+                task = task._replace(tries=task.tries + 1)
+            else:  # it is not to blame: another job may have ended the server
+                task = task._replace(losses=task.losses + 1)
+            # After a failed run the server has no images; otherwise it may have them.
+            self._try_again(task, "" if attempt.fault == "run" else report.server, attempt.error)
 
     def _try_again(self, task: Task, home: str, error: str) -> None:
         if task.tries >= MAX_TRIES or task.losses >= MAX_LOSSES:

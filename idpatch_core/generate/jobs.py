@@ -109,7 +109,9 @@ def check_row(row: dict[str, Any], case: Case) -> None:
     negative = row.get("negative")
     if not isinstance(negative, str | None):
         raise ValueError(f'"negative": expected a text, got {reprlib.repr(negative)}.')
-    if case.size is not None and not all(MIN_IMAGE_SIDE <= side <= MAX_IMAGE_SIDE for side in case.size):
+    if case.size is not None and not all(
+        MIN_IMAGE_SIDE <= side <= MAX_IMAGE_SIDE for side in case.size
+    ):
         width, height = case.size
         raise ValueError(
             f'"width" and "height": expected {MIN_IMAGE_SIDE} to {MAX_IMAGE_SIDE} pixels, '

@@ -92,11 +92,9 @@ def test_a_deleted_prompt_ends_the_wait(client, shade, monkeypatch):
     graph = blur_graph(SHORT, shade)
     second = client.queue(graph)
     client._connection.request("POST", "/queue", json={"delete": [second]})
-    start = time.monotonic()
     with pytest.raises(Interrupted, match="deleted from the queue"):
         list(client.events(second, graph))  # while the first sends its progress
     assert client.state(first) == "queued", "the wait did not end while another prompt ran"
-    assert time.monotonic() - start < 30
     client.cancel(first)
 
 
@@ -125,7 +123,7 @@ def test_a_failure_is_known_later_too(client, shade):
 
 def test_a_connection_that_a_proxy_closed_is_opened_again(client, shade, monkeypatch):
     monkeypatch.setattr(client_module, "RECONNECT_SECONDS", 0.1)
-    graph = blur_graph(40, shade)
+    graph = blur_graph(10, shade)
     id = client.queue(graph)
     connection = client._connection
     connection._wait_for(connection._socket.close())

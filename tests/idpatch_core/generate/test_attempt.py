@@ -1,14 +1,8 @@
 import pytest
 from job_lines import read, row
 
-from idpatch_core.comfyui.errors import (
-    ComfyError,
-    Interrupted,
-    NodeError,
-    PromptLost,
-    RequestRefused,
-    Unreachable,
-)
+from idpatch_core.comfyui import errors
+from idpatch_core.comfyui.errors import NodeError, RequestRefused, Unreachable
 from idpatch_core.comfyui.events import Event
 from idpatch_core.comfyui.server import ServerError
 from idpatch_core.generate.attempt import Attempt, attempt_job, find_fault, probe_server
@@ -20,15 +14,15 @@ OUT_OF_MEMORY = NodeError("1", "Sampler", "Allocation", exception_type="torch.Ou
     ("error", "fault"),
     [
         (NodeError("1", "Face Encoder", "no face was found"), "job"),
-        (Interrupted("The prompt was deleted from the queue."), "job"),
-        (ComfyError("The workflow saved no image"), "job"),
+        (errors.Interrupted("The prompt was deleted from the queue."), "job"),
+        (errors.ComfyError("The workflow saved no image"), "job"),
         (ValueError("ada.jpg changed during this run"), "job"),
         (FileNotFoundError("ada.jpg"), "job"),
         *((RequestRefused("", status), "job") for status in (400, 401, 403, 404, 413)),
         *((RequestRefused("", status), "request") for status in (429, 500)),
         *((RequestRefused("", status), "server") for status in (502, 503, 504)),
         (OUT_OF_MEMORY, "run"),
-        (PromptLost("restarted"), "run"),
+        (errors.PromptLost("restarted"), "run"),
         (Unreachable("refused"), "server"),
         (ServerError("it ended with code 1"), "server"),
     ],

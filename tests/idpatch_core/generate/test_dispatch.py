@@ -20,8 +20,9 @@ from idpatch_core.generate.worker import JobImages
 
 MADE = Attempt(JobImages([b"png"], 1.0))
 GONE, GONE_RUNNING = Attempt(None, "gone", "server"), Attempt(None, "gone", "server", True)
-FAULT, OUT_OF_MEMORY = Attempt(None, "no face", "job"), Attempt(None, "out of memory", "run")
-BUSY = Attempt(None, "500", "request")
+FAULT, BUSY = Attempt(None, "no face", "job"), Attempt(None, "500", "request")
+OUT_OF_MEMORY = Attempt(None, "out of memory", "run", started=True)
+RESTARTED, RESTARTED_RUNNING = Attempt(None, "gone", "run"), Attempt(None, "gone", "run", True)
 
 
 class Clock:
@@ -173,13 +174,16 @@ def test_others_take_the_jobs_of_a_server_that_is_away(folder):
     assert world.notices == ["one does not answer, trying again: gone"]
 
 
-def test_a_job_that_ends_its_server_is_given_up_and_its_companion_is_not(folder):
+@pytest.mark.parametrize(
+    ("running", "waiting"), [(GONE_RUNNING, GONE), (RESTARTED_RUNNING, RESTARTED)]
+)
+def test_a_job_that_ends_its_server_is_given_up_and_its_companion_is_not(folder, running, waiting):
     world = World(folder, 6)
 
     def answer(server, id):
-        if "0" in world.sent(id) or id == "0":
-            return GONE_RUNNING
-        return GONE if len(world.sent(id)) < 4 else MADE  # it waited behind the other
+        if id == "0":
+            return running
+        return waiting if len(world.sent(id)) < 5 else MADE  # it waited behind the other
 
     world.lanes._answer = answer
     world.run()
