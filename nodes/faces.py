@@ -45,6 +45,7 @@ INSIGHTFACE = "insightface/"  # before the directory's name in the list of detec
 folder_paths.add_model_folder_path("insightface", str(Path(folder_paths.models_dir, "insightface")))
 
 
+@sockets.carried_by(sockets.FaceModel, "a face model", "Connect the one of Load Face Model.")
 class FaceModel(NamedTuple):
     """Face recognition under ComfyUI's management, and the detector that finds its faces."""
 
@@ -117,7 +118,9 @@ def list_recognition() -> list[str]:
     return sorted(files, key=lambda file: ("arcface" not in file.lower(), file))
 
 
-class IDPatchLoadFaceModel(io.ComfyNode):
+class IDPatchLoadFaceModel(sockets.Node):
+    FILE_INPUTS = ("recognition", "detector")
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(
@@ -165,7 +168,7 @@ class IDPatchLoadFaceModel(io.ComfyNode):
         return io.NodeOutput(load_face_model(path, find_detector(detector), detector))
 
 
-class IDPatchFaceEncoder(io.ComfyNode):
+class IDPatchFaceEncoder(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

@@ -88,7 +88,7 @@ def report_people(
     ]
 
 
-class IDPatchPlacer(io.ComfyNode):
+class IDPatchPlacer(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

@@ -32,7 +32,9 @@ def read_pose_file(name: str) -> list[dict[str, Any]]:
     return pose if isinstance(pose, list) else [pose]
 
 
-class IDPatchLoadPose(io.ComfyNode):
+class IDPatchLoadPose(sockets.Node):
+    FILE_INPUTS = ("pose",)
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

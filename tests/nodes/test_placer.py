@@ -235,7 +235,7 @@ def test_a_person_off_the_canvas_and_without_a_crop(comfy: Run):
     "size, inputs, message",
     [
         ((1020, 512), {}, "width: 1020 is not a multiple of 8.* 1016 and 1024"),
-        ((512, 4), {}, "height: 4 is not a multiple of 8.* 8 and 16"),
+        ((512, 4), {}, "height: expected a whole number from 64 to 16384, got 4"),
         ((512, 512), {"placements": "[{"}, "placements: not JSON at line 1"),
         ((512, 512), {"placements": "[null]"}, r"1 placement for 2 people \(p1, p2\)"),
         ((512, 512), {"arrangement": "placements"}, "placements: it is empty"),
