@@ -20,6 +20,8 @@ from ..idpatch_core.encode import (
     make_people,
     parse_names,
     parse_weights,
+    warn_about_crops,
+    warn_of_same_face,
 )
 from ..idpatch_core.face_detector import (
     ALL_FACES,
@@ -292,8 +294,11 @@ class IDPatchFaceEncoder(sockets.Node):
         new = [person._replace(token_strength=token_strength) for person in new]
         all_people = append(before, new)
         names = [person.name for person in all_people[len(before) :]]
+        crop_names = [names[0] if one_person else names[number] for number in range(len(found))]
+        warnings += more + warn_about_crops(found, crop_names)
+        warnings += warn_of_same_face(all_people, "image")
         entries = [
-            (names[0] if one_person else names[number], one.face.score, one.crop)
-            for number, one in enumerate(found)
+            (crop_name, one.face.score, one.crop)
+            for crop_name, one in zip(crop_names, found, strict=True)
         ]
-        return io.NodeOutput(all_people, ui=show_people(entries, warnings + more))
+        return io.NodeOutput(all_people, ui=show_people(entries, warnings))
