@@ -167,7 +167,8 @@ def _assign_pose(
     people: tuple[CasePerson, ...], pose: Any, base: Path, size: tuple[int, int] | None
 ) -> tuple[tuple[CasePerson, ...], tuple[int, int]]:
     from ..layout import assign_left_to_right
-    from ..skeleton import find_head, read_pose_keypoint
+    from ..pose_reader import read_pose_keypoint
+    from ..skeleton import find_head
 
     if isinstance(pose, str):
         pose = read_json(base / pose)

@@ -16,8 +16,9 @@ from ..evaluate.case import Case
 from ..evaluate.cases import describe, parse_case
 from ..json_lines import read_json, read_lines
 from ..layout import Point
+from ..pose_reader import read_pose_keypoint
 from ..poses import make_standing
-from ..skeleton import draw_openpose, read_pose_keypoint
+from ..skeleton import draw_openpose
 
 NAMESPACE = uuid.UUID("5d2c1c64-2f0e-4a53-9d0c-6f1d0b0a7d11")
 MAX_SEED = 2**64 - 1  # ComfyUI's
