@@ -30,6 +30,22 @@ def align_face(image: np.ndarray, keypoints: np.ndarray, size: int = CROP_SIZE) 
     return cv2.warpAffine(image, matrix, (size, size), borderValue=0.0)
 
 
+def share_outside(size: tuple[int, int], keypoints: np.ndarray) -> float:
+    """Return the share of a face's aligned crop that lies outside an image of (width, height)."""
+    cv2 = import_cv2()
+    to_image = cv2.invertAffineTransform(similarity_transform(keypoints, TEMPLATE))
+    x, y = np.meshgrid(np.arange(CROP_SIZE), np.arange(CROP_SIZE))
+    points = np.stack([x.ravel(), y.ravel()], axis=1) @ to_image[:, :2].T + to_image[:, 2]
+    inside = (points >= 0) & (points <= np.array(size) - 1)
+    return float(1 - inside.all(axis=1).mean())
+
+
+def roll_of(keypoints: np.ndarray) -> float:
+    """Return by how many degrees a face (5, 2) is turned clockwise in the image, -180 to 180."""
+    x, y = keypoints[1] - keypoints[0]
+    return float(np.degrees(np.arctan2(y, x)))
+
+
 def similarity_transform(source: np.ndarray, target: np.ndarray) -> np.ndarray:
     """Estimate the rotation, uniform scale and translation that map points onto others.
 

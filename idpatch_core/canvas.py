@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .images import on_black
 from .layout import Head, Point, count_people, find_nearest_head, has_same_aspect, join_names
 
 LATENT_SCALE = 8  # pixels of the image along one side of a latent pixel
@@ -95,7 +96,7 @@ def read_base(base_image: Tensor, width: int, height: int) -> Tensor:
     if base_image.shape[-1] not in (1, 3, 4):
         raise ValueError(f"base_image: expected RGB, got {base_image.shape[-1]} channels.")
     check_aspect("base_image", (base_image.shape[2], base_image.shape[1]), width, height)
-    base = base_image[..., :3].permute(0, 3, 1, 2).to("cpu", torch.float32).expand(1, 3, -1, -1)
+    base = on_black(base_image).permute(0, 3, 1, 2).to("cpu", torch.float32).expand(1, 3, -1, -1)
     if base.shape[2:] == (height, width):
         return base
     resized = F.interpolate(

@@ -7,21 +7,31 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from .alignment import align_face
+from .alignment import align_face, roll_of, share_outside
 from .face_detector import LARGEST_FACE, Detector, Face, choose_faces
 from .identity import Identity, average, rename, similarity
+from .upright import detect_turned, make_upright
 
 ONE_PERSON, ONE_PER_IMAGE = "one_person", "one_per_image"
 # Cosine of two photos of one person: IR-SE50 gives about 0.7, and 0 for two people.
 DIFFERENT_PEOPLE = 0.2
+SAME_FACE = 0.9
+# Of a face's aligned crop; a portrait that is cut closely has less outside the image.
+CUT_OFF = 0.2
+TURNED = 60  # degrees from which the user is told that the face was turned upright
+SMALL_SHARE = 1 / 20  # of the image's longer side: a face this small asks for a crop
 
 
 class FaceCrop(NamedTuple):
-    """A face, the number of its image counted from 1, and its aligned crop (112, 112, 3) uint8."""
+    """A face, the number of its image counted from 1, and its aligned crop (112, 112, 3) uint8.
+
+    `outside` is the share of the crop that lies outside the image.
+    """
 
     image_number: int
     face: Face
     crop: np.ndarray
+    outside: float = 0.0
 
 
 def crop_faces(
@@ -38,13 +48,13 @@ def crop_faces(
     `choose_faces`, `min_face_size` is in pixels. Raises ValueError that names the image if it shows
     no such face, or only smaller ones.
     """
-    faces = detector.detect(image)
+    faces = detect_turned(detector, image)
     height, width = image.shape[:2]
     here = f"image: image {number} ({width}x{height})"
     if not faces:
         raise ValueError(
-            f"{here}: no face was found. Use an image that shows the whole face upright and from "
-            "the front, or try another detector in Load Face Model."
+            f"{here}: no face was found. Use an image that shows the whole face from the front, "
+            "crop it to the face if that is small, or try another detector in Load Face Model."
         )
     try:
         chosen = choose_faces(faces, choice, index)
@@ -55,7 +65,7 @@ def crop_faces(
         face_width, face_height = chosen[0].size
         raise ValueError(
             f"{here}: the face is {face_width:.0f}x{face_height:.0f} pixels, too small for "
-            f"min_face_size {min_face_size}. Use an image in which the face is larger, or lower "
+            f"min_face_size {min_face_size}. {_advise_larger(chosen[0], image)}, or lower "
             "min_face_size; the result will resemble the person less."
         )
     warnings = []
@@ -71,7 +81,47 @@ def crop_faces(
             f"{here}: {others + 1} faces were found; the largest was used, with its nose at "
             f"{x:.0f}, {y:.0f}. Set face to index to use another one, or to all to use every face."
         )
-    return [FaceCrop(number, face, align_face(image, face.keypoints)) for face in large], warnings
+    return [_crop_face(detector, image, number, face) for face in large], warnings
+
+
+def _crop_face(detector: Detector, image: np.ndarray, number: int, face: Face) -> FaceCrop:
+    face = make_upright(detector, image, face)
+    outside = share_outside((image.shape[1], image.shape[0]), face.keypoints)
+    return FaceCrop(number, face, align_face(image, face.keypoints), outside)
+
+
+def warn_about_crops(found: Sequence[FaceCrop], names: Sequence[str]) -> list[str]:
+    """Warn of each face, with its person's name, that is cut off or was turned upright."""
+    warnings = []
+    for one, name in zip(found, names, strict=True):
+        here = f"image: the face of {name} in image {one.image_number}"
+        if one.outside > CUT_OFF:
+            warnings.append(
+                f"{here} is cut off: {one.outside:.0%} of its crop lies outside the image. Use an "
+                "image that shows the whole face; the result will resemble the person less."
+            )
+        if abs(roll := roll_of(one.face.keypoints)) > TURNED:
+            warnings.append(
+                f"{here} is turned by {abs(roll):.0f} degrees, and was turned upright. Turn the "
+                "image yourself if the crop is not upright."
+            )
+    return warnings
+
+
+def warn_of_same_face(people: Sequence[Identity], input_name: str) -> list[str]:
+    """Warn of each two people, by their names, whose faces are practically one face."""
+    return [
+        f"{input_name}: {a.name} and {b.name} have the same face (similarity "
+        f"{similarity(a, b):.2f}). If they are two people, check that each has their own photo."
+        for a, b in itertools.combinations(people, 2)
+        if similarity(a, b) >= SAME_FACE
+    ]
+
+
+def _advise_larger(face: Face, image: np.ndarray) -> str:
+    if max(face.size) < SMALL_SHARE * max(image.shape[:2]):
+        return "Crop the original image around the face, without making it smaller"
+    return "Use an image in which the face is larger"
 
 
 def parse_names(text: str) -> list[str]:

@@ -1,9 +1,14 @@
 """A file of JSON lines that stays readable if the process is killed at any moment."""
 
+import contextlib
+import errno
+import io
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+PART = ".part"  # the suffix of a file that is being written
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -18,7 +23,7 @@ def read(path: Path) -> list[dict[str, Any]]:
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict):
             records.append(record)
@@ -30,14 +35,20 @@ class Journal:
 
     def __init__(self, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("ab")
+        self._file = path.open("ab", buffering=0)
         _cut_torn_line(path)
 
     def append(self, record: dict[str, Any]) -> None:
+        """Append a record; if the disk is full, OSError is raised and the file is as before."""
         line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-        self._file.write(line)
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        end = os.fstat(self._file.fileno()).st_size
+        try:
+            _write_all(self._file, line)
+            os.fsync(self._file.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.truncate(end)
+            raise
 
     def close(self) -> None:
         self._file.close()
@@ -55,12 +66,38 @@ def _cut_torn_line(path: Path) -> None:
         os.truncate(path, whole)
 
 
+def _write_all(file: io.FileIO, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file atomically: it exists completely or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Write a file atomically: it exists completely or not at all.
+
+    An error, such as that of a full disk, leaves no part of it. A process that is killed may leave
+    one, which `remove_parts` removes.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}{PART}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with part.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    try:
+        with part.open("wb", buffering=0) as file:
+            _write_all(file, content)
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def remove_parts(folder: Path) -> None:
+    """Remove what killed processes left of files; none may be writing to the folder."""
+    for part in folder.glob(f".*{PART}"):
+        part.unlink(missing_ok=True)
+
+
+def describe_os_error(error: OSError, folder: Path) -> str:
+    """Return one sentence about an error while a run wrote to a folder."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{folder}: {error.strerror}. Make room and run the same command again to resume."
+    return f"{error.filename or folder}: {error.strerror or error}."

@@ -2,8 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from .layout import MAX_COORDINATE, Placement, Point, count_of, join_names
 
@@ -11,20 +12,92 @@ SCHEMA_VERSION = 1  # of the placements object
 MAX_PATCH_STRENGTH = 10.0
 
 
-def parse_placements(text: str, names: Sequence[str]) -> list[Placement]:
+class Placements(NamedTuple):
+    """What a text says: each person's placement, and the image and people that it was written for.
+
+    `size` is (width, height), None if the text does not say; `names` has None where it does not.
+    """
+
+    people: list[Placement]
+    size: tuple[float, float] | None = None
+    names: tuple[str | None, ...] = ()
+
+
+def read_placements(
+    text: str, names: Sequence[str], width: int, height: int
+) -> tuple[list[Placement], list[str]]:
+    """Read the placements JSON for an image of this size; return them and warnings.
+
+    Placements for another size are scaled to it, and those of the same people in another order are
+    given to them by name. Raises a ValueError as `parse_placements` does, and for points that seem
+    to be shares of the image.
+    """
+    given = parse_placements(text, names)
+    people, warnings = given.people, []
+    if order := _find_order(given.names, names):
+        people = [people[index] for index in order]
+        warnings.append(
+            f"placements: they were made for {', '.join(map(str, given.names))}, in this order; "
+            "each person has their own. Save them again in the order of the people."
+        )
+    elif given.names and None not in given.names and given.names != tuple(names):
+        warnings.append(
+            f"placements: they were made for {', '.join(map(str, given.names))}, but the people "
+            f"are {', '.join(names)}; they are used in this order. Check who stands where."
+        )
+    points = [placement.point for placement in people]
+    _refuse_shares([point for point in points if point], width, height)
+    if given.size and given.size != (width, height):
+        scale_x, scale_y = width / given.size[0], height / given.size[1]
+        people = [
+            placement._replace(
+                point=placement.point
+                and Point(placement.point.x * scale_x, placement.point.y * scale_y)
+            )
+            for placement in people
+        ]
+        made_for = f"{given.size[0]:g}x{given.size[1]:g}"
+        warnings.append(
+            f"placements: they were made for an image of {made_for} and scaled to {width}x{height}."
+        )
+    return people, warnings
+
+
+def _find_order(stored: Sequence[str | None], names: Sequence[str]) -> list[int]:
+    """Return which stored placement each person has, where only the order differs, else nothing."""
+    if tuple(stored) == tuple(names) or set(stored) != set(names):
+        return []
+    if not len(set(names)) == len(names) == len(stored):
+        return []
+    return [list(stored).index(name) for name in names]
+
+
+def _refuse_shares(points: Sequence[Point], width: int, height: int) -> None:
+    numbers = [number for point in points for number in point]
+    if not numbers or not all(0 <= number <= 1 for number in numbers):
+        return
+    if not all(number.is_integer() for number in numbers):
+        raise ValueError(
+            f"placements: {points[0].x:g}, {points[0].y:g} looks like shares of the image. Give "
+            f"output pixels: x from 0 to {width}, y from 0 to {height}."
+        )
+
+
+def parse_placements(text: str, names: Sequence[str]) -> Placements:
     """Read the placements JSON: one placement for each person, in their order.
 
     `text` is a list of `{"x": ..., "y": ...}` in output pixels, with an optional
     `"patch_strength"`; `null` or `"placed": false` takes a person off the canvas. An object with
-    `"version": 1` and the list as `"people"` is read likewise; other fields are ignored. An empty
-    text or list gives an empty list: no one has been placed by hand. Raises a ValueError for
-    anything else.
+    `"version": 1` and the list as `"people"` is read likewise, with the `"width"` and `"height"`
+    of its image; other fields are ignored. An empty text or list has no one: no one has been placed
+    by hand. Raises a ValueError for anything else.
     """
     if not text.strip():
-        return []
-    items = _read_list(_load(text))
+        return Placements([])
+    data = _load(text)
+    items = _read_list(data)
     if not items:
-        return []
+        return Placements([])
     if len(items) < len(names):
         raise ValueError(
             f"placements: {count_of(len(items), 'placement')} for {join_names(names)}; "
@@ -37,15 +110,27 @@ def parse_placements(text: str, names: Sequence[str]) -> list[Placement]:
             f"placements: {len(items)} placements for {join_names(names)}; no one is left for "
             f"placement {surplus}. Delete the extra placements, or add another Face Encoder."
         )
-    return [
+    people = [
         _read_placement(item, f"placements: person {number} ({name})")
         for number, (item, name) in enumerate(zip(items, names, strict=True), start=1)
     ]
+    stored = [item.get("name") if isinstance(item, dict) else None for item in items]
+    made_for = tuple(name if isinstance(name, str) and name else None for name in stored)
+    return Placements(people, _read_size(data), made_for)
 
 
 def format_placements(points: Sequence[Point | None]) -> str:
     """Return points in output pixels as the placements JSON, None as null."""
     return json.dumps([None if p is None else {"x": p.x, "y": p.y} for p in points])
+
+
+def _read_size(data: Any) -> tuple[float, float] | None:
+    """Return the size that the editor stored, None unless it is one."""
+    sides = [data.get(key) for key in ("width", "height")] if isinstance(data, dict) else []
+    if len(sides) != 2 or not all(type(side) in (int, float) for side in sides):
+        return None
+    width, height = sides
+    return (width, height) if min(sides) >= 1 and max(sides) <= MAX_COORDINATE else None
 
 
 def _load(text: str) -> Any:
@@ -55,6 +140,11 @@ def _load(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=refuse, parse_int=_read_integer)
     except json.JSONDecodeError as error:
+        if re.match(r"\s*(\[\s*)?\{\s*'", text):
+            raise ValueError(
+                "placements: it is Python's text of an object, which ComfyUI makes of JSON that is "
+                "not text. Give the JSON as text, as json.dumps writes it."
+            ) from None
         raise ValueError(
             f"placements: not JSON at line {error.lineno}, column {error.colno}: {error.msg}. "
             'Expected a list like [{"x": 412.5, "y": 230}, null], or an empty text.'

@@ -1,4 +1,4 @@
-"""OpenPose skeletons: reads and draws them, and finds their heads.
+"""OpenPose skeletons: draws them, and finds their heads.
 
 People are (N, 18, 3) float64: x and y in pixels and a score for each OpenPose-18 joint; a score of
 0 says that the joint was not seen.
@@ -6,11 +6,11 @@ People are (N, 18, 3) float64: x and y in pixels and a score for each OpenPose-1
 
 import math
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .layout import MAX_COORDINATE, Head, Point
+from .layout import Head, Point
 from .opencv import import_cv2
 
 
@@ -52,20 +52,10 @@ JOINT_COLOURS = [
     *[[0, 255, 0], [0, 255, 85], [0, 255, 170], [0, 255, 255], [0, 170, 255], [0, 85, 255]],
     *[[0, 0, 255], [85, 0, 255], [170, 0, 255], [255, 0, 255], [255, 0, 170], [255, 0, 85]],
 ]
-# The COCO index of each OpenPose joint; 17 stands for the neck, which COCO lacks.
+# The index of each OpenPose joint in BODY_25, and in COCO, where 17 stands for the neck that it
+# lacks.
+BODY_25_ORDER = [*range(8), *range(9, 19)]
 COCO_ORDER = [0, 17, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3]
-
-
-class Frame(NamedTuple):
-    """The people (N, 18, 3) of one image, and the image's size in pixels."""
-
-    people: np.ndarray
-    width: int
-    height: int
-
-    def scaled_to(self, width: int, height: int) -> np.ndarray:
-        """Return the people (N, 18, 3) in the pixels of an image of another size."""
-        return self.people * [width / self.width, height / self.height, 1.0]
 
 
 def coco17_to_openpose18(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarray:
@@ -79,83 +69,6 @@ def coco17_to_openpose18(keypoints: np.ndarray, scores: np.ndarray) -> np.ndarra
     neck = (left + right) / 2
     neck[:, 2] = np.minimum(left[:, 2], right[:, 2])
     return np.concatenate([people, neck[:, None]], axis=1)[:, COCO_ORDER]
-
-
-def read_pose_keypoint(pose: Any) -> list[Frame]:
-    """Read POSE_KEYPOINT: a list of frames as pose nodes output them, or a single frame.
-
-    A frame is a dict with `canvas_width`, `canvas_height` and `people`, each with
-    `pose_keypoints_2d`: 18 times x, y, score in pixels, or normalised to the canvas where no value
-    leaves [0, 2]. Raises a ValueError that names the frame and the person otherwise.
-    """
-    frames = [pose] if isinstance(pose, dict) else pose
-    if not isinstance(frames, (list, tuple)) or not frames:
-        raise ValueError(
-            f"pose_keypoint: expected a list of frames, got {_kind(pose)}. "
-            "Connect the POSE_KEYPOINT output of a pose node."
-        )
-    if len(frames) == 1:
-        return [_read_frame(frames[0], "pose_keypoint")]
-    return [
-        _read_frame(frame, f"pose_keypoint: frame {number}")
-        for number, frame in enumerate(frames, start=1)
-    ]
-
-
-def _read_frame(frame: Any, where: str) -> Frame:
-    if not isinstance(frame, dict):
-        raise ValueError(f"{where}: expected a dict with people and canvas, got {_kind(frame)}.")
-    width, height = (_read_side(frame.get(key), f"{where}: {key}") for key in _CANVAS)
-    people = frame.get("people")
-    if not isinstance(people, (list, tuple)):
-        raise ValueError(f"{where}: people must be a list, got {_kind(people)}.")
-    read = [
-        _read_body(person, f"{where}: person {number}")
-        for number, person in enumerate(people, start=1)
-    ]
-    array = np.array(read, dtype=np.float64).reshape(-1, len(Joint), 3)
-    if array.size and np.abs(array[..., :2]).max() <= 2:  # normalised: no body has two pixels
-        array[..., :2] *= [width, height]
-    return Frame(array, width, height)
-
-
-_CANVAS = ("canvas_width", "canvas_height")
-
-
-def _read_side(value: Any, where: str) -> int:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not 1 <= value <= MAX_COORDINATE:
-        raise ValueError(f"{where} must be the image's size in pixels, got {value!r}.")
-    return int(value)
-
-
-def _read_body(person: Any, where: str) -> np.ndarray:
-    if not isinstance(person, dict) or "pose_keypoints_2d" not in person:
-        raise ValueError(f"{where}: expected a dict with pose_keypoints_2d, got {_kind(person)}.")
-    values = person["pose_keypoints_2d"]
-    try:
-        array = np.array(values if values is not None else [], dtype=np.float64).reshape(-1)
-    except (TypeError, ValueError, OverflowError):
-        raise ValueError(f"{where}: pose_keypoints_2d must hold numbers alone.") from None
-    if array.size == 0:
-        return np.zeros((len(Joint), 3))
-    if array.size != len(Joint) * 3:
-        raise ValueError(
-            f"{where}: pose_keypoints_2d has {array.size} values, expected {len(Joint) * 3} "
-            "(OpenPose-18: x, y and score of 18 joints). Choose that format in the pose node."
-        )
-    if not np.isfinite(array).all() or np.abs(array).max() > MAX_COORDINATE:
-        raise ValueError(f"{where}: pose_keypoints_2d holds NaN, infinity or a huge value.")
-    array = array.reshape(len(Joint), 3)
-    return np.where(array[:, 2:] > 0, array, 0.0)  # joints that were not seen have no point
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, dict):
-        return f"a dict with {', '.join(map(str, list(value)[:6])) or 'nothing'}"
-    if isinstance(value, (list, tuple)):
-        return f"a list of {len(value)}"
-    return "nothing" if value is None else type(value).__name__
 
 
 def find_head(person: np.ndarray) -> Head | None:

@@ -38,7 +38,7 @@ def show_warnings(warnings: Iterable[str]) -> dict[str, list[str]] | None:
     return {"idpatch_warnings": said} if said else None
 
 
-class IDPatchTokenInjector(io.ComfyNode):
+class IDPatchTokenInjector(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

@@ -148,7 +148,7 @@ def _refuse_resized(id_hint: Hint, preprocess: Preprocess) -> Preprocess:
     return check
 
 
-class IDPatchApplyControlNet(io.ComfyNode):
+class IDPatchApplyControlNet(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

@@ -20,7 +20,7 @@ def list_portraits() -> dict[str, Path]:
     return {path.stem: path for path in DEMO_PORTRAITS.glob("*.png")}
 
 
-class IDPatchLoadDemoModels(io.ComfyNode):
+class IDPatchLoadDemoModels(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(
@@ -64,7 +64,9 @@ class IDPatchLoadDemoModels(io.ComfyNode):
         return io.NodeOutput(*load_small_sdxl(DEMO_MODELS), projections, face_model)
 
 
-class IDPatchLoadDemoPortrait(io.ComfyNode):
+class IDPatchLoadDemoPortrait(sockets.Node):
+    FILE_INPUTS = ("person",)
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

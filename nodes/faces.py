@@ -20,6 +20,8 @@ from ..idpatch_core.encode import (
     make_people,
     parse_names,
     parse_weights,
+    warn_about_crops,
+    warn_of_same_face,
 )
 from ..idpatch_core.face_detector import (
     ALL_FACES,
@@ -45,6 +47,7 @@ INSIGHTFACE = "insightface/"  # before the directory's name in the list of detec
 folder_paths.add_model_folder_path("insightface", str(Path(folder_paths.models_dir, "insightface")))
 
 
+@sockets.carried_by(sockets.FaceModel, "a face model", "Connect the one of Load Face Model.")
 class FaceModel(NamedTuple):
     """Face recognition under ComfyUI's management, and the detector that finds its faces."""
 
@@ -117,7 +120,9 @@ def list_recognition() -> list[str]:
     return sorted(files, key=lambda file: ("arcface" not in file.lower(), file))
 
 
-class IDPatchLoadFaceModel(io.ComfyNode):
+class IDPatchLoadFaceModel(sockets.Node):
+    FILE_INPUTS = ("recognition", "detector")
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(
@@ -165,7 +170,7 @@ class IDPatchLoadFaceModel(io.ComfyNode):
         return io.NodeOutput(load_face_model(path, find_detector(detector), detector))
 
 
-class IDPatchFaceEncoder(io.ComfyNode):
+class IDPatchFaceEncoder(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(
@@ -289,8 +294,11 @@ class IDPatchFaceEncoder(io.ComfyNode):
         new = [person._replace(token_strength=token_strength) for person in new]
         all_people = append(before, new)
         names = [person.name for person in all_people[len(before) :]]
+        crop_names = [names[0] if one_person else names[number] for number in range(len(found))]
+        warnings += more + warn_about_crops(found, crop_names)
+        warnings += warn_of_same_face(all_people, "image")
         entries = [
-            (names[0] if one_person else names[number], one.face.score, one.crop)
-            for number, one in enumerate(found)
+            (crop_name, one.face.score, one.crop)
+            for crop_name, one in zip(crop_names, found, strict=True)
         ]
-        return io.NodeOutput(all_people, ui=show_people(entries, warnings + more))
+        return io.NodeOutput(all_people, ui=show_people(entries, warnings))

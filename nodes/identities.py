@@ -54,7 +54,7 @@ def missing_identities(file: str) -> str | None:
     return f"{file} was not found in {searched}. Save people with Save Identities."
 
 
-class IDPatchSaveIdentities(io.ComfyNode):
+class IDPatchSaveIdentities(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(
@@ -83,7 +83,9 @@ class IDPatchSaveIdentities(io.ComfyNode):
         return io.NodeOutput(ui=show_people([(p.name, None, p.crop) for p in identities], []))
 
 
-class IDPatchLoadIdentities(io.ComfyNode):
+class IDPatchLoadIdentities(sockets.Node):
+    FILE_INPUTS = ("file",)
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

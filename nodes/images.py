@@ -8,11 +8,11 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ..idpatch_core.images import to_float, to_uint8
+from ..idpatch_core.images import on_black, to_float, to_uint8
 
 
 def read_images(image: Tensor) -> list[np.ndarray]:
-    """Return an IMAGE (N, H, W, C) as N images (H, W, 3) uint8 RGB.
+    """Return an IMAGE (N, H, W, C) as N images (H, W, 3) uint8 RGB, on black where transparent.
 
     Raises ValueError unless it has 1, 3 or 4 channels and pixels.
     """
@@ -20,7 +20,7 @@ def read_images(image: Tensor) -> list[np.ndarray]:
         raise ValueError(
             f"image: expected images (N, H, W, 3), got {tuple(image.shape)}. Connect an IMAGE."
         )
-    pixels = to_uint8(image[..., :3])
+    pixels = to_uint8(on_black(image))
     return list(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:3], 3))))
 
 

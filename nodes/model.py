@@ -24,6 +24,9 @@ UNIT_LENGTH_TOLERANCE = 1e-3
 LARGEST = torch.finfo(torch.float16).max  # ComfyUI runs SDXL in half precision
 
 
+@sockets.carried_by(
+    sockets.IDPatchModel, "an ID-Patch model", "Connect the one of Load ID-Patch Model."
+)
 class IDPatchModel(NamedTuple):
     """The two projections under ComfyUI's management.
 
@@ -113,7 +116,9 @@ def projector(patcher: comfy.model_patcher.ModelPatcher) -> Callable[[Tensor], T
     return lambda x: run_network(patcher, lambda network, x: network(x), x)
 
 
-class IDPatchLoadModel(io.ComfyNode):
+class IDPatchLoadModel(sockets.Node):
+    FILE_INPUTS = ("model_name",)
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(
@@ -165,7 +170,7 @@ class IDPatchLoadModel(io.ComfyNode):
             raise ValueError(f"model_name: {error}") from error
 
 
-class IDPatchBuilder(io.ComfyNode):
+class IDPatchBuilder(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

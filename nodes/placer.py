@@ -12,7 +12,6 @@ from torch import Tensor
 from ..idpatch_core.canvas import (
     LATENT_SCALE,
     Hint,
-    check_aspect,
     check_size,
     compose,
     face_side,
@@ -34,10 +33,12 @@ from ..idpatch_core.layout import (
     rank_heads,
     warn_about_placements,
 )
-from ..idpatch_core.placements import parse_placements
+from ..idpatch_core.placements import read_placements
+from ..idpatch_core.pose_fit import Base, fit_pose
+from ..idpatch_core.pose_reader import read_pose_keypoint
 from ..idpatch_core.preview import draw_preview
 from ..idpatch_core.projection import IDPatches
-from ..idpatch_core.skeleton import draw_openpose, find_heads, read_pose_keypoint
+from ..idpatch_core.skeleton import draw_openpose, find_heads
 from . import sockets
 from .images import read_images, save_crop, save_temporary
 from .schema import Schema
@@ -45,15 +46,15 @@ from .schema import Schema
 MAX_SIDE = 16384
 
 
-def read_pose(pose_keypoint: Any, width: int, height: int) -> tuple[np.ndarray, list[str]]:
+def read_pose(
+    pose_keypoint: Any, width: int, height: int, base: Base | None
+) -> tuple[np.ndarray, list[str]]:
     """Return the people of the first frame (N, 18, 3) in output pixels, and warnings."""
     frames = read_pose_keypoint(pose_keypoint)
-    frame = frames[0]
-    check_aspect("pose_keypoint", (frame.width, frame.height), width, height)
-    warnings = []
+    people, warnings = fit_pose(frames[0], width, height, base)
     if len(frames) > 1:
         warnings.append(f"pose_keypoint: it has {len(frames)} frames; the first is used.")
-    return frame.scaled_to(width, height), warnings
+    return people, warnings
 
 
 def find_base_faces(base_image: Tensor, width: int, height: int) -> list[Head]:
@@ -88,7 +89,7 @@ def report_people(
     ]
 
 
-class IDPatchPlacer(io.ComfyNode):
+class IDPatchPlacer(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(
@@ -182,15 +183,18 @@ class IDPatchPlacer(io.ComfyNode):
 
         poses, faces, warnings = None, None, []
         base = torch.zeros(1, 3, height, width)
+        drawing = None
+        if base_image is not None:
+            base = read_base(base_image, width, height)
+            drawing = Base(base, (base_image.shape[2], base_image.shape[1]))
         if pose_keypoint is not None:
-            people, warnings = read_pose(pose_keypoint, width, height)
+            people, warnings = read_pose(pose_keypoint, width, height, drawing)
             poses, more = find_heads(people)
             warnings += more
             if base_image is None:
                 drawn = torch.from_numpy(draw_openpose(people, width, height))
                 base = drawn.permute(2, 0, 1)[None].float() / 255
         if base_image is not None:
-            base = read_base(base_image, width, height)
             try:
                 faces = find_base_faces(base_image, width, height)
             except ImportError:  # without OpenCV the editor cannot snap to faces
@@ -198,7 +202,10 @@ class IDPatchPlacer(io.ComfyNode):
                     raise
 
         parsed = arrangement in (AUTO_ARRANGEMENT, FROM_PLACEMENTS)
-        given = parse_placements(placements, names) if parsed else []
+        given, more = [], []
+        if parsed:
+            given, more = read_placements(placements, names, width, height)
+        warnings += more
         arranged, more = arrange_people(
             arrangement, given, poses, faces, names, width, height, size
         )

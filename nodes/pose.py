@@ -7,32 +7,48 @@ from typing import Any
 import folder_paths
 from comfy_api.v0_0_2 import io
 
+from ..idpatch_core.pose_reader import read_pose_keypoint
 from ..idpatch_core.poses import PRESETS, make_standing, to_pose_keypoint
-from ..idpatch_core.skeleton import read_pose_keypoint
 from . import sockets
 from .folders import fingerprint_path
 from .schema import Schema
 
 
-def list_pose_files() -> list[str]:
-    folder = Path(folder_paths.get_input_directory())
-    return sorted(path.name for path in folder.glob("*.json"))
+def list_pose_files() -> dict[str, Path]:
+    """Return the JSON files of ComfyUI's input folder by name, without links that leave it."""
+    folder = Path(folder_paths.get_input_directory()).resolve()
+    return {
+        path.name: path
+        for path in sorted(folder.glob("*.json"))
+        if path.is_file() and path.resolve().is_relative_to(folder)
+    }
 
 
 def read_pose_file(name: str) -> list[dict[str, Any]]:
     """Read and check POSE_KEYPOINT from a JSON file of the input folder."""
-    path = Path(folder_paths.get_annotated_filepath(name))
+    path = list_pose_files().get(name)
+    if path is None:
+        raise ValueError(
+            f"pose: there is no {name} in ComfyUI's input folder. Put the JSON file there, not "
+            "into a folder below it, and press R."
+        )
     try:
-        pose = json.loads(path.read_text(encoding="utf-8"))
+        pose = json.loads(path.read_text(encoding="utf-8-sig"))
         read_pose_keypoint(pose)
-    except FileNotFoundError:
-        raise ValueError(f"pose: there is no {name} in ComfyUI's input folder.") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"pose: {name} is not UTF-8. Save it in that encoding.") from None
+    except RecursionError:
+        raise ValueError(f"pose: {name} is nested too deeply to be a pose.") from None
+    except OSError as error:
+        raise ValueError(f"pose: {name} cannot be read ({error.strerror}).") from None
     except ValueError as error:  # a JSON error is one, too
         raise ValueError(f"pose: {name} holds no POSE_KEYPOINT. {error}") from None
     return pose if isinstance(pose, list) else [pose]
 
 
-class IDPatchLoadPose(io.ComfyNode):
+class IDPatchLoadPose(sockets.Node):
+    FILE_INPUTS = ("pose",)
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(
@@ -79,7 +95,7 @@ class IDPatchLoadPose(io.ComfyNode):
     def fingerprint_inputs(cls, pose: str | None, width: int, height: int) -> Any:
         if pose in PRESETS:
             return pose, width, height
-        return fingerprint_path(pose and folder_paths.get_annotated_filepath(pose))
+        return fingerprint_path(list_pose_files().get(pose or ""))
 
     @classmethod
     def execute(cls, pose: str, width: int, height: int) -> io.NodeOutput:

@@ -32,7 +32,7 @@ def read_scores(report_json: str) -> list[list[float]]:
     return scores
 
 
-class IDPatchPickBest(io.ComfyNode):
+class IDPatchPickBest(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(
@@ -73,7 +73,7 @@ class IDPatchPickBest(io.ComfyNode):
         return io.NodeOutput(image[best : best + 1], best, min(scores[best], default=math.nan))
 
 
-class IDPatchSaveReport(io.ComfyNode):
+class IDPatchSaveReport(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

@@ -100,7 +100,7 @@ def scale_start_noise(
     return comfy.samplers.KSAMPLER(sample, sampler.extra_options, sampler.inpaint_options)
 
 
-class IDPatchSampler(io.ComfyNode):
+class IDPatchSampler(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

@@ -23,6 +23,7 @@ from .schema import Schema
 AUTO, CONDITIONING = "auto", "conditioning"
 
 
+@sockets.carried_by(sockets.Scorer, "a scorer", "Connect the one of Load Scorer.")
 class LoadedScorer(NamedTuple):
     """A scorer, the face detector to use with it, and a warning for the user or an empty string."""
 
@@ -75,7 +76,9 @@ def _embed_with(face_model: FaceModel) -> Any:
     return lambda crops: encode_crops(face_model, crops).numpy()
 
 
-class IDPatchLoadScorer(io.ComfyNode):
+class IDPatchLoadScorer(sockets.Node):
+    FILE_INPUTS = ("scorer",)
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

@@ -66,7 +66,7 @@ def write_report(verdicts: Sequence[Verdict], scorer: LoadedScorer, warnings: Se
     return "\n".join([*parts, *(f"Warning: {warning}" for warning in warnings)])
 
 
-class IDPatchVerify(io.ComfyNode):
+class IDPatchVerify(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(

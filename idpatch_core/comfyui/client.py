@@ -9,22 +9,25 @@
 A prompt is a graph that was queued on the server.
 """
 
-import asyncio
 import contextlib
-import json
-import threading
+import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import aiohttp
 
-from .errors import ComfyError, raise_failure, raise_refusal
-from .events import Event, read_events
+from .connection import Connection
+from .errors import ComfyError, Interrupted, PromptLost, Unreachable, raise_failure, raise_refusal
+from .events import Event, Message, prompt_of, read_events
 from .graph import Graph
+from .uploads import hash_content, upload_name
 
-RECEIVE_TIMEOUT = 15.0  # seconds without a message before /history is polled
+PATIENCE = 15.0  # seconds without a message of a prompt before the server is asked about it
+RECONNECT_SECONDS = 1.0  # before a websocket that was closed is opened again
+UPLOAD_RATE = 100_000  # bytes per second at which an upload may be as slow
 
 
 class File(NamedTuple):
@@ -52,18 +55,20 @@ class PromptResult(NamedTuple):
 
 
 class ComfyClient:
-    """A connection to one server; use each client from one thread only."""
+    """A connection to one server; use each client from one thread only.
 
-    def __init__(self, url: str, timeout: float = 60.0):
-        self.url = url.rstrip("/")
+    `uploads` are the names of uploaded files by the hash of their content; clients of one server
+    may share them, so that each file is uploaded once.
+    """
+
+    def __init__(self, url: str, timeout: float = 60.0, uploads: dict[str, str] | None = None):
         self.id = uuid.uuid4().hex
-        self._timeout = timeout
-        # A thread for the loop, because the caller's may run one already, as a notebook's does.
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-        self._session: aiohttp.ClientSession | None = None
-        self._socket: Any = None
+        self.url = url.rstrip("/")
+        self._connection = Connection(self.url, self.id, timeout)
+        self._uploads = {} if uploads is None else uploads
+        # Messages of queued prompts that nothing waits for yet, without their progress.
+        self._inboxes: dict[str, deque[Message]] = {}
+        self._running = ""  # the prompt of the last message, and so of a preview
 
     def __enter__(self) -> "ComfyClient":
         return self
@@ -72,15 +77,7 @@ class ComfyClient:
         self.close()
 
     def close(self) -> None:
-        if self._loop.is_closed():
-            return
-        if self._socket:
-            self._await(self._socket.close())
-        if self._session:
-            self._await(self._session.close())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        self._connection.close()
 
     def system_stats(self) -> dict[str, Any]:
         return self._get("/system_stats")
@@ -90,17 +87,24 @@ class ComfyClient:
         return self._get(f"/object_info/{node_class}" if node_class else "/object_info")
 
     def upload_image(self, image: Path | bytes, name: str = "") -> str:
-        """Upload an image to the server's input folder and return its name for Load Image."""
+        """Upload an image to the server's input folder and return its name for Load Image.
+
+        The name there ends with a hash of the content: two images never share one. An image that
+        this client uploaded before is not sent again.
+        """
         if isinstance(image, Path):
             name, image = name or image.name, image.read_bytes()
-        form = aiohttp.FormData()
-        form.add_field("image", image, filename=name or f"{uuid.uuid4().hex}.png")
-        form.add_field("overwrite", "true")
-        file = self._json("POST", "/upload/image", data=form)
-        return "/".join(part for part in (file["subfolder"], file["name"]) if part)
+        digest = hash_content(image)
+        if digest not in self._uploads:
+            form = aiohttp.FormData(quote_fields=False)  # or names would arrive percent-encoded
+            form.add_field("image", image, filename=upload_name(name or "image.png", digest))
+            more = len(image) / UPLOAD_RATE
+            file = self._json("POST", "/upload/image", data=form, more_seconds=more)
+            self._uploads[digest] = "/".join(filter(None, (file["subfolder"], file["name"])))
+        return self._uploads[digest]
 
     def fetch(self, file: File) -> bytes:
-        return self._await(self._request("GET", "/view", params=file._asdict()))
+        return self._connection.request("GET", "/view", params=file._asdict())
 
     def queue(
         self, graph: Graph, workflow: dict[str, Any] | None = None, prompt_id: str = ""
@@ -110,7 +114,7 @@ class ComfyClient:
         With a `prompt_id`, a UUID of the caller's, the prompt can be found again after a crash.
         Raises NodeError if a node refuses its inputs.
         """
-        self._connect()  # before queueing, or the first events would be lost
+        self._connection.open_socket()  # before queueing, or the first events would be lost
         body: dict[str, Any] = {"prompt": graph, "client_id": self.id}
         if prompt_id:
             body["prompt_id"] = prompt_id
@@ -121,22 +125,47 @@ class ComfyClient:
         if "prompt_id" in answer and answer.get("node_errors"):
             self.cancel(answer["prompt_id"])
         raise_refusal(graph, answer)
+        self._inboxes[answer["prompt_id"]] = deque()
         return answer["prompt_id"]
 
     def events(self, prompt_id: str, graph: Graph) -> Iterator[Event]:
         """Yield the events of a queued prompt until it has run.
 
-        Raises NodeError if a node fails and Interrupted if the prompt is cancelled.
+        Raises NodeError if a node fails, Interrupted if the prompt is cancelled or deleted, and
+        PromptLost if the server was restarted meanwhile.
         """
         return read_events(graph, prompt_id, self._messages(prompt_id))
 
-    def _messages(self, prompt_id: str) -> Iterator[dict[str, Any] | bytes]:
+    def _messages(self, prompt_id: str) -> Iterator[Message]:
+        yield from self._inboxes.pop(prompt_id, ())
+        lost = Interrupted("The prompt was deleted from the queue.")
+        ask_at = time.monotonic() + PATIENCE
         while True:
-            message = self._receive()
+            try:
+                message = self._connection.receive(ask_at - time.monotonic())
+            except Unreachable:
+                # A proxy closes idle connections; a server that ended does not open a new one.
+                time.sleep(RECONNECT_SECONDS)
+                self._connection.open_socket()
+                lost = PromptLost("The server was restarted and no longer has the prompt.")
+                message, ask_at = None, time.monotonic()
             if message is not None:
-                yield message
-            elif self.history(prompt_id):
-                return
+                about = prompt_of(message)
+                self._running = about or self._running
+                if about == prompt_id or (
+                    isinstance(message, bytes) and self._running == prompt_id
+                ):
+                    yield message
+                    ask_at = time.monotonic() + PATIENCE
+                elif about in self._inboxes and message["type"] != "progress":
+                    self._inboxes[about].append(message)
+            if time.monotonic() >= ask_at:
+                state = self.state(prompt_id)
+                if state == "unknown":
+                    raise lost
+                if state == "ended":
+                    return
+                ask_at = time.monotonic() + PATIENCE
 
     def run(
         self,
@@ -169,15 +198,24 @@ class ComfyClient:
         queued = self._get("/queue")
         return any(entry[1] == prompt_id for entries in queued.values() for entry in entries)
 
+    def state(self, prompt_id: str) -> Literal["queued", "ended", "unknown"]:
+        """Tell whether a prompt waits or runs, has ended, or is not known to the server."""
+        if self.history(prompt_id) is not None:
+            return "ended"
+        if self.is_queued(prompt_id):
+            return "queued"
+        # It may have ended between the two requests.
+        return "unknown" if self.history(prompt_id) is None else "ended"
+
     def forget(self, prompt_id: str) -> None:
         """Delete the server's record of a finished prompt."""
-        self._await(self._request("POST", "/history", json={"delete": [prompt_id]}))
+        self._connection.request("POST", "/history", json={"delete": [prompt_id]})
 
     def result(self, prompt_id: str, graph: Graph) -> PromptResult:
         """Return what a finished prompt made; raises NodeError or Interrupted if it failed."""
         record = self.history(prompt_id)
         if record is None:
-            raise ComfyError(
+            raise PromptLost(
                 f"Prompt {prompt_id} is not finished, or the server no longer has its record."
             )
         for message_type, data in record["status"]["messages"]:
@@ -186,62 +224,11 @@ class ComfyClient:
 
     def cancel(self, prompt_id: str) -> None:
         """Remove a prompt from the queue, or interrupt it if it runs."""
-        self._await(self._request("POST", "/queue", json={"delete": [prompt_id]}))
-        self._await(self._request("POST", "/interrupt", json={"prompt_id": prompt_id}))
-
-    def _wait_for(self, coroutine: Any) -> Any:
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
-        try:
-            return future.result()
-        finally:
-            future.cancel()  # if Ctrl-C ended the wait
-
-    def _await(self, coroutine: Any) -> Any:
-        try:
-            return self._wait_for(coroutine)
-        except (aiohttp.ClientError, OSError, asyncio.TimeoutError) as error:
-            raise ComfyError(f"The server at {self.url} does not answer: {error!r}") from error
+        self._connection.request("POST", "/queue", json={"delete": [prompt_id]})
+        self._connection.request("POST", "/interrupt", json={"prompt_id": prompt_id})
 
     def _get(self, path: str) -> Any:
         return self._json("GET", path)
 
     def _json(self, method: str, path: str, **options: Any) -> Any:
-        return json.loads(self._await(self._request(method, path, **options)))
-
-    async def _request(
-        self, method: str, path: str, accept: tuple[int, ...] = (200,), **options: Any
-    ) -> bytes:
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        timeout = aiohttp.ClientTimeout(total=self._timeout)
-        url = self.url + path
-        async with self._session.request(method, url, timeout=timeout, **options) as response:
-            body = await response.read()
-            if response.status not in accept:
-                reason = body.decode(errors="replace")[:500] or response.reason
-                raise ComfyError(f"{method} {url}: {response.status} {reason}")
-            return body
-
-    def _connect(self) -> None:
-        if self._socket is None or self._socket.closed:
-            self._socket = self._await(self._open_socket())
-
-    async def _open_socket(self) -> Any:
-        if self._session is None:
-            self._session = aiohttp.ClientSession()
-        # No heartbeat: a computing server may answer late. No size limit: previews can be large.
-        return await self._session.ws_connect(f"{self.url}/ws?clientId={self.id}", max_msg_size=0)
-
-    def _receive(self) -> dict[str, Any] | bytes | None:
-        """Return the next message, or None if none came within RECEIVE_TIMEOUT."""
-        self._connect()
-        assert self._socket
-        try:
-            message = self._wait_for(self._socket.receive(RECEIVE_TIMEOUT))
-        except asyncio.TimeoutError:
-            return None
-        if message.type == aiohttp.WSMsgType.TEXT:
-            return json.loads(message.data)
-        if message.type == aiohttp.WSMsgType.BINARY:
-            return message.data
-        raise ComfyError(f"The server at {self.url} closed the connection.")
+        return self._connection.json(method, path, **options)

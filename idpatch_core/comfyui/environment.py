@@ -247,8 +247,16 @@ def is_complete(directory: Path, key: str) -> bool:
 
 @contextlib.contextmanager
 def replacing(directory: Path, key: str) -> Iterator[Path]:
-    """Yield an empty folder that replaces `directory` if the block succeeds."""
-    with tempfile.TemporaryDirectory(dir=directory.parent, ignore_cleanup_errors=True) as temporary:
+    """Yield an empty folder that replaces `directory` if the block succeeds.
+
+    The caller holds the lock of the cache folder, so what a killed process left of it is removed.
+    """
+    prefix = f".{directory.name}.making-"
+    for left in directory.parent.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(
+        prefix=prefix, dir=directory.parent, ignore_cleanup_errors=True
+    ) as temporary:
         made = Path(temporary) / "made"
         made.mkdir()
         yield made

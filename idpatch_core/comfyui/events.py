@@ -10,6 +10,8 @@ from .graph import Graph, title_of
 PREVIEW = 1  # the type of a binary message that holds an image: type, image format, image
 PREVIEW_HEADER = 8  # bytes
 
+Message = dict[str, Any] | bytes  # of the websocket
+
 
 class Event(NamedTuple):
     """Something that happened to a running prompt.
@@ -26,9 +28,12 @@ class Event(NamedTuple):
     data: Any = None
 
 
-def read_events(
-    graph: Graph, prompt_id: str, messages: Iterable[dict[str, Any] | bytes]
-) -> Iterator[Event]:
+def prompt_of(message: Message) -> str:
+    """Return the id of the prompt that a message is about; empty for others and for previews."""
+    return "" if isinstance(message, bytes) else message.get("data", {}).get("prompt_id") or ""
+
+
+def read_events(graph: Graph, prompt_id: str, messages: Iterable[Message]) -> Iterator[Event]:
     """Yield the events of a prompt from the server's messages until it has run.
 
     Raises NodeError if a node fails and Interrupted if the prompt is cancelled.

@@ -8,15 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from .environment import REPOSITORY
+from .temporary import temporary_folder
 
 START_SECONDS = 300.0
 STOP_SECONDS = 10.0
@@ -71,11 +71,8 @@ def comfyui_server(
     of its own. It ends with the block, with Ctrl-C, and with SIGTERM or SIGHUP to this process (if
     this is the main thread); on Linux the kernel ends it even if this process is killed.
     """
-    with (
-        tempfile.TemporaryDirectory(prefix="idpatch-", ignore_cleanup_errors=True) as temporary,
-        terminating_signals_raise(),
-    ):
-        base = base or make_base_directory(Path(temporary), models or {}, packs)
+    with temporary_folder() as temporary, terminating_signals_raise():
+        base = base or make_base_directory(temporary.path / "base", models or {}, packs)
         port = free_port()
         command = [str(python), "-s", str(comfyui / "main.py")]
         command += ["--listen", "127.0.0.1", "--port", str(port)]
@@ -84,7 +81,7 @@ def comfyui_server(
         command += ["--database-url", "sqlite:///:memory:", *arguments]
         if cpu:
             command.append("--cpu")
-        log = Path(temporary) / "comfyui.log"
+        log = temporary.path / "comfyui.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command,
@@ -93,7 +90,7 @@ def comfyui_server(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env={key: os.environ[key] for key in os.environ if key != "PYTHONPATH"},
-                **_own_process_group(),
+                **_own_process_group(temporary.lock),
             )
         try:
             url = f"http://127.0.0.1:{port}"
@@ -103,12 +100,18 @@ def comfyui_server(
             stop(process)
 
 
-def _own_process_group() -> dict[str, Any]:
-    """Return the options of Popen that start a process in a group of its own."""
+def _own_process_group(inherited: IO[str]) -> dict[str, Any]:
+    """Return the options of Popen that start a process in a group of its own with an open file."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     linux = sys.platform == "linux"
-    return {"start_new_session": True, "preexec_fn": _die_with_parent if linux else None}
+    die_with_parent = _die_with_parent if linux else None
+    descriptors = (inherited.fileno(),)
+    return {
+        "start_new_session": True,
+        "preexec_fn": die_with_parent,
+        "pass_fds": descriptors,
+    }
 
 
 def free_port() -> int:
@@ -173,8 +176,9 @@ def terminating_signals_raise() -> Iterator[None]:
     try:
         yield
     finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
+        with contextlib.suppress(ValueError):  # another thread closes what the main one opened
+            for kind, handler in before.items():
+                signal.signal(kind, handler)
 
 
 def _die_with_parent() -> None:

@@ -25,6 +25,7 @@ from ..comfyui.group_photo import (
 from ..comfyui.server import ServerError, comfyui_server
 from ..comfyui.ui_format import to_ui
 from ..comfyui.workflows import load_workflow
+from ..journal import write_whole
 from .progress import ProgressBar
 
 REAL_WORKFLOW, DEMO_WORKFLOW = "group_photo", "self_test"
@@ -50,8 +51,7 @@ def make_image(options: argparse.Namespace, here: environment.Environment) -> in
             result = client.run(graph, workflow, on_event=bar)
             bar.close()
             (png,) = [client.fetch(file) for file in result.images()]
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_bytes(png)
+        write_whole(options.out, png)
     except KeyboardInterrupt:
         print("\nCancelled", file=sys.stderr)
         return 130
@@ -79,10 +79,7 @@ def apply_options(
     """
     width, height = options.width or size[0], options.height or size[1]
     if options.portrait:
-        files = [
-            client.upload_image(path, f"{number}-{path.name}")
-            for number, path in enumerate(options.portrait)
-        ]
+        files = [client.upload_image(path) for path in options.portrait]
         set_people(graph, [PersonPhotos(None, [file]) for file in files])
     if options.portrait or (width, height) != size_of(graph):
         clear_placements(graph)

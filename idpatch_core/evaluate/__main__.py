@@ -17,7 +17,8 @@ from ..arcface import embed, load_arcface
 from ..face_detector import YUNET, load_detector
 from ..verification.scorer import FaceScorer, load_scorer, make_conditioning_scorer
 from . import image_metrics, report, table
-from .cases import IMAGE_SUFFIXES, Case, read_cases
+from .case import IMAGE_SUFFIXES, Case
+from .cases import read_cases
 from .scoring import Evaluators, UnreadableFile, read_image, score_cases
 
 
@@ -225,13 +226,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if records is None:
             return 0
         fids, notices = measure_fid(cases, options)
+        text = write_results(options, records, evaluators, fids, notices)
     except (ValueError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {journal.describe_os_error(error, options.out)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("\nStopped. Run the same command again to resume.", file=sys.stderr)
         return 130
-    print(write_results(options, records, evaluators, fids, notices))
+    print(text)
     print(f"\nReport: {options.out / 'report.html'}")
     return 0
 

@@ -4,43 +4,15 @@ A case is one image that a system generated: the people that were asked for (ref
 placements if they are known), the prompt, and the file of the result.
 """
 
-import json
-import math
-import re
-from collections.abc import Iterator
+import reprlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..layout import Point
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-
-
-class CasePerson(NamedTuple):
-    """One person of a case; `point` in pixels of the case's size, None if not known."""
-
-    name: str
-    references: tuple[Path, ...]
-    point: Point | None = None
-
-
-class Case(NamedTuple):
-    """One image to evaluate.
-
-    `size` (width, height) is what the points refer to, None for the result's size; `truth` is a
-    real photo of the same people, for copy-paste and FID; `problem` says why a case could not be
-    read: it then has no people and counts as a problem.
-    """
-
-    id: str
-    system: str
-    people: tuple[CasePerson, ...] = ()
-    prompt: str = ""
-    result: Path = Path()
-    truth: Path | None = None
-    seconds: float | None = None
-    size: tuple[int, int] | None = None
-    problem: str | None = None
+from ..json_lines import read_json, read_lines
+from ..layout import MAX_COORDINATE, Point
+from .benchmarks import read_benchmark, read_multiid_result
+from .case import Case, CasePerson, box_centre, find_image, is_coordinate, is_number
 
 
 def read_cases(
@@ -66,7 +38,7 @@ def read_cases(
                 return list(_read_json_lines(path / name, system, results, root))
         folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
         if any((folder / "meta.json").is_file() for folder in folders):
-            return [_read_multiid_result(folder, system) for folder in folders]
+            return [read_multiid_result(folder, system) for folder in folders]
         raise ValueError(
             f"{path}: no cases. Expected results.jsonl or cases.jsonl, or one folder for each case "
             "with meta.json, out.jpg and ref_1.jpg (MultiID-Bench)."
@@ -75,7 +47,7 @@ def read_cases(
         raise ValueError(f"{path}: no such file or folder.")
     if path.suffix == ".jsonl":
         return list(_read_json_lines(path, system, results, root))
-    return _read_benchmark(path, system, results, root)
+    return read_benchmark(path, system, results, root)
 
 
 def _read_json_lines(
@@ -89,35 +61,75 @@ def _read_json_lines(
     its file: noses from left to right). Paths are relative to the file.
     """
     base = root or path.parent
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
-        if line.strip():
+    for line in read_lines(path):
+        problem = line.problem
+        if problem is None:
             try:
-                yield _parse_case(json.loads(line), number, base, system, results)
-            except (ValueError, TypeError, LookupError, AttributeError, OSError) as error:
-                yield Case(f"line {number}", system, problem=f"{path.name}, line {number}: {error}")
+                yield parse_case(line.value, line.number, base, system, results)
+                continue
+            except Exception as error:  # whatever is wrong with a line costs that line only
+                problem = f"{path.name}, line {line.number}: {describe(error)}"
+        yield Case(f"line {line.number}", system, problem=problem)
 
 
-def _parse_case(row: Any, number: int, base: Path, system: str, results: Path | None) -> Case:
+def describe(error: Exception) -> str:
+    """Return the message of an error in a line."""
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}."
+    return str(error) if isinstance(error, ValueError) else repr(error)
+
+
+def parse_case(
+    row: Any, number: int, base: Path, system: str = "results", results: Path | None = None
+) -> Case:
+    """Return the case of a line; raises ValueError or OSError, which say what is wrong with it."""
     if not isinstance(row, dict):
         raise ValueError(f"expected a JSON object, got {type(row).__name__}.")
-    id = str(row.get("id", number))
-    size = (int(row["width"]), int(row["height"])) if "width" in row and "height" in row else None
+    row = {name: value for name, value in row.items() if value is not None}
+    id = row.get("id", number)
+    if not isinstance(id, str | int) or isinstance(id, bool):
+        raise ValueError(f'"id": expected a text or a whole number, got {reprlib.repr(id)}.')
+    size = _parse_size(row)
     listed = row.get("people")
     if not isinstance(listed, list) or not listed:
         raise ValueError('expected "people", a list with one object for each.')
     people = tuple(_parse_case_person(person, i, base) for i, person in enumerate(listed, start=1))
     if "pose" in row:
         people, size = _assign_pose(people, row["pose"], base, size)
+    result, truth = _parse_text(row, "result"), _parse_text(row, "ground_truth")
+    seconds = row.get("seconds")
+    if seconds is not None and not (is_number(seconds) and seconds >= 0):
+        raise ValueError(f'"seconds": expected a number, at least 0, got {reprlib.repr(seconds)}.')
     return Case(
-        id,
-        str(row.get("system", system)),
+        str(id),
+        _parse_text(row, "system") or system,
         people,
-        str(row.get("prompt", "")),
-        base / row["result"] if "result" in row else _find_image(results or base, id),
-        base / row["ground_truth"] if row.get("ground_truth") else None,
-        float(row["seconds"]) if row.get("seconds") is not None else None,
+        _parse_text(row, "prompt"),
+        base / result if result else find_image(results or base, str(id)),
+        base / truth if truth else None,
+        None if seconds is None else float(seconds),
         size,
     )
+
+
+def _parse_text(row: Mapping[str, Any], name: str) -> str:
+    text = row.get(name, "")
+    if not isinstance(text, str):
+        raise ValueError(f'"{name}": expected a text, got {reprlib.repr(text)}.')
+    return text
+
+
+def _parse_size(row: Mapping[str, Any]) -> tuple[int, int] | None:
+    sides = [row.get(name) for name in ("width", "height")]
+    if sides == [None, None]:
+        return None
+    for name, side in zip(("width", "height"), sides, strict=True):
+        if not is_coordinate(side) or side != int(side) or side < 1:
+            raise ValueError(
+                f'"{name}": expected a whole number of pixels from 1 to {MAX_COORDINATE:.0f}, '
+                f"got {reprlib.repr(side)}."
+            )
+    return int(sides[0]), int(sides[1])
 
 
 def _parse_case_person(row: Any, number: int, base: Path) -> CasePerson:
@@ -125,43 +137,41 @@ def _parse_case_person(row: Any, number: int, base: Path) -> CasePerson:
         raise ValueError(f"person {number}: expected a JSON object, got {type(row).__name__}.")
     references = row.get("references")
     references = [references] if isinstance(references, str) else references
-    if not references:
+    if not isinstance(references, list) or not references:
         raise ValueError(f'person {number}: expected "references", one image or more.')
+    if not all(isinstance(reference, str) for reference in references):
+        raise ValueError(
+            f'person {number}: "references": expected files, got {reprlib.repr(references)}.'
+        )
     point = row.get("point")
-    if point is None and row.get("box") is not None:
-        point = _box_centre(row["box"])
     if isinstance(point, dict):
-        point = (point["x"], point["y"])
-    return CasePerson(
-        str(row.get("name", f"person {number}")),
-        tuple(base / reference for reference in references),
-        None if point is None else _parse_point(point, number),
-    )
+        point = (point.get("x"), point.get("y"))
+    if point is not None:
+        point = _parse_point(point, number)
+    elif row.get("box") is not None:
+        point = box_centre(row["box"])
+    name = _parse_text({k: v for k, v in row.items() if v is not None}, "name")
+    paths = tuple(base / reference for reference in references)
+    return CasePerson(name or f"person {number}", paths, point)
 
 
 def _parse_point(pair: Any, number: int) -> Point:
-    try:
-        x, y = (float(value) for value in pair)
-    except (TypeError, ValueError):
-        x = y = math.nan
-    if not (math.isfinite(x) and math.isfinite(y)):
-        raise ValueError(f"person {number}: expected a point [x, y] in pixels, got {pair!r}.")
-    return Point(x, y)
-
-
-def _box_centre(box: Any) -> Point:
-    x0, y0, x1, y1 = (float(value) for value in box)
-    return Point((x0 + x1) / 2, (y0 + y1) / 2)
+    if not isinstance(pair, list | tuple) or len(pair) != 2 or not all(map(is_coordinate, pair)):
+        raise ValueError(
+            f"person {number}: expected a point [x, y] in pixels, got {reprlib.repr(pair)}."
+        )
+    return Point(float(pair[0]), float(pair[1]))
 
 
 def _assign_pose(
     people: tuple[CasePerson, ...], pose: Any, base: Path, size: tuple[int, int] | None
 ) -> tuple[tuple[CasePerson, ...], tuple[int, int]]:
     from ..layout import assign_left_to_right
-    from ..skeleton import find_head, read_pose_keypoint
+    from ..pose_reader import read_pose_keypoint
+    from ..skeleton import find_head
 
     if isinstance(pose, str):
-        pose = json.loads((base / pose).read_text("utf-8"))
+        pose = read_json(base / pose)
     frame = read_pose_keypoint(pose)[0]
     size = size or (frame.width, frame.height)
     names = [person.name for person in people]
@@ -169,131 +179,3 @@ def _assign_pose(
     points, _ = assign_left_to_right(heads, names, "pose", "head")
     pairs = zip(people, points, strict=True)
     return tuple(person._replace(point=point) for person, point in pairs), size
-
-
-def _find_image(folder: Path, stem: str) -> Path:
-    """Return the image file of this name, or the expected path if there is none."""
-    for suffix in IMAGE_SUFFIXES:
-        if (folder / f"{stem}{suffix}").is_file():
-            return folder / f"{stem}{suffix}"
-    return folder / f"{stem}.png"
-
-
-def _read_multiid_result(folder: Path, system: str) -> Case:
-    """A case of MultiID-Bench as its evaluation reads it: out.jpg, ori.jpg, ref_N.jpg, meta.json.
-
-    This layout has no placements. Source: Doby-Xu/WithAnyone, MultiID-Bench/README.md.
-    """
-    try:
-        meta = json.loads((folder / "meta.json").read_text("utf-8"))
-        prompt = str(meta.get("prompt") or meta.get("caption_en") or "")
-    except (OSError, ValueError, AttributeError) as error:
-        return Case(folder.name, system, problem=f"{folder / 'meta.json'}: {error}")
-    references = sorted(
-        (int(found[1]), path)
-        for path in folder.iterdir()
-        if (found := re.fullmatch(r"ref_(\d+)", path.stem))
-        and path.suffix.lower() in IMAGE_SUFFIXES
-    )
-    if not references:
-        return Case(folder.name, system, problem=f"{folder}: no ref_1.jpg")
-    truth = _find_image(folder, "ori")
-    people = tuple(CasePerson(path.stem, (path,)) for _, path in references)
-    result = _find_image(folder, "out")
-    if not result.is_file():
-        result = folder / "out.jpg"
-    return Case(folder.name, system, people, prompt, result, truth if truth.is_file() else None)
-
-
-def _read_benchmark(path: Path, system: str, results: Path | None, root: Path | None) -> list[Case]:
-    try:
-        rows = json.loads(path.read_text("utf-8"))
-        first = rows[0]
-        is_multiid, is_multihuman = "image_paths" in first, "people" in first
-    except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(f"{path}: not the index of a benchmark ({error}).") from None
-    if not (is_multiid or is_multihuman):
-        raise ValueError(
-            f'{path}: expected "image_paths" (MultiID-Bench) or "people" (MultiHuman-Testbench) '
-            f"in its entries, got {', '.join(first)}."
-        )
-    if results is None:
-        raise ValueError(f"{path}: give the folder of the results as well (--results).")
-    cases = []
-    for number, row in enumerate(rows):
-        try:
-            if is_multiid:
-                cases.append(_parse_multiid(path, row, number, system, results, root))
-            else:
-                cases.append(_parse_multihuman(path, row, number, system, results, root))
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            problem = f"{path.name}, entry {number}: {error!r}"
-            cases.append(Case(str(number), system, problem=problem))
-    return cases
-
-
-def _parse_multiid(
-    index: Path, row: dict, number: int, system: str, results: Path, root: Path | None
-) -> Case:
-    """An entry of MultiID-Bench's p1.json, p2.json or p3.json.
-
-    {"prompt", "image_paths": [reference of each person], "ori_img_path"}; the photo's
-    `<name>.json` holds the people's "bboxes" in their order. Results are `<name>/out.jpg`, slashes
-    replaced by underscores. Source: Doby-Xu/WithAnyone, MultiID-Bench/hf2bench.py and
-    infer_withanyone.py.
-    """
-    truth = row.get("ori_img_path")
-    name = truth.split(".")[0].replace("/", "_") if truth else f"{number}_0"
-    folders = [index.parent / index.stem / "untar", index.parent / index.stem, index.parent]
-    paths = [truth] if truth else row["image_paths"]
-    base = root or next((f for f in folders if (f / paths[0]).is_file()), folders[0])
-    boxes, size = _read_multiid_boxes(base / truth) if truth else ([], None)
-    points: list[Point | None] = [_box_centre(box) for box in boxes]
-    if len(points) != len(row["image_paths"]):
-        points = [None] * len(row["image_paths"])
-    people = tuple(
-        CasePerson(f"person {i}", (base / path,), point)
-        for i, (path, point) in enumerate(zip(row["image_paths"], points, strict=True), start=1)
-    )
-    result = _find_image(results / name, "out")
-    if not result.is_file():
-        result = _find_image(results, name)
-    real = base / truth if truth else None
-    return Case(name, system, people, str(row.get("prompt", "")), result, real, None, size)
-
-
-def _read_multiid_boxes(truth: Path) -> tuple[list, tuple[int, int] | None]:
-    from PIL import Image
-
-    beside = truth.with_suffix(".json")
-    if not (beside.is_file() and truth.is_file()):
-        return [], None
-    data = json.loads(beside.read_text("utf-8"))
-    left, top = (data.get("crop") or (0, 0))[:2]
-    boxes = [
-        (x0 - left, y0 - top, x1 - left, y1 - top) for x0, y0, x1, y1 in data.get("bboxes") or []
-    ]
-    try:
-        with Image.open(truth) as image:
-            return boxes, image.size
-    except OSError:
-        return [], None  # the broken photo is reported when it is scored
-
-
-def _parse_multihuman(
-    index: Path, row: dict, number: int, system: str, results: Path, root: Path | None
-) -> Case:
-    """An entry of MultiHuman-Testbench: {"people": [reference of each person], "prompt"}.
-
-    The result of entry N is `N.png`; no person has a placement. Source:
-    Qualcomm-AI-research/MultiHuman-Testbench, benchmarking/compute_scores.py.
-    """
-    if not isinstance(row["people"], list):
-        raise ValueError(f"expected a list of people, got {row['people']!r}")
-    folders = [index.parent.parent, index.parent]  # paths begin with data/, where the index lies
-    base = root or next((f for f in folders if (f / row["people"][0]).is_file()), folders[0])
-    people = tuple(
-        CasePerson(f"person {i}", (base / p,)) for i, p in enumerate(row["people"], start=1)
-    )
-    result = _find_image(results, str(number))
-    return Case(str(number), system, people, str(row.get("prompt", "")), result)

@@ -16,7 +16,7 @@ from ..verification.assignment import FaceAssignment, cosine, make_assignment
 from ..verification.scorer import FaceScorer
 from ..verification.tally import Tally
 from ..verification.verdict import Detect, Verdict, embed_faces, verdict_to_json, verify_image
-from .cases import Case
+from .case import Case
 
 PADDING = 1.5  # times the longer side: as MultiID-Bench, for references cropped to the face
 
@@ -237,7 +237,9 @@ def read_records(folder: Path) -> dict[str, dict[str, Any]]:
     """Return the records saved in a folder, by fingerprint."""
     records = {}
     for path in sorted(folder.glob("scores*.jsonl")):
-        records |= {record["key"]: record for record in journal.read(path) if "key" in record}
+        for record in journal.read(path):
+            if isinstance(record.get("key"), str):
+                records[record["key"]] = record
     return records
 
 

@@ -1,206 +1,207 @@
-"""Dispatches jobs to workers: one thread for each server, or actors on a Ray cluster."""
+"""Decides which server gets which job, tries failed jobs again, and waits for servers."""
 
-import os
-import queue
-import sys
-import threading
+import heapq
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
-from ..comfyui.errors import ComfyError, Interrupted, NodeError
-from ..comfyui.events import Event
-from ..comfyui.graph import Graph
+from ..comfyui.errors import ComfyError
+from .attempt import Attempt
 from .jobs import Job
 from .ledger import Ledger
-from .worker import JobImages, Worker
+from .worker import JobImages
 
-MAX_FAILURES = 3  # in a row of a server that does not answer, before the others take its jobs
+IN_FLIGHT = 2  # jobs of a server: while it runs one, the next one waits in its queue
+MAX_TRIES = 3  # of a job that fails by chance, or whose server ends while it runs
+MAX_LOSSES = 10  # of a job whose server stops answering before it runs
+FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds between tries; each is twice the one before
+MAX_WAIT = 1.0  # seconds; on Windows, Ctrl-C has no effect while waiting
 
 
-class Outcome(NamedTuple):
-    """The images that a server made of a job, or the message of its error."""
+class Report(NamedTuple):
+    """What a server returned: the attempt at a job, or whether it answers if `job` is None."""
+
+    server: str
+    job: Job | None
+    attempt: Attempt
+
+
+class Lanes(Protocol):
+    """Runs jobs on servers; `wait` returns the reports on what was submitted and probed."""
+
+    @property
+    def servers(self) -> Sequence[str]: ...
+    def submit(self, server: str, job: Job, sent_before: bool) -> None: ...
+    def probe(self, server: str) -> None: ...
+    def wait(self, seconds: float) -> list[Report]: ...
+
+
+class Callbacks(NamedTuple):
+    on_done: Callable[[Job, JobImages], None]
+    on_failure: Callable[[Job, str], None]
+    on_notice: Callable[[str], None]
+
+
+class Task(NamedTuple):
+    """A job that is not done, and how often it failed so far."""
 
     job: Job
-    images: JobImages | None
-    error: str = ""
+    tries: int = 0
+    losses: int = 0
 
 
-def dispatch_to_threads(
-    servers: Sequence[str],
-    jobs: Iterable[Job],
-    ledger: Ledger,
-    make_worker: Callable[[str], Worker],
-    on_outcome: Callable[[Outcome], None],
-    on_event: Callable[[Job, Event], None],
-) -> None:
-    """Run the jobs on the servers, one at a time on each; the calling thread keeps the ledger.
+class ServerState:
+    """What is known of one server."""
 
-    A job that was sent to one of these servers before goes to that server again, which may have its
-    images; any other goes to the next idle server. The jobs of a server that does not answer go to
-    the others. Raises ComfyError if no server is left.
+    def __init__(self) -> None:
+        self.own: deque[Task] = deque()  # sent to it before, so it may have their images
+        self.running: dict[str, Task] = {}  # by key
+        self.is_down = False
+        self.is_probed = False
+        self.probes, self.probe_at = 0, 0.0  # since it is down
+
+
+class Dispatcher:
+    """Runs jobs on servers until each is done or has failed.
+
+    A job that was sent to a server before goes to that server again, which may have its images; any
+    other goes to the server that has the fewest. A server that does not answer is probed until it
+    does; meanwhile idle servers take its jobs. A job's own fault never counts against a server.
     """
-    own: dict[str, list[Job]] = {server: [] for server in servers}
-    free: list[Job] = []
-    for job in jobs:
-        own.get(ledger.server_of(job) or "", free).append(job)
-    results: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    tasks = {server: queue.SimpleQueue[Job | None]() for server in servers}
-    sent_before = {job.key for some in own.values() for job in some}
 
-    def serve(server: str) -> None:
-        worker = make_worker(server)
-        while (job := tasks[server].get()) is not None:
-            results.put((server, try_job(worker, job, job.key in sent_before, on_event)))
+    def __init__(
+        self,
+        lanes: Lanes,
+        jobs: Iterable[Job],
+        ledger: Ledger,
+        callbacks: Callbacks,
+        patience: float,  # seconds to wait while no server answers
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._lanes, self._ledger, self._callbacks = lanes, ledger, callbacks
+        self._patience, self._clock = patience, clock
+        self._servers = {name: ServerState() for name in lanes.servers}
+        self._free: deque[Task] = deque()
+        self._delayed: list[tuple[float, int, str, Task]] = []  # a heap: when, number, server
+        self._delays = 0
+        self._answered_at = clock()
+        self._last_error = ""
+        for job in jobs:
+            self._queue_of(ledger.server_of(job)).append(Task(job))
 
-    for server in servers:
-        threading.Thread(target=serve, args=(server,), daemon=True).start()
-    failures = dict.fromkeys(servers, 0)
-    idle, busy = list(servers), 0
-    while True:
-        for server in list(idle):
-            job = own[server].pop(0) if own[server] else free.pop(0) if free else None
-            if job is not None:
-                idle.remove(server)
-                ledger.record_sent(job, server)
-                tasks[server].put(job)
-                busy += 1
-        if not busy:
-            break
-        server, outcome = results.get()
-        busy -= 1
-        if isinstance(outcome, Outcome):
-            failures[server] = 0
-            idle.append(server)
-            on_outcome(outcome)
-            continue
-        job, error = outcome
-        failures[server] += 1
-        if failures[server] < MAX_FAILURES:
-            own[server].insert(0, job)
-            sent_before.add(job.key)
-            idle.append(server)
-        else:  # the others take its jobs
-            free += [job, *own.pop(server)]
-            own[server] = []
-            print(f"\n{server} does not answer: {error}", file=sys.stderr)
-    for task in tasks.values():
-        task.put(None)
-    if free or any(own.values()):
-        remaining = len(free) + sum(map(len, own.values()))
-        raise ComfyError(
-            f"No server answers any more; {remaining} photos are not made. "
-            "Start a server and run the same command again."
-        )
+    def run(self) -> None:
+        """Run all jobs; raises ComfyError if no server answers any more."""
+        while self._count_queued() or any(s.running for s in self._servers.values()):
+            self._return_delayed()
+            self._submit_jobs()
+            self._probe_servers()
+            for report in self._lanes.wait(self._seconds_to_wait()):
+                self._receive(report)
+            self._check_patience()
 
+    def _count_queued(self) -> int:
+        own = sum(len(server.own) for server in self._servers.values())
+        return len(self._free) + len(self._delayed) + own
 
-def try_job(
-    worker: Worker, job: Job, sent_before: bool, on_event: Callable[[Job, Event], None]
-) -> Outcome | tuple[Job, str]:
-    """Return the outcome, or the job and the error if its server does not answer."""
-    try:
-        return Outcome(job, worker.run_job(job, sent_before, lambda event: on_event(job, event)))
-    except (NodeError, Interrupted) as error:
-        return Outcome(job, None, str(error))
-    except ComfyError as error:
-        return job, str(error)
-    except Exception as error:  # a thread must not die silently
-        return Outcome(job, None, repr(error))
+    def _queue_of(self, server: str | None) -> deque[Task]:
+        return self._servers[server].own if server in self._servers else self._free
 
+    def _return_delayed(self) -> None:
+        while self._delayed and self._delayed[0][0] <= self._clock():
+            _, _, server, task = heapq.heappop(self._delayed)
+            self._queue_of(server).appendleft(task)
 
-def dispatch_to_ray(
-    servers: Sequence[str],
-    workers: int,
-    gpus: float,
-    comfyui: str,
-    jobs: Iterable[Job],
-    ledger: Ledger,
-    template: Graph,
-    base: Path,
-    on_outcome: Callable[[Outcome], None],
-) -> None:
-    """Run the jobs on Ray actors: one for each server, or `workers` that start a ComfyUI each.
-
-    Ray chooses the machine and GPU of an actor and restarts one that died. The ledger stays in this
-    process; images come back through Ray. Raises ComfyError if no actor is left.
-    """
-    try:
-        import ray
-        from ray.exceptions import RayActorError
-    except ImportError:
-        raise ValueError("--ray needs Ray: pip install ray") from None
-    started = not ray.is_initialized()
-    if started:
-        # RAY_ADDRESS or a cluster on this machine is used; otherwise a local one is started.
-        local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
-        ray.init(log_to_driver=False, **local)
-    try:
-        remote: Any = ray.remote(max_restarts=2, max_task_retries=0)(RayWorker)
-        if comfyui:
-            names = [f"worker {number}" for number in range(workers)]
-            actors = {
-                name: remote.options(num_gpus=gpus).remote(template, str(base), "", comfyui)
-                for name in names
-            }
-        else:
-            actors = {
-                url: remote.options(num_cpus=0).remote(template, str(base), url, "")
-                for url in servers
-            }
-        waiting = list(jobs)
-        running: dict[Any, tuple[str, Job]] = {}
-        failures = dict.fromkeys(actors, 0)
-        idle = list(actors)
-        while True:
-            while idle and (chosen := choose_job(waiting, idle, ledger)) is not None:
-                name, job = chosen
-                idle.remove(name)
-                before = ledger.server_of(job) == name
-                ledger.record_sent(job, name)
-                running[actors[name].run_job.remote(job, before)] = (name, job)
-            if not running:
-                break
-            (ready,), _ = ray.wait(list(running))
-            name, job = running.pop(ready)
-            try:
-                outcome = ray.get(ready)
-            except RayActorError as error:
-                outcome = (job, str(error))
-            if isinstance(outcome, Outcome):
-                failures[name] = 0
-                idle.append(name)
-                on_outcome(outcome)
+    def _submit_jobs(self) -> None:
+        answering = {name: s for name, s in self._servers.items() if not s.is_down}
+        while ready := [name for name, s in answering.items() if len(s.running) < IN_FLIGHT]:
+            name = min(ready, key=lambda name: len(answering[name].running))
+            task = self._take_task(name)
+            if task is None:
+                del answering[name]
                 continue
-            failures[name] += 1
-            waiting.insert(0, job)
-            if failures[name] < MAX_FAILURES:
-                idle.append(name)
-            else:
-                print(f"\n{name} does not answer: {outcome[1]}", file=sys.stderr)
-        if waiting:
-            raise ComfyError(
-                f"No worker is left; {len(waiting)} photos are not made. "
-                "Run the same command again."
+            sent_before = self._ledger.server_of(task.job) == name
+            self._ledger.record_sent(task.job, name)
+            answering[name].running[task.job.key] = task
+            self._lanes.submit(name, task.job, sent_before)
+
+    def _take_task(self, name: str) -> Task | None:
+        queues = [self._servers[name].own, self._free]
+        queues += [server.own for server in self._servers.values() if server.is_down]
+        return next((queue.popleft() for queue in queues if queue), None)
+
+    def _probe_servers(self) -> None:
+        for name, server in self._servers.items():
+            if server.is_down and not server.is_probed and server.probe_at <= self._clock():
+                server.is_probed = True
+                self._lanes.probe(name)
+
+    def _seconds_to_wait(self) -> float:
+        down = [s for s in self._servers.values() if s.is_down and not s.is_probed]
+        times = [*(server.probe_at for server in down), *(when for when, *_ in self._delayed[:1])]
+        return min([MAX_WAIT, *(max(0.0, when - self._clock()) for when in times)])
+
+    def _receive(self, report: Report) -> None:
+        server, attempt = self._servers[report.server], report.attempt
+        if report.job is None:
+            server.is_probed = False
+        if attempt.fault != "server":
+            self._answered_at = self._clock()
+        if report.job is not None:
+            self._finish_attempt(server.running.pop(report.job.key), report)
+        elif attempt.fault == "server":
+            self._last_error = attempt.error
+            server.probes += 1
+            server.probe_at = self._clock() + delay_of(server.probes)
+        else:
+            server.is_down, server.probes = False, 0
+            self._callbacks.on_notice(f"{report.server} answers again.")
+
+    def _finish_attempt(self, task: Task, report: Report) -> None:
+        attempt = report.attempt
+        if attempt.images is not None:
+            self._callbacks.on_done(task.job, attempt.images)
+        elif attempt.fault == "job":
+            self._callbacks.on_failure(task.job, attempt.error)
+        else:
+            if attempt.fault == "server":
+                self._set_down(report.server, attempt.error)
+            if attempt.started or attempt.fault == "request":
+                task = task._replace(tries=task.tries + 1)
+            else:  # it is not to blame: another job may have ended the server
+                task = task._replace(losses=task.losses + 1)
+            # After a failed run the server has no images; otherwise it may have them.
+            self._try_again(task, "" if attempt.fault == "run" else report.server, attempt.error)
+
+    def _try_again(self, task: Task, home: str, error: str) -> None:
+        if task.tries >= MAX_TRIES or task.losses >= MAX_LOSSES:
+            self._callbacks.on_failure(
+                task.job, f"{error} (tried {task.tries + task.losses} times)"
             )
-    finally:
-        if started:
-            ray.shutdown()
+            return
+        self._delays += 1
+        when = self._clock() + delay_of(task.tries + task.losses)
+        heapq.heappush(self._delayed, (when, self._delays, home, task))
+
+    def _set_down(self, name: str, error: str) -> None:
+        server = self._servers[name]
+        self._last_error = error
+        if not server.is_down:
+            server.is_down, server.probe_at = True, self._clock()
+            self._callbacks.on_notice(f"{name} does not answer, trying again: {error}")
+
+    def _check_patience(self) -> None:
+        servers = self._servers.values()
+        if any(not s.is_down or s.running or s.is_probed for s in servers):
+            return
+        remaining = self._count_queued()
+        if remaining and self._clock() - self._answered_at > self._patience:
+            raise ComfyError(
+                f"No server answers any more; {remaining} photos are not made. "
+                f"Start a server and run the same command again. {self._last_error}"
+            )
 
 
-def choose_job(waiting: list[Job], idle: list[str], ledger: Ledger) -> tuple[str, Job] | None:
-    """Take a job and an idle worker for it: one that it was sent to before, or else the first."""
-    for job in waiting:
-        if (server := ledger.server_of(job)) in idle:
-            waiting.remove(job)
-            return str(server), job
-    return (idle[0], waiting.pop(0)) if waiting else None
-
-
-class RayWorker:
-    """The actor: a worker in a process of Ray."""
-
-    def __init__(self, template: Graph, base: str, url: str, comfyui: str):
-        self._worker = Worker(template, Path(base), url, comfyui)
-
-    def run_job(self, job: Job, sent_before: bool) -> Outcome | tuple[Job, str]:
-        return try_job(self._worker, job, sent_before, lambda *_: None)
+def delay_of(number: int) -> float:
+    """Return the seconds to wait after this number of failures."""
+    return min(FIRST_DELAY * 2 ** (number - 1), LONGEST_DELAY)

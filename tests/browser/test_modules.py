@@ -165,5 +165,5 @@ def test_what_the_editor_writes_is_read_by_the_node():
         "console.log(JSON.stringify([text]))"
     )
     [text] = run_module(script, None)
-    points = [placement.point for placement in parse_placements(text, ["Ada", "2", "Bob"])]
+    points = [placement.point for placement in parse_placements(text, ["Ada", "2", "Bob"]).people]
     assert points == [(107, 168), (12, 34), None]

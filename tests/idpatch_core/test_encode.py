@@ -2,8 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from idpatch_core.encode import FaceCrop, make_people, name_people, parse_names, parse_weights
+from idpatch_core.encode import (
+    FaceCrop,
+    crop_faces,
+    make_people,
+    name_people,
+    parse_names,
+    parse_weights,
+    warn_of_same_face,
+)
 from idpatch_core.face_detector import Face
+from idpatch_core.identity import Identity
 
 FACE = Face((0, 0, 1, 1), np.zeros((5, 2), np.float32), 1.0)
 
@@ -35,3 +44,25 @@ def test_names(text, expected):
 @pytest.mark.parametrize(("text", "expected"), [("", None), (" ", None), ("1, .5", [1, 0.5])])
 def test_weights(text, expected):
     assert parse_weights(text) == expected
+
+
+def test_one_face_given_for_two_people_is_a_warning_by_name():
+    anna, other = torch.eye(512)[:2]
+    near = torch.nn.functional.normalize(anna + 0.4 * other, dim=0)  # cosine 0.93
+    people = [Identity("Anna", anna), Identity("Ben", other), Identity("Cleo", near)]
+    (warning,) = warn_of_same_face(people, "image")
+    assert warning.startswith("image: Anna and Cleo have the same face (similarity 0.93).")
+
+
+class OneFace:
+    """A detector that finds one face of 20 x 20 pixels."""
+
+    def detect(self, image: np.ndarray) -> list[Face]:
+        return [Face((0, 0, 20, 20), np.zeros((5, 2), np.float32), 0.9)]
+
+
+@pytest.mark.parametrize(("side", "advice"), [(600, "Crop the original"), (200, "Use an image in")])
+def test_a_tiny_face_in_a_huge_image_asks_for_a_crop(side, advice):
+    image = np.zeros((side, side, 3), np.uint8)
+    with pytest.raises(ValueError, match=f"image 4 .* too small for min_face_size 32. {advice}"):
+        crop_faces(OneFace(), image, 4, "largest", 0, 32)

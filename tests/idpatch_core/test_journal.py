@@ -1,3 +1,4 @@
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -60,3 +61,41 @@ def test_write_whole_replaces_and_leaves_nothing_else(tmp_path):
     for content in (b"old", b"new"):
         journal.write_whole(tmp_path / "file", content)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"new")]
+
+
+@pytest.fixture
+def small_disk():
+    """A disk on which no file may be larger than 100 bytes."""
+    resource = pytest.importorskip("resource", reason="Windows has no such limit")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, small_disk):
+    path = tmp_path / "log.jsonl"
+    with journal.Journal(path) as log:
+        log.append({"id": 1})
+        before = path.read_bytes()
+        with pytest.raises(OSError, match="File too large"):
+            log.append({"id": "x" * 200})
+        assert path.read_bytes() == before
+        log.append({"id": 3})
+    assert journal.read(path) == [{"id": 1}, {"id": 3}]
+
+
+def test_a_full_disk_leaves_no_part_of_a_file(tmp_path, small_disk):
+    journal.write_whole(tmp_path / "file", b"old")
+    with pytest.raises(OSError, match="File too large"):
+        journal.write_whole(tmp_path / "file", b"x" * 200)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
+
+
+def test_parts_of_killed_processes_are_removed(tmp_path):
+    for name in (".file.123.part", ".file", "file.part"):
+        (tmp_path / name).touch()
+    journal.remove_parts(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".file", "file.part"]

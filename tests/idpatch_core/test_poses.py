@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from idpatch_core.pose_reader import read_pose_keypoint
 from idpatch_core.poses import make_standing, to_pose_keypoint
-from idpatch_core.skeleton import find_head, read_pose_keypoint
+from idpatch_core.skeleton import find_head
 
 
 @pytest.mark.parametrize("count", range(1, 7))

@@ -8,7 +8,6 @@ from idpatch_core.skeleton import (
     coco17_to_openpose18,
     draw_openpose,
     find_head,
-    read_pose_keypoint,
 )
 
 REFERENCE = load_file(Path(__file__).parents[1] / "data" / "reference" / "faces.safetensors")
@@ -26,12 +25,6 @@ def person(**keypoints: tuple[float, float, float]) -> np.ndarray:
     for name, values in keypoints.items():
         array[NAMES.index(name)] = values
     return array
-
-
-def pose(*people: np.ndarray, width: int = 400, height: int = 300) -> dict:
-    """A frame as pose nodes make it."""
-    listed = [{"pose_keypoints_2d": one.reshape(-1).tolist()} for one in people]
-    return {"canvas_width": width, "canvas_height": height, "people": listed}
 
 
 def test_drawing_equals_the_reference():
@@ -94,56 +87,6 @@ def test_coco_becomes_openpose_with_a_neck():
         if coco is not None:
             assert people[0, joint].tolist() == [coco, coco * 10, scores[0, coco]]
     assert people[0, 1].tolist() == [5.5, 55.0, scores[0, 5]]
-
-
-def test_pixels_are_read_and_scaled():
-    (frame,) = read_pose_keypoint([pose(person(nose=(100, 60, 0.9)), width=400, height=300)])
-    assert (frame.width, frame.height) == (400, 300)
-    assert frame.scaled_to(800, 600)[0, 0].tolist() == [200, 120, 0.9]
-
-
-def test_normalised_points_are_read():
-    (frame,) = read_pose_keypoint([pose(person(nose=(0.5, 0.25, 1), neck=(0.5, 1.1, 1)))])
-    assert frame.people[0, 0].tolist() == [200, 75, 1]
-
-
-def test_a_single_frame_and_several():
-    assert len(read_pose_keypoint(pose())) == 1
-    assert [len(f.people) for f in read_pose_keypoint([pose(), pose(person())])] == [0, 1]
-
-
-def test_a_person_without_keypoints_keeps_their_number():
-    frame = pose(person(nose=(9, 9, 1)))
-    frame["people"].insert(0, {"pose_keypoints_2d": None})
-    people = read_pose_keypoint(frame)[0].people
-    assert people.shape == (2, 18, 3)
-    assert not people[0].any()
-
-
-@pytest.mark.parametrize(
-    "bad, message",
-    [
-        (None, "expected a list of frames, got nothing"),
-        ([], "expected a list of frames, got a list of 0"),
-        ("pose", "expected a list of frames, got str"),
-        ([3], "expected a dict with people and canvas, got int"),
-        ([pose() | {"canvas_width": 0}], "canvas_width must be the image's size in pixels"),
-        ([pose() | {"canvas_height": None}], "canvas_height must be .* got None"),
-        ([pose() | {"people": None}], "people must be a list, got nothing"),
-        ([pose(), pose() | {"people": [3]}], "frame 2: person 1: expected a dict"),
-        ([pose() | {"people": [{"faces": []}]}], "person 1: .* got a dict with faces"),
-        ([pose(np.zeros((25, 3)))], "person 1: .* has 75 values, expected 54"),
-        ([pose(person(), person(nose=(np.nan, 1, 1)))], "person 2: .* holds NaN"),
-        ([pose(person(nose=(1e9, 1, 1)))], "person 1: .* huge value"),
-        (
-            [pose() | {"people": [{"pose_keypoints_2d": ["a"] * 54}]}],
-            "person 1: .* must hold numbers",
-        ),
-    ],
-)
-def test_bad_poses_say_what_is_wrong(bad: object, message: str):
-    with pytest.raises(ValueError, match=f"^pose_keypoint.*{message}"):
-        read_pose_keypoint(bad)
 
 
 @pytest.mark.parametrize(

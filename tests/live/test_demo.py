@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 
 from idpatch_core.comfyui.environment import find_comfyui
 from idpatch_core.comfyui.server import ServerError, comfyui_server
+from idpatch_core.comfyui.temporary import temporary_folder
 from idpatch_core.demo.__main__ import COMFYUI_VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -59,7 +61,7 @@ def restore_ctrl_c() -> None:
 @pytest.mark.parametrize(
     ("kind", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
-def test_ending_the_demo_ends_its_server(command, tmp_path, kind, code):
+def test_ending_the_demo_ends_its_server(command, tmp_path, kind, code, monkeypatch):
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -78,6 +80,11 @@ def test_ending_the_demo_ends_its_server(command, tmp_path, kind, code):
     _, alive = psutil.wait_procs(servers, timeout=20)
     assert alive == []
     assert not (tmp_path / "out.png").exists()
+    left = list(tmp_path.glob("idpatch-*"))
+    assert len(left) == (kind == signal.SIGKILL)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with temporary_folder():  # as the next run has one
+        assert not any(path.exists() for path in left)
 
 
 def test_a_server_that_cannot_start_shows_the_end_of_its_log(tmp_path):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from full_disk import run_on_full_disk
 from live_workflow import PHOTOS, png_bytes, standin_workflow
 from PIL import Image
 
@@ -75,9 +76,13 @@ def ran(server):
     return Counter(history.keys())
 
 
+def results(photos):
+    lines = (photos.with_name("out") / "results.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
 def check_all_made(photos):
-    out = photos.with_name("out")
-    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    out, rows = photos.with_name("out"), results(photos)
     assert [row["id"] for row in rows] == [f"photo {number}" for number in range(4)]
     for row in rows:
         assert Image.open(out / row["result"]).size == (128, 64)
@@ -87,16 +92,35 @@ def check_all_made(photos):
 
 def test_every_photo_is_made_once_and_a_second_run_makes_none(comfy_server, photos):
     before = len(ran(comfy_server))
+    uploaded = comfy_server.base / "input"
+    for path in uploaded.glob("idpatch-*"):
+        path.unlink()
     ended = run(photos, "--server", comfy_server.url)
     assert ended.returncode == 0, ended.stderr
     assert "4 of 4 photos" in ended.stdout
     assert "4/4" in ended.stderr
     check_all_made(photos)
     assert len(ran(comfy_server)) == before + 4
+    suffixes = sorted(path.suffix for path in uploaded.glob("idpatch-*"))
+    assert suffixes == [".jpg", ".jpg"], "a photo was uploaded more than once"
     again = run(photos, "--server", comfy_server.url)
     assert again.returncode == 0
     assert len(ran(comfy_server)) == before + 4
     assert len(events(photos)) == 8
+
+
+def test_people_are_encoded_once_for_all_photos(comfy_server, photos):
+    assert run(photos, "--server", comfy_server.url).returncode == 0
+    history = comfy_server.client._get("/history?max_items=4")
+    workflow = json.loads(photos.with_name("workflow.json").read_text())
+    encoders = {id for id, node in workflow.items() if node["class_type"] == "IDPatchFaceEncoder"}
+    cached = [
+        set(data["nodes"]) & encoders
+        for record in history.values()
+        for kind, data in record["status"]["messages"]
+        if kind == "execution_cached"
+    ]
+    assert cached[1:] == [encoders] * 3
 
 
 def kill_when(photos, server, condition):
@@ -148,7 +172,63 @@ def test_a_photo_that_cannot_be_made_is_named_and_the_others_are(comfy_server, p
     assert ended.returncode == 1
     assert "2 of 4 photos" in ended.stdout
     assert re.search(r"not made: photo 1: .*no face was found", ended.stderr)
-    assert "gone.png" in ended.stderr
+    assert re.search(r"not made: photos\.jsonl, line 3: .*gone\.png", ended.stderr)
+
+
+def test_an_edited_line_never_has_the_old_image(comfy_server, photos):
+    rows = [json.loads(photos.read_text().splitlines()[0])]
+    made = []
+    for seed in (rows[0]["seed"], 7, rows[0]["seed"], None):
+        photos.write_text(json.dumps(rows[0] | {"seed": seed}))
+        assert run(photos, "--server", comfy_server.url).returncode == 0
+        (result,) = results(photos)
+        prompt = json.loads(Image.open(photos.with_name("out") / result["result"]).info["prompt"])
+        seeds = [node["inputs"]["seed"] for node in prompt.values() if "seed" in node["inputs"]]
+        made.append((result["result"], seeds))
+        assert seeds == [result["seed"]] and seed in (None, result["seed"])
+    assert made[0] == made[2]
+    assert len({name for name, _ in made}) == 3
+
+
+def test_a_photo_that_is_deleted_from_the_queue_does_not_stop_the_others(comfy_server, photos):
+    process = subprocess.Popen(
+        command(photos, "--server", comfy_server.url),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deleted = None
+    while deleted is None:
+        assert process.poll() is None, "it ended before a photo was deleted"
+        pending = comfy_server.client._get("/queue")["queue_pending"]
+        sent = {event["prompt_id"]: event["id"] for event in events(photos)}
+        deleted = next((entry[1] for entry in pending if entry[1] in sent), None)
+    comfy_server.client.cancel(deleted)
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 1
+    name = sent[deleted]
+    assert f"not made: {name}: The prompt was deleted from the queue." in errors
+    assert name not in {row["id"] for row in results(photos)} and len(results(photos)) == 3
+    assert run(photos, "--server", comfy_server.url).returncode == 0
+    check_all_made(photos)
+
+
+@pytest.mark.parametrize("size", [300, 3000])  # bytes: the journal is cut, or an image
+def test_a_full_disk_is_one_sentence_and_a_rerun_completes(comfy_server, photos, size):
+    before = len(ran(comfy_server))
+    arguments = command(photos, "--server", comfy_server.url)[3:]
+    ended = run_on_full_disk("idpatch_core.generate", size, *arguments)
+    assert ended.returncode == 2
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert re.match(r"error: .*: File too large\. Make room and run the same command", line)
+    assert "Traceback" not in ended.stderr
+    out = photos.with_name("out")
+    assert [path.name for path in out.glob(".*") if path.name != ".lock"] == []
+    ended = run(photos, "--server", comfy_server.url)
+    assert ended.returncode == 0, ended.stderr
+    check_all_made(photos)
+    assert len(ran(comfy_server)) == before + 4, "a photo was made twice"
 
 
 def test_a_server_that_is_not_there_leaves_its_photos_to_the_others(comfy_server, photos):
@@ -161,7 +241,7 @@ def test_a_server_that_is_not_there_leaves_its_photos_to_the_others(comfy_server
 
 
 def test_no_server_at_all_is_an_error(photos):
-    ended = run(photos, "--server", "http://127.0.0.1:9")
+    ended = run(photos, "--server", "http://127.0.0.1:9", "--wait", "2")
     assert ended.returncode == 2
     assert "No server answers any more; 4 photos are not made" in ended.stderr
 
@@ -197,5 +277,5 @@ def test_the_same_photo_from_the_same_seed_is_the_same(comfy_server, photos):
     rows = [json.loads(line) for line in photos.read_text().splitlines()][:1]
     photos.write_text("\n".join(json.dumps({**rows[0], "id": id}) for id in ("a", "b")))
     assert run(photos, "--server", comfy_server.url).returncode == 0
-    a, b = (np.asarray(Image.open(photos.with_name("out") / f"{id}.png")) for id in ("a", "b"))
+    a, b = (np.asarray(Image.open(photos.with_name("out") / r["result"])) for r in results(photos))
     assert np.array_equal(a, b)

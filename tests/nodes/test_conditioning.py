@@ -34,7 +34,7 @@ def test_token_strength_multiplies_that_of_each_person(comfy, tiny_sdxl):
 
 @pytest.mark.parametrize("strength", [-0.1, 10.5, float("nan")])
 def test_bad_token_strengths_are_refused(comfy, tiny_sdxl, strength):
-    message = f"token_strength: it must be from 0 to 10, got {strength:g}"
+    message = f"token_strength: expected a finite number.*, got {strength:g}"
     with pytest.raises(ValueError, match=message):
         composable_conditioning(comfy, tiny_sdxl, random_case(), token_strength=strength)
 

@@ -76,83 +76,60 @@ def test_the_result_is_looked_for_by_id(tmp_path):
     [
         ("{not json", "Expecting"),
         ("[1]", "JSON object"),
+        ("[" * 60_000, "nested"),
         ('{"people": []}', "people"),
         ('{"people": [{"name": "Ada"}]}', "person 1.*references"),
+        ('{"people": [{"references": [5]}]}', 'person 1: "references": expected files'),
+        ('{"people": [{"references": {"a": 1}}]}', "person 1.*references"),
+        ('{"people": [{"references": "a.jpg", "name": 5}]}', '"name": expected a text'),
         ('{"people": [{"references": "a.jpg", "point": [1]}]}', r"point \[x, y\]"),
+        ('{"people": [{"references": "a.jpg", "point": [1, 1e300]}]}', r"point \[x, y\]"),
+        ('{"people": [{"references": "a.jpg", "point": {"x": 1}}]}', r"point \[x, y\]"),
+        ('{"people": [{"references": "a.jpg", "point": "12"}]}', r"point \[x, y\]"),
+        ('{"people": [{"references": "a.jpg", "box": [1, 2]}]}', "a box"),
+        (json.dumps({"people": [ADA], "id": ["x"]}), '"id": expected a text'),
+        (json.dumps({"people": [ADA], "width": 0, "height": 64}), '"width": expected a whole'),
+        (json.dumps({"people": [ADA], "width": 64}), '"height": expected a whole .* got None'),
+        (json.dumps({"people": [ADA], "width": 1.5, "height": 64}), '"width": expected a whole'),
+        (json.dumps({"people": [ADA], "width": "64", "height": 64}), '"width": expected a whole'),
+        (json.dumps({"people": [ADA], "seconds": float("nan")}), "finite numbers, got nan"),
+        (json.dumps({"people": [ADA], "seconds": -1}), '"seconds": expected a number'),
+        (json.dumps({"people": [ADA], "prompt": 5}), '"prompt": expected a text, got 5'),
+        (json.dumps({"people": [ADA], "result": "a\0b"}), r"U\+0000"),
+        (json.dumps({"people": [ADA], "pose": "gone.json"}), r"gone\.json cannot be read"),
+        (json.dumps({"people": [ADA], "pose": "deep.json"}), r"deep\.json: lists .* nested"),
     ],
 )
 def test_a_bad_line_is_a_case_with_a_problem(tmp_path, line, message):
-    path = write_lines(tmp_path / "cases.jsonl", {"id": "good", "people": [ADA]}, line)
-    good, bad = read_cases(path)
-    assert good.problem is None
+    (tmp_path / "deep.json").write_text("[" * 60_000)
+    row = {"id": "good", "people": [ADA]}
+    path = write_lines(tmp_path / "cases.jsonl", row, line, row)
+    good, bad, last = read_cases(path)
+    assert good.problem is None and last == good
     assert re.match(rf"cases.jsonl, line 2: .*{message}", str(bad.problem))
+
+
+def test_a_value_of_null_is_as_if_it_were_not_there(tmp_path):
+    names = ("id", "width", "height", "prompt", "system", "seconds", "result", "ground_truth")
+    row = {"people": [ADA | {"name": None}], "pose": None, **dict.fromkeys(names)}
+    path = write_lines(tmp_path / "cases.jsonl", row, {"people": [ADA | {"name": "person 1"}]})
+    first, second = read_cases(path)
+    assert first == second._replace(id="1", result=first.result)
+
+
+def test_a_separator_of_unicode_and_a_long_id_are_no_problem(tmp_path):
+    rows = [{"id": "x" * 300, "people": [ADA], "prompt": "a\u2028b\x85c"}, {"people": [ADA]}]
+    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (tmp_path / "cases.jsonl").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    first, second = read_cases(tmp_path / "cases.jsonl")
+    assert (first.problem, second.problem, second.id) == (None, None, "2")
+    assert (first.id, first.prompt) == ("x" * 300, "a\u2028b\x85c")
 
 
 def test_a_folder_of_our_own(tmp_path):
     write_lines(tmp_path / "cases.jsonl", {"people": [ADA]})
     write_lines(tmp_path / "results.jsonl", {"id": "r", "people": [ADA]})
     assert [case.id for case in read_cases(tmp_path)] == ["r"]
-
-
-def test_results_of_multiid_bench(tmp_path):
-    for number in (1, 2, 10):
-        image(tmp_path / "0007" / f"ref_{number}.jpg")
-    image(tmp_path / "0007" / "ori.jpg")
-    image(tmp_path / "0007" / "out.jpg")
-    (tmp_path / "0007" / "meta.json").write_text('{"prompt": "three people"}')
-    (tmp_path / "0008").mkdir()
-    good, bad = read_cases(tmp_path, "theirs")
-    assert [person.references[0].name for person in good.people] == [
-        "ref_1.jpg",
-        "ref_2.jpg",
-        "ref_10.jpg",
-    ]
-    assert (good.id, good.system, good.prompt) == ("0007", "theirs", "three people")
-    assert (good.result.name, good.truth) == ("out.jpg", tmp_path / "0007" / "ori.jpg")
-    assert all(person.point is None for person in good.people)
-    assert "meta.json" in str(bad.problem)
-
-
-def test_index_of_multiid_bench(tmp_path):
-    folder = tmp_path / "p2" / "untar"
-    image(folder / "0003.jpg", (100, 50))
-    (folder / "0003.json").write_text('{"bboxes": [[0, 0, 20, 20], [60, 10, 80, 30]]}')
-    entry = {"prompt": "two", "image_paths": ["0003_1.jpg", "0003_2.jpg"]}
-    (tmp_path / "p2.json").write_text(json.dumps([entry | {"ori_img_path": "0003.jpg"}]))
-    image(tmp_path / "out" / "0003" / "out.jpg")
-    (case,) = read_cases(tmp_path / "p2.json", results=tmp_path / "out")
-    assert [person.point for person in case.people] == [Point(10, 10), Point(70, 20)]
-    assert (case.size, case.truth) == ((100, 50), folder / "0003.jpg")
-    assert case.result == tmp_path / "out" / "0003" / "out.jpg"
-    assert case.people[1].references == (folder / "0003_2.jpg",)
-
-
-def test_index_of_multiid_bench_with_nested_photographs(tmp_path):
-    image(tmp_path / "p3" / "num_3" / "0009.jpg")
-    entry = {"prompt": "", "image_paths": ["refs/person_1/0009_1.jpg"], "name": ["person_1"]}
-    (tmp_path / "p3.json").write_text(json.dumps([entry | {"ori_img_path": "num_3/0009.jpg"}]))
-    (case,) = read_cases(tmp_path / "p3.json", results=tmp_path / "out")
-    assert case.id == "num_3_0009"
-    assert case.people[0].references == (tmp_path / "p3" / "refs/person_1/0009_1.jpg",)
-    assert case.people[0].point is None
-
-
-def test_metadata_of_multihuman_testbench(tmp_path):
-    image(tmp_path / "data" / "faces" / "ffhq_1.jpg")
-    entries = [
-        {"people": ["data/faces/ffhq_1.jpg", "data/faces/ffhq_2.jpg"], "prompt": "Two people."},
-        {"people": "broken"},
-    ]
-    path = tmp_path / "data" / "multihuman_metadata.json"
-    path.write_text(json.dumps(entries))
-    image(tmp_path / "out" / "0.png")
-    first, second = read_cases(path, "theirs", results=tmp_path / "out")
-    assert [person.references[0] for person in first.people] == [
-        tmp_path / "data/faces/ffhq_1.jpg",
-        tmp_path / "data/faces/ffhq_2.jpg",
-    ]
-    assert (first.id, first.result) == ("0", tmp_path / "out" / "0.png")
-    assert "list of people" in str(second.problem)
 
 
 def test_what_is_no_source_at_all(tmp_path):

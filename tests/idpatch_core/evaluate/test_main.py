@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from full_disk import run_on_full_disk
 from photos import read_photos, write_volume
 from scorers import fetch_recogniser
 
@@ -111,6 +113,21 @@ def test_broken_and_missing_files_are_listed_by_name_and_counted(tmp_path):
     places = sum(len(case["names"]) for case in content["cases"])
     assert overall["metrics"]["association_accuracy"]["count"] == places
     assert content["settings"]["scorer"] == "fr_feature"
+
+
+@pytest.mark.parametrize("size", [400, 5000])  # bytes: too few for a score, for the tables
+def test_a_full_disk_is_one_sentence_and_a_rerun_completes(tmp_path, size):
+    source = write_volume(tmp_path / "cases", PHOTOS, 2, images=2)
+    options = [source, "--out", tmp_path / "out", "--scorer", fetch_recogniser()]
+    ended = run_on_full_disk("idpatch_core.evaluate", size, *options)
+    assert ended.returncode == 2
+    (line,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
+    assert re.match(rf"error: {tmp_path / 'out'}: File too large\. Make room and run", line)
+    assert "Traceback" not in ended.stderr
+    assert list((tmp_path / "out").glob(".*")) == []
+    assert run(source, "--out", tmp_path / "out").returncode == 0
+    assert lines(tmp_path / "out") == 2
+    assert set(written(tmp_path / "out")) == set(RESULTS)
 
 
 def test_what_cannot_be_run_says_what_to_do(tmp_path):

@@ -1,0 +1,195 @@
+"""Each input of each node refuses what is not of its type, in one sentence that names it."""
+
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from idpatch_core.face_detector import YuNet
+
+VALUES = {
+    "nothing": None,
+    "a flag": True,
+    "a number": 3,
+    "a fraction": 0.5,
+    "NaN": float("nan"),
+    "infinity": float("inf"),
+    "a huge number": 10**400,
+    "a negative number": -(2**70),
+    "a text": "zzz",
+    "an empty text": "",
+    "a name that leaves the folder": "../../../etc/passwd",
+    "a NUL": "a\0b",
+    "a list": [1, 2],
+    "an empty list": [],
+    "a nested list": [[]],
+    "an object": {"samples": 3},
+    "an empty object": {},
+    "a tensor": torch.zeros(3),
+    "an empty image": torch.zeros(0, 8, 8, 3),
+    "two channels": torch.zeros(1, 8, 8, 2),
+    "whole numbers": torch.zeros(1, 8, 8, 3, dtype=torch.uint8),
+    "an array": np.zeros((1, 8, 8, 3), np.float32),
+    "bytes": b"abc",
+    "an exception": ValueError("x"),
+    "a conditioning of numbers": [[1, {}]],
+    "a socket object": object(),
+}
+
+
+def valid_inputs(comfy: Any, tiny_sdxl: Any) -> dict[str, Any]:
+    """A right value of each socket type, small."""
+    core, nodes = comfy.idpatch_core, comfy.nodes
+    person = core.identity.Identity("p", torch.nn.functional.normalize(torch.ones(512), dim=0))
+    tokens = torch.zeros(1, 1, 2048)
+    zeros = torch.zeros(1, 3, 64, 64)
+    patches = core.projection.IDPatches(zeros, tokens, tokens, (person,))
+    hint = core.canvas.Hint(zeros, zeros, (core.layout.Point(3, 4),), ("p",))
+    scorer = core.verification.scorer.FaceScorer
+    return {
+        "IMAGE": torch.zeros(1, 64, 64, 3),
+        "LATENT": {"samples": torch.zeros(1, 4, 8, 8)},
+        "CONDITIONING": [[torch.zeros(1, 77, 2048), {"pooled_output": torch.zeros(1, 1280)}]],
+        "MODEL": tiny_sdxl.model,
+        "CONTROL_NET": tiny_sdxl.control_net,
+        "IDPATCH_IDENTITIES": [person],
+        "IDPATCH_PATCHES": patches,
+        "IDPATCH_HINT": hint,
+        "IDPATCH_FACE_MODEL": nodes.faces.FaceModel(None, YuNet(), "x", "y"),
+        "IDPATCH_MODEL": nodes.model.IDPatchModel("x", None, None, 512, None, False),
+        "IDPATCH_SCORER": nodes.scorer.LoadedScorer(scorer("x", None, 0.5, False), None, "y"),
+        "POSE_KEYPOINT": core.poses.to_pose_keypoint(core.poses.make_standing(1, 64, 64), 64, 64),
+    }
+
+
+@pytest.fixture(scope="module")
+def right(comfy, tiny_sdxl) -> dict[str, Any]:
+    return valid_inputs(comfy, tiny_sdxl)
+
+
+def right_value(schema_input: Any, right: dict[str, Any]) -> Any:
+    if schema_input.id == "steps":
+        return 1
+    if schema_input.get_io_type() in right:
+        return right[schema_input.get_io_type()]
+    if schema_input.get_io_type() == "COMBO":
+        return schema_input.default or schema_input.options[0]
+    return "{}" if schema_input.default is None else schema_input.default
+
+
+def all_inputs(comfy: Any) -> list[tuple[Any, Any]]:
+    return [(node, one) for node in comfy.nodes.NODES for one in node.define_schema().inputs]
+
+
+def fits(schema_input: Any, value: Any) -> bool:
+    """Tell whether the type of an input, not yet the node, allows a value of the table."""
+    if value is None:
+        return schema_input.optional
+    kind = schema_input.get_io_type()
+    types = {"STRING": (str,), "BOOLEAN": (bool,), "INT": (int,), "FLOAT": (int, float)}
+    if kind not in types or (isinstance(value, bool) and kind != "BOOLEAN"):
+        return False
+    numeric = kind in ("INT", "FLOAT")
+    return isinstance(value, types[kind]) and not (
+        numeric and not schema_input.min <= value <= schema_input.max
+    )
+
+
+def run(node: Any, right: dict[str, Any], **wrong: Any) -> str | None:
+    """Run a node with these inputs and right ones otherwise; return the error or None.
+
+    Any other exception than a ValueError is the test's failure.
+    """
+    inputs = node.define_schema().inputs
+    try:
+        node.execute(**{one.id: right_value(one, right) for one in inputs} | wrong)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def test_each_socket_type_has_a_check(comfy):
+    checked = {*comfy.nodes.sockets.EXPECTED, "POSE_KEYPOINT"}  # read_pose_keypoint checks it
+    assert {one.get_io_type() for _, one in all_inputs(comfy)} <= checked
+
+
+def test_right_values_are_accepted(comfy, right):
+    for _, schema_input in all_inputs(comfy):
+        comfy.nodes.sockets.check_input(schema_input, right_value(schema_input, right))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_wrong_values_end_in_one_sentence_that_names_the_input(comfy, right, seed):
+    pairs = [(node, one, name) for node, one in all_inputs(comfy) for name in VALUES]
+    for node, schema_input, name in random.Random(seed).sample(pairs, 300):
+        value = VALUES[name]
+        try:
+            message = run(node, right, **{schema_input.id: value})
+        except Exception as error:
+            raise AssertionError(f"{node.__name__} {schema_input.id}: {name}") from error
+        named = message is not None and message.startswith(f"{schema_input.id}: ")
+        if not fits(schema_input, value):
+            assert named, (node.__name__, schema_input.id, name, message)
+        elif isinstance(value, str):
+            assert named or message is None or message.startswith("image: "), (
+                node.__name__,
+                schema_input.id,
+                name,
+                message,
+            )
+
+
+@pytest.mark.parametrize(
+    ("socket", "value", "message"),
+    [
+        ("IMAGE", True, "expected images (N, H, W, 3) of floats, got true. Connect an IMAGE,"),
+        ("IMAGE", {"samples": 1}, "of floats, got an object with samples. Connect"),
+        ("CONDITIONING", [[1, {}]], "expected conditioning, got a list of 1. Connect a"),
+        ("MODEL", "x" * 99, f"expected a diffusion model, got '{'x' * 37}...'. Connect a MODEL"),
+        ("IDPATCH_HINT", None, "expected a hint, got nothing. Connect the id_hint of the Patch"),
+        ("IDPATCH_FACE_MODEL", 3, "expected a face model, got 3. Connect the one of Load Face"),
+        ("IDPATCH_PATCHES", torch.zeros(2, 3), "expected ID patches, got Tensor (2, 3). Connect"),
+    ],
+)
+def test_what_came_and_what_to_connect_are_said(comfy, socket, value, message):
+    inputs = (one for _, one in all_inputs(comfy) if one.get_io_type() == socket)
+    one = next(inputs)
+    with pytest.raises(ValueError) as caught:
+        comfy.nodes.sockets.check_input(one, value)
+    assert str(caught.value).startswith(f"{one.id}: ")
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("node", "inputs", "message"),
+    [
+        ("Sampler", {"steps": 0}, "steps: expected a whole number from 1 to 1000, got 0."),
+        ("Sampler", {"scheduler": "zzz"}, "scheduler: expected one of reference, "),
+        ("FaceEncoder", {"people": "zzz"}, "people: expected one of one_person, one_per_image"),
+        ("Placer", {"arrangement": "zzz"}, "arrangement: expected one of auto, placements,"),
+        ("LoadModel", {"weight_dtype": "zzz"}, "weight_dtype: expected one of default, "),
+        ("LoadDemoPortrait", {"person": "../../x"}, "person: expected one of Ada, "),
+    ],
+)
+def test_choices_and_ranges_are_checked_where_comfyui_does_not(comfy, right, node, inputs, message):
+    found = next(one for one in comfy.nodes.NODES if one.__name__ == f"IDPatch{node}")
+    assert (run(found, right, **inputs) or "").startswith(message)
+
+
+def test_a_value_of_the_pack_loaded_twice_is_taken(comfy, right):
+    from idpatch_core.identity import Identity  # another class than the pack's
+
+    (one,) = [one for one in comfy.nodes.NODES[2].define_schema().inputs if one.id == "identities"]
+    people = [Identity("p", torch.zeros(512))]
+    assert type(people[0]) is not type(right["IDPATCH_IDENTITIES"][0])
+    comfy.nodes.sockets.check_input(one, people)
+
+
+def test_a_class_that_comfyui_derives_for_a_run_checks_once(comfy, monkeypatch):
+    checked = []
+    monkeypatch.setattr(comfy.nodes.sockets, "check_inputs", lambda *_: checked.append(1))
+    node = comfy.nodes.demo_models.IDPatchLoadDemoPortrait
+    node.PREPARE_CLASS_CLONE({}).execute(person="Ada")
+    assert checked == [1]
