@@ -158,7 +158,7 @@ class ComfyClient:
                     yield message
                     ask_at = time.monotonic() + PATIENCE
                 elif about in self._inboxes and message["type"] != "progress":
-                    self._inboxes[about].append(message)
+                    pass
             if time.monotonic() >= ask_at:
                 state = self.state(prompt_id)
                 if state == "unknown":
