@@ -126,7 +126,8 @@ def format_placements(points: Sequence[Point | None]) -> str:
 
 def _read_size(data: Any) -> tuple[float, float] | None:
     """Return the size that the editor stored, None unless it is one."""
-    sides = [data.get(key) for key in ("width", "height")] if isinstance(data, dict) else []
+    keys = ("width", "height")
+    sides: list[Any] = [data.get(key) for key in keys] if isinstance(data, dict) else []
     if len(sides) != 2 or not all(type(side) in (int, float) for side in sides):
         return None
     width, height = sides

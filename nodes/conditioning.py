@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from typing import Any
 
 from comfy_api.v0_0_2 import io
 
@@ -30,12 +31,12 @@ TOKEN_STRENGTH_TIP = (
 )
 
 
-def show_warnings(warnings: Iterable[str]) -> dict[str, list[str]] | None:
+def show_warnings(warnings: Iterable[str]) -> Any:
     """Log the warnings, and return them for the node to show; empty ones are left out."""
-    said = [warning for warning in warnings if warning]
-    for warning in said:
+    shown = [warning for warning in warnings if warning]
+    for warning in shown:
         logging.warning("[ID-Patch] %s", warning)
-    return {"idpatch_warnings": said} if said else None
+    return {"idpatch_warnings": shown} if shown else None
 
 
 class IDPatchTokenInjector(sockets.Node):

@@ -232,8 +232,8 @@ class IDPatchSampler(sockets.Node):
         check_control_net(control_net, id_patches.tokens.shape[-1])
         warnings = [id_hint.check_names(id_patches.names, "id_patches")]
         id_patches = tag_tokens(id_patches, id_hint.points, id_hint.width, id_hint.height)
-        channels = model.get_model_object("latent_format").latent_channels  # pyright: ignore
-        latent = make_latent(id_hint, latent_image, channels)
+        latent_format: Any = model.get_model_object("latent_format")
+        latent = make_latent(id_hint, latent_image, latent_format.latent_channels)
         if denoise <= 0:
             return io.NodeOutput(latent, ui=show_warnings(warnings))
 
@@ -249,7 +249,7 @@ class IDPatchSampler(sockets.Node):
         )
 
         sampler = comfy.samplers.sampler_object(sampler_name)
-        noise = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
+        noise: Any = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
         if denoise <= ALL:
             sigmas = sigmas[-(steps + 1) :]
         elif scheduler == REFERENCE:

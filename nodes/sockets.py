@@ -4,7 +4,7 @@ import functools
 import math
 from collections.abc import Callable
 from numbers import Integral, Real
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import comfy.controlnet
 import comfy.model_patcher
@@ -25,6 +25,7 @@ Scorer = io.Custom("IDPATCH_SCORER")  # nodes.scorer.LoadedScorer
 PoseKeypoint = io.Custom("POSE_KEYPOINT")  # frames of people, checked by read_pose_keypoint
 
 CATEGORY = "ID-Patch"
+Value = TypeVar("Value")
 
 
 class Expected(NamedTuple):
@@ -123,11 +124,12 @@ EXPECTED = {
 }
 
 
-def carried_by(socket: Any, words: str, advice: str) -> Callable[[type], type]:
+def carried_by(socket: Any, words: str, advice: str) -> Callable[[type[Value]], type[Value]]:
     """Declare a NamedTuple to be what a socket type carries; the words are those of `Expected`."""
 
-    def declare(value_type: Any) -> Any:
-        EXPECTED[socket.io_type] = Expected(words, has_fields(*value_type._fields), advice)
+    def declare(value_type: type[Value]) -> type[Value]:
+        fields: Any = value_type
+        EXPECTED[socket.io_type] = Expected(words, has_fields(*fields._fields), advice)
         return value_type
 
     return declare
@@ -179,7 +181,7 @@ class Node(io.ComfyNode):
         own = cls.__dict__.get("execute")
         # ComfyUI derives a class from each node for a run; its `execute` is wrapped already.
         if own is not None and not hasattr(own.__func__, "__wrapped__"):
-            cls.execute = classmethod(_checked(own.__func__))
+            setattr(cls, "execute", classmethod(_checked(own.__func__)))  # noqa: B010
 
 
 def _checked(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutput]:

@@ -157,8 +157,12 @@ class ComfyClient:
                 ):
                     yield message
                     ask_at = time.monotonic() + PATIENCE
-                elif about in self._inboxes and message["type"] != "progress":
-                    pass
+                elif (
+                    about in self._inboxes
+                    and isinstance(message, dict)
+                    and message["type"] != "progress"
+                ):
+                    self._inboxes[about].append(message)
             if time.monotonic() >= ask_at:
                 state = self.state(prompt_id)
                 if state == "unknown":

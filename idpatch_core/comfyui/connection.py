@@ -107,7 +107,7 @@ class Connection:
                 raise RequestRefused(message, response.status)
             return body
 
-    async def _open_socket(self) -> aiohttp.ClientWebSocketResponse:
+    async def _open_socket(self) -> Any:  # its type depends on the version of aiohttp
         if self._session is None:
             self._session = aiohttp.ClientSession()
         # No heartbeat: a computing server may answer late. No size limit: previews can be large.

@@ -120,7 +120,7 @@ def _parse_text(row: Mapping[str, Any], name: str) -> str:
 
 
 def _parse_size(row: Mapping[str, Any]) -> tuple[int, int] | None:
-    sides = [row.get(name) for name in ("width", "height")]
+    sides: list[Any] = [row.get(name) for name in ("width", "height")]
     if sides == [None, None]:
         return None
     for name, side in zip(("width", "height"), sides, strict=True):

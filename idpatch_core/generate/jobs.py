@@ -89,7 +89,7 @@ def parse_job(
     if row.get("seed") is None:
         row["seed"] = seed_of(case.id)
     check_row(row, case)
-    files = [digests]
+    files: list[Any] = [digests]
     if isinstance(row.get("pose"), str):
         files.append(hash_file(base / row["pose"]))
     content = json.dumps([row, template, files], sort_keys=True)

@@ -15,7 +15,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..checkpoint import FACE, PATCH_SIZE, WEIGHT_DTYPES, write_id_patch
+from ..checkpoint import FACE, PATCH_SIZE, write_id_patch
+from ..weights import WEIGHT_DTYPES
 from .config import Config
 from .data import PreparedData
 from .networks import Networks, load_networks

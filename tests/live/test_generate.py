@@ -198,7 +198,7 @@ def test_a_photo_that_is_deleted_from_the_queue_does_not_stop_the_others(comfy_s
         stderr=subprocess.PIPE,
         text=True,
     )
-    deleted = None
+    deleted, sent = None, {}
     while deleted is None:
         assert process.poll() is None, "it ended before a photo was deleted"
         pending = comfy_server.client._get("/queue")["queue_pending"]

@@ -37,6 +37,7 @@ def hold(kept, child=""):
     command = [sys.executable, "-c", HOLD, str(kept), child]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     process = subprocess.Popen(command, cwd=ROOT, text=True, **pipes)
+    assert process.stdout
     return process, Path(process.stdout.readline().strip())
 
 

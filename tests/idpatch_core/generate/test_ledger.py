@@ -51,7 +51,9 @@ def test_an_edited_line_never_has_an_old_image(folder):
     assert ledger.find_record(two) is None
     ledger.save_images(two, [b"seed 2"], None)
     for job, image in ((one, b"seed 1"), (two, b"seed 2")):  # edited back, and again
-        (name,) = ledger.find_record(job)["files"]
+        record = ledger.find_record(job)
+        assert record
+        (name,) = record["files"]
         assert (folder / "out" / name).read_bytes() == image
 
 
