@@ -45,16 +45,25 @@ def has_fields(*fields: str) -> Callable[[Any], bool]:
 
 
 def _is_image(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.ndim == 4 and value.is_floating_point()
+    return (
+        isinstance(value, Tensor)
+        and value.is_floating_point()
+        and value.ndim == 4
+        and value.shape[-1] in (1, 3, 4)
+        and value.numel() > 0
+    )
 
 
 def _is_conditioning(value: Any) -> bool:
-    return isinstance(value, list) and all(
+    return isinstance(value, list) and bool(value) and all(map(_is_entry, value))
+
+
+def _is_entry(entry: Any) -> bool:
+    return (
         isinstance(entry, list | tuple)
         and len(entry) == 2
         and isinstance(entry[0], Tensor)
         and isinstance(entry[1], dict)
-        for entry in value
     )
 
 
@@ -159,10 +168,13 @@ def check_input(schema_input: Any, value: Any, fixed_choices: bool = True) -> No
 
 
 def check_inputs(node: "type[Node]", values: dict[str, Any]) -> None:
-    """Check the values of a node's inputs; None leaves out an optional one whose default it is."""
+    """Check the values of a node's inputs; None leaves out an optional one without a default."""
     for schema_input in node.define_schema().inputs:
         name = schema_input.id
-        if name not in values or (values[name] is None and schema_input.optional):
+        if name not in values:
+            continue
+        default = getattr(schema_input, "default", None)
+        if values[name] is None and schema_input.optional and default is None:
             continue
         check_input(schema_input, values[name], name not in node.FILE_INPUTS)
 

@@ -101,5 +101,5 @@ def test_a_range_of_sigmas_is_refused_where_it_would_be_lost(comfy, tiny_sdxl):
 
 
 def test_empty_conditioning_is_refused(comfy, tiny_sdxl):
-    with pytest.raises(ValueError, match="positive: the conditioning is empty"):
+    with pytest.raises(ValueError, match="positive: expected conditioning, got a list of 0"):
         composable_conditioning(comfy, tiny_sdxl, random_case(), positive=[])

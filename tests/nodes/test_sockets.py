@@ -1,6 +1,5 @@
 """Each input of each node refuses what is not of its type, in one sentence that names it."""
 
-import random
 from typing import Any
 
 import numpy as np
@@ -86,8 +85,10 @@ def all_inputs(comfy: Any) -> list[tuple[Any, Any]]:
 def fits(schema_input: Any, value: Any) -> bool:
     """Tell whether the type of an input, not yet the node, allows a value of the table."""
     if value is None:
-        return schema_input.optional
+        return schema_input.optional and getattr(schema_input, "default", None) is None
     kind = schema_input.get_io_type()
+    if kind == "IDPATCH_IDENTITIES" and isinstance(value, list) and not value:
+        return True
     types = {"STRING": (str,), "BOOLEAN": (bool,), "INT": (int,), "FLOAT": (int, float)}
     if kind not in types or (isinstance(value, bool) and kind != "BOOLEAN"):
         return False
@@ -120,25 +121,19 @@ def test_right_values_are_accepted(comfy, right):
         comfy.nodes.sockets.check_input(schema_input, right_value(schema_input, right))
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_wrong_values_end_in_one_sentence_that_names_the_input(comfy, right, seed):
-    pairs = [(node, one, name) for node, one in all_inputs(comfy) for name in VALUES]
-    for node, schema_input, name in random.Random(seed).sample(pairs, 300):
-        value = VALUES[name]
-        try:
-            message = run(node, right, **{schema_input.id: value})
-        except Exception as error:
-            raise AssertionError(f"{node.__name__} {schema_input.id}: {name}") from error
-        named = message is not None and message.startswith(f"{schema_input.id}: ")
-        if not fits(schema_input, value):
-            assert named, (node.__name__, schema_input.id, name, message)
-        elif isinstance(value, str):
-            assert named or message is None or message.startswith("image: "), (
-                node.__name__,
-                schema_input.id,
-                name,
-                message,
-            )
+def test_wrong_values_end_in_one_sentence_that_names_the_input(comfy, right):
+    for node, schema_input in all_inputs(comfy):
+        for name, value in VALUES.items():
+            case = (node.__name__, schema_input.id, name)
+            try:
+                message = run(node, right, **{schema_input.id: value})
+            except Exception as error:
+                raise AssertionError(case) from error
+            about = message and message.partition(": ")[0]
+            # There is no model file here and no face in the image, which a node may say first.
+            fitting = fits(schema_input, value) or schema_input.id in node.FILE_INPUTS
+            others = {None, "image", *node.FILE_INPUTS} if fitting else set()
+            assert about in {schema_input.id, *others}, (*case, message)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +165,7 @@ def test_what_came_and_what_to_connect_are_said(comfy, socket, value, message):
         ("FaceEncoder", {"people": "zzz"}, "people: expected one of one_person, one_per_image"),
         ("Placer", {"arrangement": "zzz"}, "arrangement: expected one of auto, placements,"),
         ("LoadModel", {"weight_dtype": "zzz"}, "weight_dtype: expected one of default, "),
-        ("LoadDemoPortrait", {"person": "../../x"}, "person: expected one of Ada, "),
+        ("LoadDemoPortrait", {"person": "../../x"}, "person: there is no portrait"),
     ],
 )
 def test_choices_and_ranges_are_checked_where_comfyui_does_not(comfy, right, node, inputs, message):
