@@ -28,6 +28,8 @@ EMPTY_CAPTION_FILE = "empty_caption.safetensors"
 FORMAT_VERSION = 1
 TIMESTEPS = 1000  # SDXL's noise levels
 FACE_NOSE = 2  # among the five keypoints
+# Streams of random numbers of their own, beside those of the examples.
+EPOCH_STREAM, JOINT_STREAM = 1, 2
 
 
 class ImageRecord(NamedTuple):
@@ -38,6 +40,15 @@ class ImageRecord(NamedTuple):
     height: int
     people: int
     first_face: int
+
+
+class Dropped(NamedTuple):
+    """Which parts of an example's condition are left out."""
+
+    tokens: bool
+    patches: bool
+    text: bool
+    pose: bool
 
 
 class Batch(NamedTuple):
@@ -154,16 +165,14 @@ class Examples(torch.utils.data.Dataset):
         latents = mean + stored["latent_std"].float() * _standard_normal(random, mean.shape)
         noise = _standard_normal(random, mean.shape)
         timestep = int(random.integers(TIMESTEPS))
-        no_tokens, no_patches, no_text, no_pose = random.random(4) < (
-            [self.drop.tokens, self.drop.patches, self.drop.text, self.drop.pose]
-        )
+        dropped = self._draw_dropped(random, number)
         references, views = (np.array(x) for x in self._draw_photos(image, random))
         order = np.arange(image.people)  # from left to right
         if self.shuffle_people:
             order = random.permutation(order)
         own = (image.first_face + order).tolist()
-        caption = self._empty_caption if no_text else stored
-        poses = stored["poses"].double().numpy()[: 0 if no_pose else None]
+        caption = self._empty_caption if dropped.text else stored
+        poses = stored["poses"].double().numpy()[: 0 if dropped.pose else None]
         base = draw_openpose(poses, image.width, image.height)
         embeddings = self.data.embeddings
         return {
@@ -178,13 +187,23 @@ class Examples(torch.utils.data.Dataset):
             "reference_embeddings": embeddings[references[order]].float(),
             "own_embeddings": embeddings[own].float(),
             "view_embeddings": embeddings[views[order]].float(),
-            "token_keep": torch.tensor(0.0 if no_tokens else 1.0),
-            "patch_keep": torch.tensor(0.0 if no_patches else 1.0),
+            "token_keep": torch.tensor(0.0 if dropped.tokens else 1.0),
+            "patch_keep": torch.tensor(0.0 if dropped.patches else 1.0),
             "groups": torch.from_numpy(self.data.groups[own]),
             "keypoints": stored["keypoints"][order].float(),
             "boxes": stored["boxes"][order].float(),
             "reference_faces": torch.from_numpy(references[order]),
         }
+
+    def _draw_dropped(self, random: np.random.Generator, number: int) -> Dropped:
+        """Draw each part, and from a stream of its own whether several are dropped together."""
+        drop = self.drop
+        probabilities = [drop.tokens, drop.patches, drop.text, drop.pose]
+        tokens, patches, text, pose = random.random(4) < probabilities
+        joint = np.random.default_rng([self.seed, number, JOINT_STREAM]).random()
+        everything = joint < drop.everything
+        both = joint < drop.everything + drop.text_and_tokens
+        return Dropped(tokens or both, patches or everything, text or both, pose)
 
     def _draw_photos(
         self, image: ImageRecord, random: np.random.Generator
@@ -241,7 +260,7 @@ class BatchSampler:
                 number += 1
 
     def _epoch(self, epoch: int) -> list[list[int]]:
-        random = np.random.default_rng([self.seed, epoch, 1])  # 1: unlike the examples' streams
+        random = np.random.default_rng([self.seed, epoch, EPOCH_STREAM])
         batches = []
         for bucket in self._buckets.values():
             order = random.permutation(bucket)

@@ -1,10 +1,12 @@
 """The frozen networks that the losses on decoded images use."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ..arcface import embed_pixels, load_arcface
@@ -13,6 +15,8 @@ from .base_model import decode, load_vae
 from .config import Config
 from .torch_alignment import align_faces
 from .torch_yunet import Candidates, TorchYuNet
+
+MEASURED_SIDE = 16  # of the latents whose decoding is measured
 
 
 class FrozenNetworks(nn.Module):
@@ -27,6 +31,11 @@ class FrozenNetworks(nn.Module):
         """Return images (B, 3, H, W), about [0, 1], of latents in the UNet's space."""
         return decode(self.vae, latents)
 
+    @cached_property
+    def bytes_per_latent_pixel(self) -> float:
+        """What decoding a latent pixel with gradients keeps in memory."""
+        return measure_activations(self.vae) / MEASURED_SIDE**2
+
     def embed_faces(self, images: Tensor, keypoints: Sequence[np.ndarray]) -> Tensor:
         """Return the embeddings (N, 512) of images (N, 3, H, W) with one face in each."""
         assert self.face is not None
@@ -35,6 +44,25 @@ class FrozenNetworks(nn.Module):
     def detect_faces(self, images: Tensor) -> Candidates:
         assert self.detector is not None
         return self.detector(images.clamp(0, 1))
+
+
+def measure_activations(vae: Any) -> int:
+    """Return the bytes that are kept for the gradient of decoding MEASURED_SIDE² latent pixels."""
+    kept: dict[int, int] = {}  # by the storage's address
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    weights = {w.untyped_storage().data_ptr() for w in vae.parameters()}
+    weight = next(vae.parameters())
+    shape = (1, vae.config.latent_channels, MEASURED_SIDE, MEASURED_SIDE)
+    latents = torch.zeros(shape, dtype=weight.dtype, device=weight.device, requires_grad=True)
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda x: x):
+        decoded = vae.decode(latents, return_dict=False)[0]  # alive, so that no address is reused
+    del decoded
+    return sum(size for address, size in kept.items() if address not in weights)
 
 
 def embed_crops(face: nn.Module, crops: Tensor) -> Tensor:

@@ -49,7 +49,13 @@ def train(config: Config) -> Path:
     frozen = load_frozen_networks(config)
     if frozen is not None:
         frozen.to(accelerator.device)
-    objective = Objective(config.losses, alphas.to(accelerator.device), prediction_type, frozen)
+    objective = Objective(
+        config.losses,
+        alphas.to(accelerator.device),
+        prediction_type,
+        frozen,
+        config.drop.injection_ratio,
+    )
     optimiser = make_optimiser(networks, config.optimiser)
 
     # Data, from the step to resume at
