@@ -5,41 +5,24 @@ reference photos. So a resumed run, and a run on a different number of processes
 as one uninterrupted process.
 """
 
-import json
-from bisect import bisect_right
+import signal
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..journal import read
 from ..skeleton import draw_openpose
 from .config import DropConfig
+from .prepared_data import ImageRecord, PreparedData
 
-INDEX_FILE = "index.jsonl"
-INFO_FILE = "info.json"
-EMBEDDINGS_FILE = "embeddings.safetensors"
-EMPTY_CAPTION_FILE = "empty_caption.safetensors"
-FORMAT_VERSION = 1
 TIMESTEPS = 1000  # SDXL's noise levels
 FACE_NOSE = 2  # among the five keypoints
 # Streams of random numbers of their own, beside those of the examples.
 EPOCH_STREAM, JOINT_STREAM = 1, 2
-
-
-class ImageRecord(NamedTuple):
-    """A prepared image: its file, size in pixels, and the index of its first face among all."""
-
-    file: Path
-    width: int
-    height: int
-    people: int
-    first_face: int
 
 
 class Dropped(NamedTuple):
@@ -85,65 +68,6 @@ class Batch(NamedTuple):
     def size(self) -> tuple[int, int]:
         """Width and height of the images in pixels."""
         return self.base.shape[3], self.base.shape[2]
-
-
-class PreparedData:
-    """A folder made by `prepare`: its images, the embeddings of all faces, and their people.
-
-    Raises ValueError if the folder is incomplete or of another format version.
-    """
-
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        for name in (INDEX_FILE, INFO_FILE, EMBEDDINGS_FILE, EMPTY_CAPTION_FILE):
-            if not (self.folder / name).is_file():
-                raise ValueError(
-                    f"data: {self.folder} has no {name}. Make it with "
-                    "`python -m idpatch_core.training.prepare`, and let it finish."
-                )
-        self.info: dict[str, Any] = json.loads((self.folder / INFO_FILE).read_text("utf-8"))
-        if self.info.get("version") != FORMAT_VERSION:
-            raise ValueError(
-                f"data: {self.folder} has format version {self.info.get('version')}, expected "
-                f"{FORMAT_VERSION}. Prepare the images again."
-            )
-        self.images: list[ImageRecord] = []
-        names: list[str] = []
-        for record in read(self.folder / INDEX_FILE):
-            if "file" in record:
-                people = record["people"]
-                file, size = self.folder / record["file"], (record["width"], record["height"])
-                self.images.append(ImageRecord(file, *size, len(people), len(names)))
-                names += people
-        self.embeddings = load_file(self.folder / EMBEDDINGS_FILE)["embeddings"]  # (all faces, 512)
-        if len(self.embeddings) != len(names):
-            raise ValueError(
-                f"data: {self.folder / EMBEDDINGS_FILE} has {len(self.embeddings)} faces, expected "
-                f"{len(names)} as in {INDEX_FILE}. Run prepare again to complete the folder."
-            )
-        indices = {name: index for index, name in enumerate(dict.fromkeys(names))}
-        self.groups = np.array([indices[name] for name in names], np.int64)
-        faces_of = defaultdict(list)
-        for face, group in enumerate(self.groups):
-            faces_of[int(group)].append(face)
-        self._faces_of = dict(faces_of)
-
-    @property
-    def embedding_dim(self) -> int:
-        return self.embeddings.shape[1]
-
-    def other_faces(self, face: int) -> list[int]:
-        """Return the other faces of the same person; faces are indices among all."""
-        return [other for other in self._faces_of[int(self.groups[face])] if other != face]
-
-    def crop(self, face: int) -> Tensor:
-        """Return the aligned crop (112, 112, 3) uint8 RGB of a face, by its index among all."""
-        image = self.images[bisect_right(self.images, face, key=lambda i: i.first_face) - 1]
-        return load_file(image.file)["crops"][face - image.first_face]
-
-    def empty_caption(self) -> dict[str, Tensor]:
-        """Return `text` (N, D) and `pooled` (D') of the empty caption."""
-        return load_file(self.folder / EMPTY_CAPTION_FILE)
 
 
 class Examples(torch.utils.data.Dataset):
@@ -269,6 +193,11 @@ class BatchSampler:
         return [batches[i] for i in random.permutation(len(batches))]
 
 
+def _ignore_sigterm(_: int) -> None:
+    """Let workers end with their process, which may first save when its job is ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+
+
 def load_batches(
     data: PreparedData,
     drop: DropConfig,
@@ -285,17 +214,5 @@ def load_batches(
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,
+        worker_init_fn=_ignore_sigterm,
     )
-
-
-def evaluation_batches(
-    data: PreparedData, count: int, batch_size: int, drop: DropConfig, seed: int = 0
-) -> Iterator[Batch]:
-    """Yield `count` images, spread over all numbers of people, always the same ones."""
-    buckets = group_images(data.images)
-    per_bucket = -(-count // len(buckets))
-    examples = Examples(data, drop, seed)
-    for size in sorted(buckets):
-        chosen = buckets[size][:per_bucket]
-        for i in range(0, len(chosen), batch_size):
-            yield collate([examples[index, index] for index in chosen[i : i + batch_size]])

@@ -16,16 +16,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..checkpoint import FACE, PATCH_SIZE, WEIGHT_DTYPES, write_id_patch
+from .checkpoint_folder import AVERAGES_FILE, WEIGHTS_FILE, checkpoint_step, find_checkpoint
 from .config import Config
-from .data import PreparedData
 from .networks import Networks, load_networks
-from .run_folder import (
-    AVERAGES_FILE,
-    WEIGHTS_FILE,
-    checkpoint_step,
-    find_checkpoint,
-    read_config,
-)
+from .prepared_data import PreparedData
+from .run_folder import read_config
 from .trainable import ADAPTER, is_lora, select_trainable
 
 

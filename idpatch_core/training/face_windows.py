@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..alignment import SIZE, TEMPLATE, similarity_transform
+from ..alignment import CROP_SIZE, TEMPLATE, similarity_transform
 from ..canvas import LATENT_SCALE
 from .config import LossConfig
 from .data import Batch
@@ -108,7 +108,7 @@ def face_regions(keypoints: Tensor, boxes: Tensor, shape: torch.Size) -> Tensor:
     It holds the aligned crop and the box. `keypoints` (N, 5, 2); `boxes` (N, 4); `shape` is (h, w)
     of the latents.
     """
-    corners = np.array([[x, y, 1.0] for x in (0, SIZE) for y in (0, SIZE)])
+    corners = np.array([[x, y, 1.0] for x in (0, CROP_SIZE) for y in (0, CROP_SIZE)])
     regions = []
     for points, box in zip(keypoints.double().numpy(), boxes.double().numpy(), strict=True):
         matrix = np.vstack([similarity_transform(points, TEMPLATE), [0.0, 0.0, 1.0]])

@@ -73,16 +73,37 @@ def embed_crops(face: nn.Module, crops: Tensor) -> Tensor:
     return embed_pixels(face, crops.float() * 255)
 
 
-def load_frozen_networks(config: Config) -> FrozenNetworks | None:
-    """Load what the face losses of the config need; None if it has none and takes no samples."""
+def load_frozen_networks(config: Config, sampled: bool = False) -> FrozenNetworks | None:
+    """Load what the face losses of the config need; None if it has none and is not sampled."""
     face_losses = config.losses.identity or config.losses.matching or config.losses.detection
-    if not (face_losses or config.sampling.every):
+    if not (face_losses or sampled):
         return None
-    face = load_arcface(config.models.face_model) if config.models.face_model else None
+    face = None
+    if config.losses.identity or config.losses.matching:
+        face = load_arcface(config.models.face_model)
     detector = None
     if config.losses.detection:
         file = Path(config.models.detector or YUNET_FILE)
         if not file.is_file():
             raise ValueError(f"models.detector: there is no file {file}.")
         detector = TorchYuNet(file)
-    return FrozenNetworks(load_vae(config.models.base), face, detector)
+    frozen = FrozenNetworks(load_vae(config.models.base), face, detector)
+    if face_losses and config.losses.decode_memory:
+        _check_memory(frozen, config)
+    return frozen
+
+
+def _check_memory(frozen: FrozenNetworks, config: Config) -> None:
+    """Raise a ValueError if the memory is too little to decode a single window."""
+    side = config.losses.decode_window or 1
+    needed = frozen.bytes_per_latent_pixel * side**2 / 1e9
+    if needed > config.losses.decode_memory:
+        raise ValueError(
+            f"losses.decode_memory: decoding one window of {side} x {side} latent pixels takes "
+            f"{needed:.2f} GB, got {config.losses.decode_memory}."
+        )
+
+
+def load_scorer(config: Config) -> nn.Module:
+    """Load the face model of the metrics: the config's scorer, or the conditioning model."""
+    return load_arcface(config.models.scorer or config.models.face_model).requires_grad_(False)

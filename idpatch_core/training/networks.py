@@ -59,6 +59,11 @@ class Networks(nn.Module):
         self.unet, self.controlnet = unet, controlnet
         self.patch_proj, self.prompt_proj = patch_proj, prompt_proj
 
+    @property
+    def text_dim(self) -> int:
+        """The width of the text's vectors and of the ID tokens."""
+        return self.unet.config.cross_attention_dim
+
     def forward(
         self,
         noisy: Tensor,

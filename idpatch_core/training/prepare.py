@@ -23,10 +23,16 @@ import torch
 from safetensors.torch import load_file, save
 
 from ..journal import Journal, read, write_whole
-from .data import EMBEDDINGS_FILE, EMPTY_CAPTION_FILE, FORMAT_VERSION, INDEX_FILE, INFO_FILE
 from .find_people import ImageInspector, PreparedImage, PrepareOptions, RejectedImage
 from .image_encoders import ImageEncoders
 from .pose_estimator import RTMLIB_MODELS
+from .prepared_data import (
+    EMBEDDINGS_FILE,
+    EMPTY_CAPTION_FILE,
+    FORMAT_VERSION,
+    INDEX_FILE,
+    INFO_FILE,
+)
 from .sources import Source, find_sources
 
 REPORT_FILE = "report.json"

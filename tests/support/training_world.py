@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from idpatch_core.arcface import IRSE50
 from idpatch_core.training.config import Config
 from idpatch_core.training.config_file import make_config
-from idpatch_core.training.data import (
+from idpatch_core.training.prepared_data import (
     EMBEDDINGS_FILE,
     EMPTY_CAPTION_FILE,
     FORMAT_VERSION,

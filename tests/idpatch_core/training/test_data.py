@@ -10,15 +10,9 @@ import torch
 from training_world import make_prepared
 
 from idpatch_core.training.config import DropConfig
-from idpatch_core.training.data import (
-    Batch,
-    BatchSampler,
-    Examples,
-    ImageRecord,
-    PreparedData,
-    load_batches,
-)
-from idpatch_core.training.validate import DROP_NOTHING
+from idpatch_core.training.data import Batch, BatchSampler, Examples, load_batches
+from idpatch_core.training.prepared_data import ImageRecord, PreparedData
+from idpatch_core.training.validation import DROP_NOTHING
 
 
 def make_records(counts: dict[int, int]) -> list[ImageRecord]:

@@ -10,13 +10,15 @@ from idpatch_core.injection import first_injection_step
 from idpatch_core.training import face_windows
 from idpatch_core.training.base_model import load_alphas
 from idpatch_core.training.config import Config
-from idpatch_core.training.data import Batch, PreparedData, evaluation_batches
+from idpatch_core.training.data import Batch
+from idpatch_core.training.evaluation_images import evaluation_batches
 from idpatch_core.training.frozen_networks import load_frozen_networks
 from idpatch_core.training.networks import load_networks
 from idpatch_core.training.objective import Objective, make_condition
+from idpatch_core.training.prepared_data import PreparedData
 from idpatch_core.training.sampling import reference_schedule
 from idpatch_core.training.trainable import select_trainable
-from idpatch_core.training.validate import DROP_NOTHING
+from idpatch_core.training.validation import DROP_NOTHING
 
 
 def load_batch(world: dict[str, str], *timesteps: int) -> Batch:

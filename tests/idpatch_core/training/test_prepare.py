@@ -21,10 +21,11 @@ from training_world import make_base, tiny_face_model
 from idpatch_core.alignment import align_face
 from idpatch_core.arcface import embed
 from idpatch_core.demo_world.train_base import new_text_encoders, write_tokenizers
-from idpatch_core.training.data import Examples, PreparedData
+from idpatch_core.training.data import Examples
 from idpatch_core.training.find_people import PrepareOptions
 from idpatch_core.training.prepare import prepare_images
-from idpatch_core.training.validate import DROP_NOTHING
+from idpatch_core.training.prepared_data import PreparedData
+from idpatch_core.training.validation import DROP_NOTHING
 
 ROOT = Path(__file__).parents[3]
 KEYPOINTS = [[44, 40], [64, 40], [54, 52], [46, 64], [62, 64]]

@@ -6,10 +6,11 @@ import pytest
 import torch
 from training_world import EMBEDDING_DIM, tiny_config
 
-from idpatch_core.training.data import PreparedData, evaluation_batches
+from idpatch_core.training.evaluation_images import evaluation_batches
 from idpatch_core.training.networks import load_networks
 from idpatch_core.training.objective import make_condition
-from idpatch_core.training.validate import DROP_NOTHING
+from idpatch_core.training.prepared_data import PreparedData
+from idpatch_core.training.validation import DROP_NOTHING
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
