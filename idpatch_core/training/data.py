@@ -18,9 +18,9 @@ from torch import Tensor
 from ..skeleton import draw_openpose
 from .config import DropConfig
 from .prepared_data import ImageRecord, PreparedData
+from .sources import FACE_NOSE
 
 TIMESTEPS = 1000  # SDXL's noise levels
-FACE_NOSE = 2  # among the five keypoints
 # Streams of random numbers of their own, beside those of the examples.
 EPOCH_STREAM, JOINT_STREAM = 1, 2
 

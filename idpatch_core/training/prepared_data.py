@@ -3,6 +3,7 @@
 import json
 from bisect import bisect_right
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,8 @@ INFO_FILE = "info.json"
 SPLIT_FILE = "split.json"  # the people who are held out for the evaluation
 EMBEDDINGS_FILE = "embeddings.safetensors"
 EMPTY_CAPTION_FILE = "empty_caption.safetensors"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)  # 1 named images without their suffix, of no matter to training
 
 
 def read_info(folder: Path) -> dict[str, Any]:
@@ -25,17 +27,30 @@ def read_info(folder: Path) -> dict[str, Any]:
     return _read_json(folder / INFO_FILE)
 
 
-def read_held_out(folder: Path) -> set[str]:
-    """Return the people who are held out for the evaluation."""
+def read_split(folder: Path) -> dict[str, Any] | None:
+    """Return the `people` held out for the evaluation, and for how many images; None if none."""
     path = folder / SPLIT_FILE
-    return set(_read_json(path)["people"]) if path.is_file() else set()
+    return _read_json(path) if path.is_file() else None
 
 
 def read_records(folder: Path) -> list[dict[str, Any]]:
     """Return the records of the images to train on: all used ones without people held out."""
-    held_out = read_held_out(folder)
-    records = (record for record in read(folder / INDEX_FILE) if "file" in record)
+    held_out = set((read_split(folder) or {"people": ()})["people"])
+    records = (record for record in read_index(folder) if "file" in record)
     return [record for record in records if held_out.isdisjoint(record["people"])]
+
+
+def read_index(folder: Path) -> list[dict[str, Any]]:
+    """Return the last record of each image, used or rejected, in order."""
+    records = read(folder / INDEX_FILE)
+    return list({record.get("image", record.get("file")): record for record in records}.values())
+
+
+def existing_files(files: Collection[Path]) -> set[Path]:
+    """Return which of many files exist, by listing their folders."""
+    folders = {file.parent for file in files}
+    found = {path for folder in folders if folder.is_dir() for path in folder.iterdir()}
+    return found.intersection(files)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -72,7 +87,7 @@ class PreparedData:
                     "`python -m idpatch_core.training.prepare`, and let it finish."
                 )
         self.info = read_info(self.folder)
-        if self.info.get("version") != FORMAT_VERSION:
+        if self.info.get("version") not in READABLE_VERSIONS:
             raise ValueError(
                 f"data: {self.folder} has format version {self.info.get('version')}, expected "
                 f"{FORMAT_VERSION}. Prepare the images again."
@@ -103,8 +118,7 @@ class PreparedData:
 
     def check_files(self) -> None:
         """Raise a ValueError if the file of an image is missing."""
-        folders = {image.file.parent for image in self.images}
-        existing = {path for folder in folders if folder.is_dir() for path in folder.iterdir()}
+        existing = existing_files({image.file for image in self.images})
         missing = [image.file for image in self.images if image.file not in existing]
         if missing:
             raise ValueError(
