@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from .alignment import CROP_SIZE
 from .layout import count_people
+from .save_tensors import save_tensors
 
 FILE_FORMAT, FILE_VERSION = "idpatch-identities", "1"
 CROP_SHAPE = (CROP_SIZE, CROP_SIZE, 3)
@@ -138,7 +138,7 @@ def save_identities(path: str | Path, identities: Sequence[Identity]) -> None:
         "names": json.dumps([person.name for person in identities], ensure_ascii=False),
         "token_strengths": json.dumps([person.token_strength for person in identities]),
     }
-    save_file(tensors, path, metadata)
+    save_tensors(tensors, Path(path), metadata)
 
 
 def load_identities(path: str | Path) -> list[Identity]:
