@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from .projection import Projection, build_projection, patch_side
+from .save_tensors import save_tensors
 from .weights import check_finite, describe_model, read_weights
 
 ID_PATCH_FORMAT = "id-patch"
@@ -94,7 +94,7 @@ def write_id_patch(
                 "format_version": str(ID_PATCH_VERSION),
                 **architectures,
             }
-            save_file(tensors, temporary, {**(metadata or {}), **own})
+            save_tensors(tensors, temporary, {**(metadata or {}), **own})
         temporary.chmod(mode)  # safetensors writes files that only their owner can read
         temporary.replace(path)
     finally:

@@ -16,8 +16,9 @@ from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
+from ..save_tensors import save_tensors
 from .portraits import write_portraits
 
 MAX_BYTES = 60e6  # of all files together
@@ -78,7 +79,7 @@ def _write_fp16(source: Path, target: Path) -> None:
         name: tensor.half() if tensor.dtype == torch.float32 else tensor
         for name, tensor in load_file(source).items()
     }
-    save_file(tensors, target, metadata)
+    save_tensors(tensors, target, metadata)
 
 
 def main(arguments: list[str] | None = None) -> None:

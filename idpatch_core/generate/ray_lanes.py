@@ -77,8 +77,8 @@ def open_ray_lanes(
         local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
         ray.init(log_to_driver=False, **local)
     try:
-        limits: dict[str, Any] = {"max_restarts": -1, "max_task_retries": 0}
-        remote: Any = ray.remote(max_concurrency=IN_FLIGHT, **limits)
+        limits: Any = {"max_restarts": -1, "max_task_retries": 0, "max_concurrency": IN_FLIGHT}
+        remote: Any = ray.remote(**limits)
         actor = remote(RayWorker)
         if comfyui:
             placed = actor.options(num_gpus=gpus)

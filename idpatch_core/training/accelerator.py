@@ -1,8 +1,9 @@
 """Sets up accelerate, which runs the training loop on one CPU or on many machines."""
 
+from datetime import timedelta
 from typing import Any
 
-from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate import Accelerator, DataLoaderConfiguration, InitProcessGroupKwargs
 
 from .config import Config
 
@@ -13,6 +14,9 @@ def make_accelerator(config: Config) -> Any:
         mixed_precision=config.run.mixed_precision,
         gradient_accumulation_steps=config.run.gradient_accumulation,
         dataloader_config=DataLoaderConfiguration(split_batches=True),
+        kwargs_handlers=[
+            InitProcessGroupKwargs(timeout=timedelta(minutes=config.run.timeout_minutes))
+        ],
     )
     if config.data.batch_size % accelerator.num_processes:
         raise ValueError(

@@ -20,6 +20,7 @@ def load_vae(base: str) -> Any:
     from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 
     folder = check_folder(base, "models.base")
+    check_folder(str(folder / "vae"), "models.base")
     return AutoencoderKL.from_pretrained(str(folder), subfolder="vae").eval()
 
 

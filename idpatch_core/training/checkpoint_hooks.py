@@ -1,13 +1,21 @@
 """Writes and reads checkpoints through accelerate: trainable weights, averages, random states."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from .checkpoint_folder import (
+    AVERAGES_FILE,
+    WEIGHTS_FILE,
+    complete_checkpoint,
+    partial_checkpoint,
+)
+from .config import Config
 from .ema import EMA
-from .run_folder import AVERAGES_FILE, WEIGHTS_FILE, complete_checkpoint, partial_checkpoint
 from .sharding import gather_tensors, shard_like
 from .trainable import named_weights
 
@@ -27,6 +35,7 @@ def register_checkpoint_hooks(accelerator: Any, trainable: list[str], ema: EMA |
         for name, tensors in files.items():
             tensors = gather_tensors(tensors)
             if accelerator.is_main_process:
+                check_finite(tensors)
                 save_file(tensors, Path(folder, name))
 
     def read(models: list[nn.Module], folder: str) -> None:
@@ -41,10 +50,47 @@ def register_checkpoint_hooks(accelerator: Any, trainable: list[str], ema: EMA |
     accelerator.register_load_state_pre_hook(read)
 
 
+def check_finite(tensors: dict[str, Tensor]) -> None:
+    """Raise a ValueError if a weight is not finite: a checkpoint of it would be of no use."""
+    for name, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise ValueError(
+                f"run: the weight {name} is no longer finite, so this step is not saved. Begin "
+                "another run from the export of the last checkpoint, with a lower "
+                "optimiser.learning_rate."
+            )
+
+
 def save_checkpoint(accelerator: Any, output: Path, step: int, keep: int) -> None:
-    """Write a checkpoint, completely or not at all, and remove all but the last `keep`."""
-    accelerator.save_state(str(partial_checkpoint(output, step)))
+    """Write a checkpoint, completely or not at all, and remove all but the last `keep`.
+
+    Raises ValueError if the disk cannot take it.
+    """
+    part = partial_checkpoint(output, step)
+    try:
+        if accelerator.is_main_process:
+            shutil.rmtree(part, ignore_errors=True)  # of an earlier attempt
+        accelerator.wait_for_everyone()
+        accelerator.save_state(str(part))
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            complete_checkpoint(output, step, keep)
+    except ValueError:
+        raise
+    except Exception as error:  # safetensors and torch have kinds of their own for a full disk
+        raise ValueError(
+            f"run.output: step {step} could not be saved in {output}: {error}. Mend that and "
+            "repeat the command, which resumes from the last whole checkpoint."
+        ) from error
     accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        complete_checkpoint(output, step, keep)
-    accelerator.wait_for_everyone()
+
+
+def estimate_checkpoint_bytes(
+    networks: nn.Module, trainable: list[str], config: Config, sharded: bool
+) -> int:
+    """Return about how large a checkpoint will be; with FSDP it also has shards of all networks."""
+    weights = 4 * sum(w.numel() for w in named_weights(networks, trainable).values())
+    moments = weights // 2 if config.optimiser.eight_bit else 2 * weights
+    averages = weights if config.run.ema_decay else 0
+    shards = sum(w.numel() * w.element_size() for w in networks.parameters()) if sharded else 0
+    return weights + moments + averages + shards

@@ -43,7 +43,8 @@ class DataConfig:
     """The training data: folders made by `python -m idpatch_core.training.prepare`."""
 
     prepared: str
-    evaluation: str = ""  # prepared folder of other people; empty: no samples, no metrics
+    # Prepared folder of other people. Without images in it there are no samples and no metrics.
+    evaluation: str = ""
     batch_size: int = 8  # over all processes, for one gradient accumulation step
     workers: int = 2  # data loading processes for each training process
     shuffle_people: bool = True  # false: always from left to right, as the released model expects
@@ -51,12 +52,19 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class DropConfig:
-    """Probabilities of dropping each part of the condition, for guidance and for variants."""
+    """Probabilities of dropping each part of the condition, for guidance and for variants.
+
+    The last two are one joint draw, which drops in addition to the parts' own draws.
+    """
 
     tokens: float = 0.1  # ID tokens of the zero vector, as in the negative branch
     patches: float = 0.0  # no ID patches
     text: float = 0.1  # the empty caption
     pose: float = 0.1  # a black canvas: pose-free
+    everything: float = 0.0  # text, tokens and patches: the negative branch with `guide_patches`
+    text_and_tokens: float = 0.0  # the negative branch without `guide_patches`
+    # Timesteps above this share of the schedule have the text alone, as at inference.
+    injection_ratio: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,9 @@ class TrainableConfig:
     parameters: tuple[str, ...] = ("patch_proj.*", "prompt_proj.*", "controlnet.*")
     lora_rank: int = 0  # above 0: LoRA on the UNet's layers in `lora_layers`
     lora_layers: tuple[str, ...] = ("to_q", "to_k", "to_v", "to_out.0")
+
+
+LOSSES = ("denoising", "identity", "detection", "matching")
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,11 @@ class LossConfig:
     # The face losses decode the estimate of x₀ up to this timestep; above it, no face is visible.
     decode_max_timestep: int = 400
     decode_window: int = 0  # latent pixels decoded around each face; 0: the whole image
+    # Windows grow with their faces, from `decode_window` on; else a large face is cut off.
+    face_sized_windows: bool = False
+    # GB of activations that decoding may keep in each process; 0: no limit. In a batch that needs
+    # more, the face losses see a random part of the faces.
+    decode_memory: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +112,7 @@ class OptimiserConfig:
     warmup_steps: int = 500
     schedule: Literal["constant", "cosine"] = "constant"
     max_gradient_norm: float = 1.0  # 0: no clipping
-    eight_bit: bool = False  # AdamW8bit of bitsandbytes, on CUDA
+    eight_bit: bool = False  # AdamW8bit of torchao, which FSDP can shard
 
 
 @dataclass(frozen=True)
@@ -104,7 +120,9 @@ class SamplingConfig:
     """Sampling during training, for the image grids and the metrics."""
 
     every: int = 0  # steps; 0: never
-    images: int = 16
+    images: int = 16  # in all, spread over the numbers of people
+    # Sampling that would take a larger share of the time is put off; 1: no limit.
+    max_share: float = 0.1
     steps: int = 20
     cfg: float = 5.5
     injection_ratio: float = 0.8
@@ -128,6 +146,7 @@ class RunConfig:
     save_every: int = 1000
     keep_checkpoints: int = 2
     log_every: int = 10
+    timeout_minutes: float = 120.0  # how long processes wait for one another, as while one samples
 
 
 @dataclass(frozen=True)
@@ -148,9 +167,14 @@ class Config:
 
 def check_config(config: Config) -> Config:
     """Return the config; ValueError for values out of range and contradicting settings."""
-    for name, probability in asdict(config.drop).items():
-        if not 0 <= probability <= 1:
-            raise ValueError(f"drop.{name}: expected a probability, 0 to 1, got {probability}.")
+    for name, share in asdict(config.drop).items():
+        if not 0 <= share <= 1:
+            raise ValueError(f"drop.{name}: expected a number from 0 to 1, got {share}.")
+    if config.drop.everything + config.drop.text_and_tokens > 1:
+        raise ValueError(
+            "drop.everything and drop.text_and_tokens: expected at most 1 together, got "
+            f"{config.drop.everything} and {config.drop.text_and_tokens}."
+        )
     for name, weight in asdict(config.losses).items():
         if weight < 0:
             raise ValueError(f"losses.{name}: expected 0 or more, got {weight}.")
@@ -165,6 +189,8 @@ def check_config(config: Config) -> Config:
         "data.workers": (config.data.workers, 0),
         "projection.tokens": (config.projection.tokens, 1),
         "sampling.steps": (config.sampling.steps, 1),
+        "sampling.images": (config.sampling.images, 1),
+        "sampling.every": (config.sampling.every, 0),
         "trainable.lora_rank": (config.trainable.lora_rank, 0),
     }
     for name, (value, minimum) in minima.items():
@@ -175,12 +201,21 @@ def check_config(config: Config) -> Config:
         raise ValueError(f"projection.patch_size: expected an even size, got {patch_size}.")
     if not 0 <= config.run.ema_decay < 1:
         raise ValueError(f"run.ema_decay: expected 0 to below 1, got {config.run.ema_decay}.")
+    if not 0 < config.sampling.max_share <= 1:
+        raise ValueError(
+            f"sampling.max_share: expected more than 0, at most 1, got {config.sampling.max_share}."
+        )
+    if config.run.timeout_minutes <= 0:
+        raise ValueError(
+            f"run.timeout_minutes: expected more than 0, got {config.run.timeout_minutes}."
+        )
+    if config.losses.face_sized_windows and not config.losses.decode_window:
+        raise ValueError(
+            "losses.face_sized_windows needs losses.decode_window, the side of the smallest window."
+        )
     if config.losses.matching_temperature == 0:
         raise ValueError("losses.matching_temperature: expected more than 0, got 0.")
-    losses = {
-        name: getattr(config.losses, name)
-        for name in ("denoising", "identity", "detection", "matching")
-    }
+    losses = {name: getattr(config.losses, name) for name in LOSSES}
     for name in ("identity", "matching"):
         if losses[name] and not config.models.face_model:
             raise ValueError(f"losses.{name} needs models.face_model, the face recognition file.")

@@ -5,39 +5,33 @@ reference photos. So a resumed run, and a run on a different number of processes
 as one uninterrupted process.
 """
 
-import json
-from bisect import bisect_right
+import signal
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from ..journal import read
 from ..skeleton import draw_openpose
 from .config import DropConfig
+from .prepared_data import ImageRecord, PreparedData
+from .sources import FACE_NOSE
 
-INDEX_FILE = "index.jsonl"
-INFO_FILE = "info.json"
-EMBEDDINGS_FILE = "embeddings.safetensors"
-EMPTY_CAPTION_FILE = "empty_caption.safetensors"
-FORMAT_VERSION = 1
 TIMESTEPS = 1000  # SDXL's noise levels
-FACE_NOSE = 2  # among the five keypoints
+# Streams of random numbers of their own, beside those of the examples.
+EPOCH_STREAM, JOINT_STREAM = 1, 2
 
 
-class ImageRecord(NamedTuple):
-    """A prepared image: its file, size in pixels, and the index of its first face among all."""
+class Dropped(NamedTuple):
+    """Which parts of an example's condition are left out."""
 
-    file: Path
-    width: int
-    height: int
-    people: int
-    first_face: int
+    tokens: bool
+    patches: bool
+    text: bool
+    pose: bool
 
 
 class Batch(NamedTuple):
@@ -76,65 +70,6 @@ class Batch(NamedTuple):
         return self.base.shape[3], self.base.shape[2]
 
 
-class PreparedData:
-    """A folder made by `prepare`: its images, the embeddings of all faces, and their people.
-
-    Raises ValueError if the folder is incomplete or of another format version.
-    """
-
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
-        for name in (INDEX_FILE, INFO_FILE, EMBEDDINGS_FILE, EMPTY_CAPTION_FILE):
-            if not (self.folder / name).is_file():
-                raise ValueError(
-                    f"data: {self.folder} has no {name}. Make it with "
-                    "`python -m idpatch_core.training.prepare`, and let it finish."
-                )
-        self.info: dict[str, Any] = json.loads((self.folder / INFO_FILE).read_text("utf-8"))
-        if self.info.get("version") != FORMAT_VERSION:
-            raise ValueError(
-                f"data: {self.folder} has format version {self.info.get('version')}, expected "
-                f"{FORMAT_VERSION}. Prepare the images again."
-            )
-        self.images: list[ImageRecord] = []
-        names: list[str] = []
-        for record in read(self.folder / INDEX_FILE):
-            if "file" in record:
-                people = record["people"]
-                file, size = self.folder / record["file"], (record["width"], record["height"])
-                self.images.append(ImageRecord(file, *size, len(people), len(names)))
-                names += people
-        self.embeddings = load_file(self.folder / EMBEDDINGS_FILE)["embeddings"]  # (all faces, 512)
-        if len(self.embeddings) != len(names):
-            raise ValueError(
-                f"data: {self.folder / EMBEDDINGS_FILE} has {len(self.embeddings)} faces, expected "
-                f"{len(names)} as in {INDEX_FILE}. Run prepare again to complete the folder."
-            )
-        indices = {name: index for index, name in enumerate(dict.fromkeys(names))}
-        self.groups = np.array([indices[name] for name in names], np.int64)
-        faces_of = defaultdict(list)
-        for face, group in enumerate(self.groups):
-            faces_of[int(group)].append(face)
-        self._faces_of = dict(faces_of)
-
-    @property
-    def embedding_dim(self) -> int:
-        return self.embeddings.shape[1]
-
-    def other_faces(self, face: int) -> list[int]:
-        """Return the other faces of the same person; faces are indices among all."""
-        return [other for other in self._faces_of[int(self.groups[face])] if other != face]
-
-    def crop(self, face: int) -> Tensor:
-        """Return the aligned crop (112, 112, 3) uint8 RGB of a face, by its index among all."""
-        image = self.images[bisect_right(self.images, face, key=lambda i: i.first_face) - 1]
-        return load_file(image.file)["crops"][face - image.first_face]
-
-    def empty_caption(self) -> dict[str, Tensor]:
-        """Return `text` (N, D) and `pooled` (D') of the empty caption."""
-        return load_file(self.folder / EMPTY_CAPTION_FILE)
-
-
 class Examples(torch.utils.data.Dataset):
     """Makes the example of an image and its number in the run: `examples[image, number]`."""
 
@@ -154,16 +89,14 @@ class Examples(torch.utils.data.Dataset):
         latents = mean + stored["latent_std"].float() * _standard_normal(random, mean.shape)
         noise = _standard_normal(random, mean.shape)
         timestep = int(random.integers(TIMESTEPS))
-        no_tokens, no_patches, no_text, no_pose = random.random(4) < (
-            [self.drop.tokens, self.drop.patches, self.drop.text, self.drop.pose]
-        )
+        dropped = self._draw_dropped(random, number)
         references, views = (np.array(x) for x in self._draw_photos(image, random))
         order = np.arange(image.people)  # from left to right
         if self.shuffle_people:
             order = random.permutation(order)
         own = (image.first_face + order).tolist()
-        caption = self._empty_caption if no_text else stored
-        poses = stored["poses"].double().numpy()[: 0 if no_pose else None]
+        caption = self._empty_caption if dropped.text else stored
+        poses = stored["poses"].double().numpy()[: 0 if dropped.pose else None]
         base = draw_openpose(poses, image.width, image.height)
         embeddings = self.data.embeddings
         return {
@@ -178,13 +111,23 @@ class Examples(torch.utils.data.Dataset):
             "reference_embeddings": embeddings[references[order]].float(),
             "own_embeddings": embeddings[own].float(),
             "view_embeddings": embeddings[views[order]].float(),
-            "token_keep": torch.tensor(0.0 if no_tokens else 1.0),
-            "patch_keep": torch.tensor(0.0 if no_patches else 1.0),
+            "token_keep": torch.tensor(0.0 if dropped.tokens else 1.0),
+            "patch_keep": torch.tensor(0.0 if dropped.patches else 1.0),
             "groups": torch.from_numpy(self.data.groups[own]),
             "keypoints": stored["keypoints"][order].float(),
             "boxes": stored["boxes"][order].float(),
             "reference_faces": torch.from_numpy(references[order]),
         }
+
+    def _draw_dropped(self, random: np.random.Generator, number: int) -> Dropped:
+        """Draw each part, and from a stream of its own whether several are dropped together."""
+        drop = self.drop
+        probabilities = [drop.tokens, drop.patches, drop.text, drop.pose]
+        tokens, patches, text, pose = random.random(4) < probabilities
+        joint = np.random.default_rng([self.seed, number, JOINT_STREAM]).random()
+        everything = joint < drop.everything
+        both = joint < drop.everything + drop.text_and_tokens
+        return Dropped(tokens or both, patches or everything, text or both, pose)
 
     def _draw_photos(
         self, image: ImageRecord, random: np.random.Generator
@@ -241,13 +184,18 @@ class BatchSampler:
                 number += 1
 
     def _epoch(self, epoch: int) -> list[list[int]]:
-        random = np.random.default_rng([self.seed, epoch, 1])  # 1: unlike the examples' streams
+        random = np.random.default_rng([self.seed, epoch, EPOCH_STREAM])
         batches = []
         for bucket in self._buckets.values():
             order = random.permutation(bucket)
             count = -(-len(bucket) // self.batch_size)
             batches += np.resize(order, (count, self.batch_size)).tolist()
         return [batches[i] for i in random.permutation(len(batches))]
+
+
+def _ignore_sigterm(_: int) -> None:
+    """Let workers end with their process, which may first save when its job is ended."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def load_batches(
@@ -266,17 +214,5 @@ def load_batches(
         collate_fn=collate,
         num_workers=workers,
         persistent_workers=workers > 0,
+        worker_init_fn=_ignore_sigterm,
     )
-
-
-def evaluation_batches(
-    data: PreparedData, count: int, batch_size: int, drop: DropConfig, seed: int = 0
-) -> Iterator[Batch]:
-    """Yield `count` images, spread over all numbers of people, always the same ones."""
-    buckets = group_images(data.images)
-    per_bucket = -(-count // len(buckets))
-    examples = Examples(data, drop, seed)
-    for size in sorted(buckets):
-        chosen = buckets[size][:per_bucket]
-        for i in range(0, len(chosen), batch_size):
-            yield collate([examples[index, index] for index in chosen[i : i + batch_size]])

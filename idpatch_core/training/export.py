@@ -16,18 +16,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..checkpoint import FACE, PATCH_SIZE, write_id_patch
+from ..save_tensors import sort_metadata
 from ..weights import WEIGHT_DTYPES
+from .checkpoint_folder import AVERAGES_FILE, WEIGHTS_FILE, checkpoint_step, find_checkpoint
 from .config import Config
-from .data import PreparedData
 from .networks import Networks, load_networks
-from .run_folder import (
-    AVERAGES_FILE,
-    WEIGHTS_FILE,
-    checkpoint_step,
-    find_checkpoint,
-    read_config,
-)
+from .prepared_data import PreparedData
+from .run_folder import read_config
 from .trainable import ADAPTER, is_lora, select_trainable
+
+LORA_FILE = "unet_lora.safetensors"
 
 
 def load_run(output: Path, step: int | None = None, raw: bool = False) -> tuple[Networks, Config]:
@@ -87,9 +85,10 @@ def export(
     write_id_patch(folder / "id-patch.bin", *states)
     networks.controlnet.save_pretrained(str(folder / "ControlNetModel"))
     if config.trainable.lora_rank:
-        networks.unet.save_lora_adapter(
-            str(folder), adapter_name=ADAPTER, weight_name="unet_lora.safetensors"
-        )
+        settings = networks.unet.peft_config[ADAPTER]
+        settings.target_modules = sorted(settings.target_modules)  # a set has any order
+        networks.unet.save_lora_adapter(str(folder), adapter_name=ADAPTER, weight_name=LORA_FILE)
+        sort_metadata(folder / LORA_FILE)
     elif any(p.requires_grad and not is_lora(n) for n, p in networks.unet.named_parameters()):
         networks.unet.save_pretrained(str(folder / "unet"))
 

@@ -4,19 +4,19 @@ People are those of the image's JSON. Faces without keypoints are detected, as a
 for.
 """
 
-import io
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from ..alignment import align_face
 from ..face_detector import YUNET, Detector, Face, load_detector
 from ..skeleton import Joint
-from .data import FACE_NOSE
 from .pose_estimator import PoseEstimator, match_poses
-from .sources import AnnotatedPerson, Source, read_annotation
+from .read_image import read_image, resize_image
+from .rejection import RejectedImage, Rejection
+from .sources import FACE_NOSE, AnnotatedPerson, Source, read_annotation
 
 
 class PrepareOptions(NamedTuple):
@@ -26,6 +26,7 @@ class PrepareOptions(NamedTuple):
     multiple: int = 64  # both sides are multiples of it
     min_face_width: float = 32.0  # of the face's box
     max_people: int = 8
+    max_aspect: float = 4.0  # of the original's long side to its short one
     detector: str = YUNET
     poses: str = ""  # rtmlib's models, see `PoseEstimator`; empty: the JSON's poses
 
@@ -42,22 +43,6 @@ class PreparedImage(NamedTuple):
     boxes: np.ndarray  # (F, 4)
     poses: np.ndarray  # (N, 18, 3)
     crops: np.ndarray  # (F, 112, 112, 3) uint8
-
-
-class RejectedImage(NamedTuple):
-    """An image that is not used."""
-
-    key: str
-    reason: str  # counted in the report
-    detail: str
-
-
-class Rejection(Exception):
-    """Raised with the reason and the detail of a `RejectedImage`."""
-
-    def __init__(self, reason: str, detail: Any = ""):
-        super().__init__(reason, detail)
-        self.reason, self.detail = reason, str(detail)
 
 
 class LocatedPerson(NamedTuple):
@@ -83,19 +68,30 @@ class ImageInspector:
     def pose_estimator(self) -> PoseEstimator:
         return PoseEstimator(self.options.poses)
 
+    def load_models(self) -> None:
+        """Load the models; ValueError or ImportError if one cannot be."""
+        _ = self.detector
+        if self.options.poses:
+            _ = self.pose_estimator
+
     def inspect(self, source: Source) -> PreparedImage | RejectedImage:
-        """Return the image ready for the encoders, or why it is not used."""
+        """Return the image ready for the encoders, or why it is not used.
+
+        Any error of an image is a reason not to use it: a set from the web has every kind.
+        """
         try:
             return self._prepare(source)
         except Rejection as error:
             return RejectedImage(source.key, error.reason, error.detail)
+        except Exception as error:
+            return RejectedImage(source.key, "error", f"{type(error).__name__}: {error}")
 
     def _prepare(self, source: Source) -> PreparedImage:
         try:
             annotation = read_annotation(source.annotation)
         except ValueError as error:
             raise Rejection("wrong JSON", error) from error
-        original = read_image(source)
+        original = read_image(source.image.read(), self.options.max_aspect)
         people = self.find_people(original, annotation.people, source.key)
         if not people:
             raise Rejection("no face")
@@ -122,8 +118,14 @@ class ImageInspector:
             keypoints[used].astype(np.float32),
             boxes[used].astype(np.float32),
             np.stack(poses) if poses else np.zeros((0, len(Joint), 3)),
-            np.stack([align_face(pixels, keypoints[i].astype(np.float32)) for i in used]),
+            np.stack([self._align(pixels, keypoints[i]) for i in used]),
         )
+
+    def _align(self, pixels: np.ndarray, keypoints: np.ndarray) -> np.ndarray:
+        try:
+            return align_face(pixels, keypoints.astype(np.float32))
+        except ValueError as error:
+            raise Rejection("face not aligned", error) from error
 
     def find_people(
         self, pixels: np.ndarray, annotated: Sequence[AnnotatedPerson], key: str
@@ -178,17 +180,6 @@ class ImageInspector:
         return [i for i in np.argsort(keypoints[:, FACE_NOSE, 0]) if inside[i]]
 
 
-def read_image(source: Source) -> np.ndarray:
-    """Read an image (H, W, 3) uint8 RGB, upright; Rejection if it cannot be read."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
-
-    try:
-        image = ImageOps.exif_transpose(Image.open(io.BytesIO(source.image.read())))
-        return np.array(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise Rejection("unreadable image", error) from error
-
-
 def match_face(person: AnnotatedPerson, faces: Sequence[Face]) -> Face | None:
     """Return the face whose centre is in the person's box, or whose box has their pose's nose.
 
@@ -215,28 +206,3 @@ def face_box(keypoints: np.ndarray) -> np.ndarray:
     low, high = keypoints.min(axis=0), keypoints.max(axis=0)
     centre, half = (low + high) / 2, (high - low).max()
     return np.concatenate([centre - half, centre + half])
-
-
-def resize_image(
-    pixels: np.ndarray, resolution: int, multiple: int
-) -> tuple[np.ndarray, float, np.ndarray]:
-    """Scale an image to cover its new size and crop the rest; return it, the scale, the corner.
-
-    The new size has the area of `resolution` squared and the image's aspect ratio, in multiples.
-    With a resolution of 0 the image stays unchanged; Rejection if its sides are no multiples.
-    """
-    from PIL import Image
-
-    height, width = pixels.shape[:2]
-    if not resolution:
-        if height % multiple or width % multiple:
-            raise Rejection("size", f"{width}x{height} is not a multiple of {multiple}")
-        return pixels, 1.0, np.zeros(2)
-    aspect = (width / height) ** 0.5
-    sides = resolution * aspect, resolution / aspect
-    wide, tall = (max(round(side / multiple), 1) * multiple for side in sides)
-    scale = max(wide / width, tall / height)
-    size = max(round(width * scale), wide), max(round(height * scale), tall)
-    scaled = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
-    left, top = (size[0] - wide) // 2, (size[1] - tall) // 2
-    return scaled[top : top + tall, left : left + wide], scale, np.array([left, top], float)

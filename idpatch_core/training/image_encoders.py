@@ -40,9 +40,10 @@ class ImageEncoders:
         """Return the tensors that training reads for an image."""
         pixels = torch.from_numpy(image.pixels).to(self._device)
         latents = self._vae.encode(pixels.permute(2, 0, 1)[None].float() / 127.5 - 1).latent_dist
+        shift = getattr(self._vae.config, "shift_factor", None) or 0.0  # `decode` adds it
         crops = torch.from_numpy(image.crops)
         return {
-            "latent_mean": latents.mean[0].cpu(),
+            "latent_mean": latents.mean[0].cpu() - shift,
             "latent_std": latents.std[0].half().cpu(),
             **self.encode_caption(image.caption),
             "time_ids": torch.tensor(image.time_ids),

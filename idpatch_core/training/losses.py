@@ -83,7 +83,7 @@ def face_weight_map(boxes: Tensor, shape: Sequence[int], scale: int, weight: flo
     return weight_map / weight_map.mean(dim=(1, 2, 3), keepdim=True)
 
 
-def identity(embeddings: Tensor, references: Tensor, weights: Tensor, count: int) -> Tensor:
+def identity(embeddings: Tensor, references: Tensor, weights: Tensor, count: float) -> Tensor:
     """Return Σ_i w_i (1 - cos(f(A(D(x̂₀))_i), r_i)) / count.
 
     `embeddings` (N, 512) of the faces A cut from the decoded estimate D(x̂₀), by the frozen face
@@ -96,7 +96,7 @@ def identity(embeddings: Tensor, references: Tensor, weights: Tensor, count: int
     return (weights * (1 - F.cosine_similarity(embeddings, references, dim=-1))).sum() / count
 
 
-def detection(candidates: Candidates, boxes: Tensor, weights: Tensor, count: int) -> Tensor:
+def detection(candidates: Candidates, boxes: Tensor, weights: Tensor, count: float) -> Tensor:
     """Return -Σ_i w_i log max_a s_a IoU(b_a, b_i) / count: a face must be found in each box.
 
     `candidates` of N images, one for each face, with A candidates of score s and box b; `boxes`
@@ -124,7 +124,7 @@ def matching(
     all_groups: Tensor,
     temperature: float,
     weights: Tensor,
-    count: int,
+    count: float,
 ) -> Tensor:
     """Return -Σ_i w_i log( e^(g_i·v_i/τ) / (e^(g_i·v_i/τ) + Σ_{j: other person} e^(g_i·v_j/τ)) ).
 

@@ -14,6 +14,7 @@ from ..location import Location
 from ..projection import MLPProjection, Resampler, build_projection
 from .base_model import check_folder
 from .config import Config, ProjectionConfig
+from .text_mask import masked_text
 from .token_gradient import scaled_token_gradient
 
 
@@ -26,7 +27,8 @@ class Condition:
 
     `text` (B, N, D), `pooled`, `time_ids`, `base` (B, 3, H, W), `points` (B, F, 2) in pixels,
     `token_embeddings` and `patch_embeddings` (B, F, 512), `patch_keep` (B) 1 or 0;
-    `eye_distances` (B, F) in pixels, for face-sized patches.
+    `eye_distances` (B, F) in pixels, for face-sized patches; `inject` (B), False for images whose
+    text has no ID tokens; None: all have them.
     """
 
     text: Tensor
@@ -38,6 +40,7 @@ class Condition:
     patch_embeddings: Tensor
     patch_keep: Tensor
     eye_distances: Tensor | None = None
+    inject: Tensor | None = None
 
 
 class Networks(nn.Module):
@@ -56,6 +59,11 @@ class Networks(nn.Module):
         self.unet, self.controlnet = unet, controlnet
         self.patch_proj, self.prompt_proj = patch_proj, prompt_proj
 
+    @property
+    def text_dim(self) -> int:
+        """The width of the text's vectors and of the ID tokens."""
+        return self.unet.config.cross_attention_dim
+
     def forward(
         self,
         noisy: Tensor,
@@ -71,8 +79,12 @@ class Networks(nn.Module):
         hint = self.hint(condition)
         tokens = self.tokens(condition.token_embeddings, condition)
         text = torch.cat([condition.text, tokens], dim=1)
+        mask = None
+        if condition.inject is not None:
+            shown = condition.inject[:, None].expand(-1, tokens.shape[1])
+            mask = torch.cat([torch.ones_like(text[:, : -tokens.shape[1], 0]), shown], dim=1)
         with scaled_token_gradient(self.unet, token_gradient):
-            return self.denoise(noisy, timesteps, text, condition, hint, strength)
+            return self.denoise(noisy, timesteps, text, condition, hint, strength, mask)
 
     def tokens(self, embeddings: Tensor, condition: Condition) -> Tensor:
         """Return the ID tokens (B, F * T, D) of embeddings (B, F, 512)."""
@@ -110,17 +122,23 @@ class Networks(nn.Module):
         condition: Condition,
         hint: Tensor,
         strength: float = 1.0,
+        text_mask: Tensor | None = None,
     ) -> Tensor:
-        """Return the UNet's prediction with a given text and condition image."""
+        """Return the UNet's prediction with a given text and condition image.
+
+        `text_mask` (B, N) is 0 at the text's vectors that are not to be seen.
+        """
         added = {"text_embeds": condition.pooled, "time_ids": condition.time_ids}
-        down, mid = self.controlnet(
-            noisy, timesteps, text, hint, strength, added_cond_kwargs=added, return_dict=False
-        )
+        with masked_text(self.controlnet, text_mask):
+            down, mid = self.controlnet(
+                noisy, timesteps, text, hint, strength, added_cond_kwargs=added, return_dict=False
+            )
         return self.unet(
             noisy,
             timesteps,
             text,
             added_cond_kwargs=added,
+            encoder_attention_mask=text_mask,
             down_block_additional_residuals=down,
             mid_block_additional_residual=mid,
             return_dict=False,

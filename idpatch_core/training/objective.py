@@ -8,34 +8,25 @@ from torch import Tensor, nn
 
 from ..canvas import LATENT_SCALE
 from . import losses
-from .config import LossConfig
-from .data import Batch
+from .config import LOSSES, LossConfig
+from .data import TIMESTEPS, Batch
+from .face_windows import DecodedFaces, decode_faces, select_estimates
 from .frozen_networks import FrozenNetworks
 from .networks import Condition
 from .torch_yunet import Candidates
 
 
-class DecodedFaces(NamedTuple):
-    """N faces of decoded images.
-
-    `images` (M, 3, H, W); `image_of` (N), the image of each face; `keypoints` (N, 5, 2) and
-    `boxes` (N, 4) in its pixels; `alphas` (N), ᾱ_t of the image.
-    """
-
-    images: Tensor
-    image_of: Tensor
-    keypoints: Tensor
-    boxes: Tensor
-    alphas: Tensor
-
-
 class Objective(NamedTuple):
-    """The losses with their weights, the noise schedule ᾱ (1000), and the frozen networks."""
+    """The losses with their weights, the noise schedule ᾱ (1000), and the frozen networks.
+
+    `injection_ratio` is that of `make_condition`.
+    """
 
     config: LossConfig
     alphas: Tensor
     prediction_type: str
     frozen: FrozenNetworks | None = None
+    injection_ratio: float = 1.0
 
     def __call__(
         self,
@@ -44,24 +35,24 @@ class Objective(NamedTuple):
         gather: Callable[[Tensor], Tensor] = lambda x: x,
         token_gradient: float = 1.0,
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return the weighted sum, and each loss by name, unweighted and detached.
+        """Return the weighted sum, and each value by name, unweighted and detached.
 
         `gather` concatenates constants of all processes, for the matching loss; `token_gradient`
         is that of `Networks.forward`.
         """
         alphas = self.alphas[batch.timesteps]  # (B)
         noisy = losses.add_noise(batch.latents, batch.noise, alphas)
-        prediction = networks(
-            noisy, batch.timesteps, make_condition(batch), token_gradient=token_gradient
-        )
+        condition = make_condition(batch, self.injection_ratio)
+        prediction = networks(noisy, batch.timesteps, condition, token_gradient=token_gradient)
         values: dict[str, Tensor] = {}
         if self.config.denoising:
             values["denoising"] = self._denoising(batch, prediction, alphas)
         if self.config.identity or self.config.detection or self.config.matching:
             values |= self._face_losses(batch, noisy, prediction.float(), alphas, gather)
-        total = sum(
-            (getattr(self.config, name) * loss for name, loss in values.items()), noisy.sum() * 0
+        weighted = (
+            getattr(self.config, name) * value for name, value in values.items() if name in LOSSES
         )
+        total = sum(weighted, noisy.sum() * 0)
         return total, {name: loss.detach() for name, loss in values.items()}
 
     def _denoising(self, batch: Batch, prediction: Tensor, alphas: Tensor) -> Tensor:
@@ -84,65 +75,75 @@ class Objective(NamedTuple):
         alphas: Tensor,
         gather: Callable[[Tensor], Tensor],
     ) -> dict[str, Tensor]:
-        """Return the losses on the faces of the decoded estimates of x₀."""
+        """Return the losses on the faces of the decoded estimates of x₀.
+
+        With a limit on the memory, `decoded_share` is the share of the faces that were decoded.
+        """
         assert self.frozen is not None
-        config, count = self.config, batch.groups.numel()
+        config, people = self.config, batch.groups.shape[1]
         all_views, all_groups = batch.view_embeddings.flatten(0, 1), batch.groups.flatten()
         if config.matching:  # all processes take part, also those without an image to decode
             all_views, all_groups = gather(all_views), gather(all_groups)
-        names = [n for n in ("identity", "detection", "matching") if getattr(config, n)]
+        names = [n for n in ("detection", "identity", "matching") if getattr(config, n)]
+        values = {name: prediction.sum() * 0 for name in names}
         clear = (batch.timesteps <= config.decode_max_timestep).nonzero().flatten()
-        if not len(clear):
-            return {name: prediction.sum() * 0 for name in names}
         estimate = losses.estimate_x0(noisy, prediction, alphas, self.prediction_type)
-        faces = self._decode_faces(batch, estimate, alphas, clear)
-        values = {}
+        groups = []
+        if len(clear):
+            estimates = select_estimates(batch, estimate, clear)
+            groups = list(decode_faces(self.frozen, estimates, config))
+        share = 1.0
+        if len(clear):
+            share = sum(len(group.faces) for group in groups) / (len(clear) * people)
+        if config.decode_memory:
+            values["decoded_share"] = torch.tensor(share, device=noisy.device)
+        if not groups:
+            return values
+        count = batch.groups.numel() * (share if share < 1 else 1)
+        faces = torch.cat([group.faces for group in groups])
+        face_alphas = alphas[clear].repeat_interleave(people)
         if config.detection:
-            candidates = self.frozen.detect_faces(faces.images)
-            scores, boxes, keypoints = (x[faces.image_of] for x in candidates[:3])
-            candidates = Candidates(scores, boxes, keypoints, candidates.centres)
-            values["detection"] = losses.detection(candidates, faces.boxes, faces.alphas, count)
+            parts = [self._detection(g, face_alphas[g.faces], count) for g in groups]
+            values["detection"] = torch.stack(parts).sum()
         if config.identity or config.matching:
-            embeddings = self.frozen.embed_faces(
-                faces.images[faces.image_of], list(faces.keypoints.double().cpu().numpy())
-            )
+            embeddings = torch.cat([self._embed(group) for group in groups])
             if config.identity:
-                own = batch.own_embeddings[clear].flatten(0, 1)
-                values["identity"] = losses.identity(embeddings, own, faces.alphas, count)
+                own = batch.own_embeddings[clear].flatten(0, 1)[faces]
+                values["identity"] = losses.identity(embeddings, own, face_alphas[faces], count)
             if config.matching:
                 values["matching"] = losses.matching(
                     embeddings,
-                    batch.view_embeddings[clear].flatten(0, 1),
-                    batch.groups[clear].flatten(),
+                    batch.view_embeddings[clear].flatten(0, 1)[faces],
+                    batch.groups[clear].flatten()[faces],
                     all_views,
                     all_groups,
                     config.matching_temperature,
-                    faces.alphas,
+                    face_alphas[faces],
                     count,
                 )
         return values
 
-    def _decode_faces(
-        self, batch: Batch, estimate: Tensor, alphas: Tensor, clear: Tensor
-    ) -> DecodedFaces:
-        """Decode the estimates of the images `clear`, whole or a window around each face."""
+    def _detection(self, decoded: DecodedFaces, alphas: Tensor, count: float) -> Tensor:
         assert self.frozen is not None
-        estimate, people = estimate[clear], batch.groups.shape[1]
-        keypoints = batch.keypoints[clear].flatten(0, 1)  # (N, 5, 2)
-        boxes = batch.boxes[clear].flatten(0, 1)
-        alphas = alphas[clear].repeat_interleave(people)  # (N)
-        image_of = torch.arange(len(clear), device=alphas.device).repeat_interleave(people)
-        if self.config.decode_window:
-            estimate, corners = cut_windows(
-                estimate[image_of], keypoints, self.config.decode_window
-            )
-            keypoints, boxes = keypoints - corners[:, None], boxes - corners.repeat(1, 2)
-            image_of = torch.arange(len(image_of), device=alphas.device)
-        return DecodedFaces(self.frozen.decode(estimate), image_of, keypoints, boxes, alphas)
+        candidates = self.frozen.detect_faces(decoded.images)
+        scores, boxes, keypoints = (x[decoded.image_of] for x in candidates[:3])
+        candidates = Candidates(scores, boxes, keypoints, candidates.centres)
+        return losses.detection(candidates, decoded.boxes, alphas, count)
+
+    def _embed(self, decoded: DecodedFaces) -> Tensor:
+        assert self.frozen is not None
+        keypoints = list(decoded.keypoints.double().cpu().numpy())
+        return self.frozen.embed_faces(decoded.images[decoded.image_of], keypoints)
 
 
-def make_condition(batch: Batch) -> Condition:
-    """Return the networks' inputs: the references in both paths, without what was dropped."""
+def make_condition(batch: Batch, injection_ratio: float = 1.0) -> Condition:
+    """Return the networks' inputs: the references in both paths, without what was dropped.
+
+    Timesteps above the ratio get no ID tokens, as in `first_injection_step` at inference.
+    """
+    inject = None
+    if injection_ratio < 1:
+        inject = (batch.timesteps <= injection_ratio * TIMESTEPS).to(batch.text.dtype)
     return Condition(
         batch.text,
         batch.pooled,
@@ -153,22 +154,5 @@ def make_condition(batch: Batch) -> Condition:
         batch.reference_embeddings,
         batch.patch_keep,
         (batch.keypoints[:, :, 1] - batch.keypoints[:, :, 0]).norm(dim=-1),
+        inject,
     )
-
-
-def cut_windows(latents: Tensor, keypoints: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Cut a square of `side` latent pixels around each face out of its latents (N, C, h, w).
-
-    `keypoints` (N, 5, 2) in image pixels. Returns the squares, shifted to lie inside the latents,
-    and their top left corners (N, 2) in image pixels. Decoding them costs less than the image.
-    """
-    height, width = latents.shape[2:]
-    tall, wide = min(side, height), min(side, width)
-    centres = keypoints.mean(dim=1) / LATENT_SCALE  # (N, 2)
-    corners = (centres - centres.new_tensor([wide, tall]) / 2).round()
-    corners = torch.minimum(corners.clamp(min=0), centres.new_tensor([width - wide, height - tall]))
-    windows = [
-        x[:, top : top + tall, left : left + wide]
-        for x, (left, top) in zip(latents, corners.long().tolist(), strict=True)
-    ]
-    return torch.stack(windows), corners * LATENT_SCALE

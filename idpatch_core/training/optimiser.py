@@ -14,17 +14,18 @@ from .trainable import is_projection
 def make_optimiser(networks: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
     """Make AdamW for the trainable parameters; the projections have their own learning rate.
 
-    Raises ValueError if `eight_bit` is set and bitsandbytes is not installed.
+    With `eight_bit` its moments are stored in 8 bits, by torchao, whose optimiser also takes FSDP's
+    sharded weights. Raises ValueError if torchao is not installed.
     """
     # Fused: one kernel instead of ten passes over all weights.
     kind: Any = partial(torch.optim.AdamW, fused=True)
     if config.eight_bit:
         try:
-            from bitsandbytes.optim import AdamW8bit as kind  # pyright: ignore[reportMissingImports]
-        except ImportError:
+            from torchao.optim import AdamW8bit as kind  # pyright: ignore[reportMissingImports]
+        except ImportError as error:
             raise ValueError(
-                "optimiser.eight_bit needs bitsandbytes and a CUDA device: pip install "
-                "bitsandbytes, or set it to false."
+                f"optimiser.eight_bit needs torchao, which cannot be used ({error}). Run `pip "
+                "install torchao`, or set it to false."
             ) from None
     trainable = [(n, p) for n, p in networks.named_parameters() if p.requires_grad]
     projections = [p for n, p in trainable if is_projection(n)]
@@ -41,7 +42,11 @@ def make_optimiser(networks: nn.Module, config: OptimiserConfig) -> torch.optim.
 def set_learning_rate(optimiser: Any, factor: float) -> None:
     """Set each group's learning rate to its base rate times the factor."""
     for group in optimiser.param_groups:
-        group["lr"] = factor * group["base_rate"]
+        rate = factor * group["base_rate"]
+        if isinstance(group["lr"], torch.Tensor):  # torchao compiles the step with it
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def learning_rate_factor(step: int, steps: int, config: OptimiserConfig) -> float:

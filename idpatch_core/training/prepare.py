@@ -1,36 +1,48 @@
 """Precomputes everything that stays the same between training steps.
 
     python -m idpatch_core.training.prepare SOURCE TARGET --base SDXL --face-model FILE
+        [--evaluation N]
 
 SOURCE is a folder or WebDataset shards (see `sources`), TARGET is the `data.prepared` of a config.
-It gets faces, poses, embeddings, latents and text embeddings. An interrupted command resumes. The
-reasons why images were rejected are printed and counted in `report.json`; `index.jsonl` has the
-reason for each image.
+It gets faces, poses, embeddings, latents and text embeddings. With `--evaluation`, about N images
+go to the folder TARGET-evaluation, the `data.evaluation` of a config: no one in them is trained on.
+An interrupted command resumes. The reasons why images were rejected are printed and counted in
+`report.json`; `index.jsonl` has the reason for each image.
 """
 
 import argparse
-import hashlib
 import json
-import multiprocessing
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
-from ..journal import Journal, read, write_whole
-from .data import EMBEDDINGS_FILE, EMPTY_CAPTION_FILE, FORMAT_VERSION, INDEX_FILE, INFO_FILE
-from .find_people import ImageInspector, PreparedImage, PrepareOptions, RejectedImage
+from ..journal import Journal, write_whole
+from .find_people import ImageInspector, PrepareOptions
 from .image_encoders import ImageEncoders
+from .inspection import Result, inspect_image, inspect_images
 from .pose_estimator import RTMLIB_MODELS
-from .sources import Source, find_sources
+from .prepared_data import EMPTY_CAPTION_FILE, INDEX_FILE, read_index, read_records, read_split
+from .prepared_files import (
+    evaluation_folder,
+    hold_out,
+    prepared_images,
+    write_embeddings,
+    write_evaluation,
+    write_image,
+    write_info,
+)
+from .rejection import RejectedImage
+from .sources import find_sources
 
 REPORT_FILE = "report.json"
 DEFAULTS = PrepareOptions()
+MAX_FAILURES = 10  # images in a row that cannot be encoded before the command ends
 
 
 def prepare_images(
@@ -41,111 +53,100 @@ def prepare_images(
     options: PrepareOptions = DEFAULTS,
     workers: int = 2,
     device: str = "cpu",
+    evaluation: int = 0,
 ) -> dict[str, Any]:
     """Prepare all images that are not prepared yet; return the report.
 
-    Raises ValueError if the target was started with other settings or if no image can be used.
+    `evaluation` is about how many of them are kept from training, by their people. Raises
+    ValueError if the target was started with other settings or if no image can be used.
     """
     from tqdm import tqdm
 
-    settings = {"base": base, "face_model": face_model, **options._asdict()}
-    check_settings(target, settings)
+    unreadable: dict[str, str] = {}
+    sources = find_sources(source, unreadable)
+    ImageInspector(options).load_models()  # here once, not for each image in each process
     encoders = ImageEncoders(base, face_model, device)
+    settings = {"base": base, "face_model": face_model, **options._asdict()}
+    write_info(target, settings, encoders.scaling_factor, DEFAULTS._asdict())
     write_whole(target / EMPTY_CAPTION_FILE, save(encoders.encode_caption("")))
-    info = {
-        "version": FORMAT_VERSION,
-        "settings": settings,
-        "scaling_factor": encoders.scaling_factor,
-    }
-    write_whole(target / INFO_FILE, json.dumps(info, indent=1).encode())
 
-    sources = find_sources(source)
-    done = {record["image"] for record in read(target / INDEX_FILE)}
+    done = prepared_images(target)
     remaining = [item for item in sources if item.key not in done]
     with Journal(target / INDEX_FILE) as journal:
-        results = inspect_images(remaining, options, workers)
-        for result in tqdm(results, total=len(sources), initial=len(done)):
-            if isinstance(result, RejectedImage):
-                record = {"rejected": result.reason, "detail": result.detail}
-            else:
-                record = write_image(target, result, encoders)
-            journal.append({"image": result.key, **record})
-    return finish(target)
+        results = inspect_images(remaining, partial(inspect_image, options=options), workers)
+        bar = tqdm(results, total=len(sources), initial=len(sources) - len(remaining))
+        for record in encode_images(bar, target, encoders):
+            journal.append(record)
+    return finish(target, evaluation, unreadable)
 
 
-def check_settings(target: Path, settings: dict[str, Any]) -> None:
-    """Raise a ValueError if a target that exists was started with other settings."""
-    if not (target / INFO_FILE).is_file():
-        return
-    info = json.loads((target / INFO_FILE).read_text("utf-8"))
-    before = {**DEFAULTS._asdict(), **info["settings"]}
-    for name, value in settings.items():
-        if value != before[name]:
-            raise ValueError(
-                f"target: {target} was started with {name} {before[name]!r}, now it is {value!r}. "
-                "Choose another folder, or restore the old value to resume."
+def encode_images(
+    results: Iterable[Result], target: Path, encoders: ImageEncoders
+) -> Iterator[dict[str, Any]]:
+    """Write the tensors of all images; yield their records, also those of rejected images.
+
+    An image that cannot be encoded is rejected, but only once another one can be: if it is the
+    device that fails, no image is lost. Raises ValueError after MAX_FAILURES in a row.
+    """
+    failed: list[RejectedImage] = []
+    for result in results:
+        if isinstance(result, RejectedImage):
+            yield rejected_record(result)
+            continue
+        try:
+            record = write_image(target, result, encoders.encode(result))
+        except OSError:  # of the disk
+            raise
+        except Exception as error:
+            failed.append(
+                RejectedImage(result.key, "not encoded", f"{type(error).__name__}: {error}")
             )
+            if len(failed) == MAX_FAILURES:
+                raise ValueError(
+                    f"source: {MAX_FAILURES} images in a row cannot be encoded, the last one "
+                    f"({result.key}) because of {failed[-1].detail}. Mend that and repeat the "
+                    "command."
+                ) from error
+            continue
+        yield from map(rejected_record, failed)
+        failed.clear()
+        yield {"image": result.key, **record}
+    yield from map(rejected_record, failed)
 
 
-def inspect_images(
-    sources: list[Source], options: PrepareOptions, workers: int
-) -> Iterator[PreparedImage | RejectedImage]:
-    """Inspect images in `workers` processes, in order; 0: in this process."""
-    inspect = partial(inspect_image, options=options)
-    if not workers:
-        yield from map(inspect, sources)
-        return
-    # Not forked: OpenCV and torch have started threads.
-    with multiprocessing.get_context("spawn").Pool(workers, _use_one_thread) as pool:
-        yield from pool.imap(inspect, sources, chunksize=4)
+def rejected_record(image: RejectedImage) -> dict[str, Any]:
+    return {"image": image.key, "rejected": image.reason, "detail": image.detail}
 
 
-def inspect_image(source: Source, options: PrepareOptions) -> PreparedImage | RejectedImage:
-    return get_inspector(options).inspect(source)
-
-
-@cache
-def get_inspector(options: PrepareOptions) -> ImageInspector:
-    """Return this process's inspector, which keeps its models loaded."""
-    return ImageInspector(options)
-
-
-def _use_one_thread() -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-
-
-def write_image(target: Path, image: PreparedImage, encoders: ImageEncoders) -> dict[str, Any]:
-    """Write an image's tensors; return its record in the index."""
-    name = hashlib.sha256(image.key.encode()).hexdigest()[:32]
-    file = f"images/{name[:2]}/{name}.safetensors"
-    tensors = {k: t.contiguous() for k, t in encoders.encode(image).items()}
-    write_whole(target / file, save(tensors))
-    height, width = image.pixels.shape[:2]
-    return {"file": file, "width": width, "height": height, "people": image.groups}
-
-
-def finish(target: Path) -> dict[str, Any]:
-    """Collect the embeddings of all images in one file; write and return the report."""
-    records = read(target / INDEX_FILE)
+def finish(target: Path, evaluation: int, unreadable: dict[str, str]) -> dict[str, Any]:
+    """Hold out people, collect the embeddings of all images, and write and return the report."""
+    records = read_index(target)
     used = [record for record in records if "file" in record]
     rejected = Counter(record["rejected"] for record in records if "rejected" in record)
-    groups = Counter(group for record in used for group in record["people"])
-    report = {
+    photos = Counter(person for record in used for person in set(record["people"]))
+    report: dict[str, Any] = {
         "images": len(records),
         "used": len(used),
-        "faces": sum(groups.values()),
-        "people": len(groups),
-        "people_with_one_photo": sum(count == 1 for count in groups.values()),
+        "faces": sum(len(record["people"]) for record in used),
+        "people": len(photos),
+        "people_with_one_photo": sum(count == 1 for count in photos.values()),
         "rejected": dict(rejected.most_common()),
+        "unreadable_shards": unreadable,
     }
+    if used and (evaluation or read_split(target)):
+        held_out = hold_out(target, evaluation)
+        evaluated = write_evaluation(target, held_out, DEFAULTS._asdict())
+        report["evaluation"] = {
+            "folder": str(evaluation_folder(target)),
+            "images": len(evaluated),
+            "people": len(held_out),
+            "left_out": len(used) - len(evaluated) - len(read_records(target)),
+        }
     write_whole(target / REPORT_FILE, json.dumps(report, indent=1).encode())
-    if not used:
+    trained = read_records(target)
+    if not trained:
         raise ValueError(f"source: none of {len(records)} images can be used: {dict(rejected)}.")
-    embeddings = [load_file(target / record["file"])["embeddings"] for record in used]
-    write_whole(target / EMBEDDINGS_FILE, save({"embeddings": torch.cat(embeddings)}))
+    write_embeddings(target, trained)
     return report
 
 
@@ -155,6 +156,14 @@ def format_report(report: dict[str, Any]) -> Iterable[str]:
     yield f"{report['faces']} faces of {report['people']} people, {single} with only one photo"
     for reason, count in report["rejected"].items():
         yield f"rejected, {reason}: {count}"
+    for shard, reason in report["unreadable_shards"].items():
+        yield f"shard {shard}: {reason}"
+    if evaluation := report.get("evaluation"):
+        yield (
+            f"{evaluation['images']} images of {evaluation['people']} people, who are not trained "
+            f"on, in {evaluation['folder']}; {evaluation['left_out']} images show people of both "
+            "sets and are in neither"
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -183,12 +192,24 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--max-people", type=int, default=DEFAULTS.max_people)
     parser.add_argument(
+        "--max-aspect",
+        type=float,
+        default=DEFAULTS.max_aspect,
+        help="an image whose long side is more than so many times its short one is rejected",
+    )
+    parser.add_argument(
         "--detector", default=DEFAULTS.detector, help="yunet, or an insightface folder"
     )
     parser.add_argument(
         "--poses",
         default=DEFAULTS.poses,
         help=f"find poses with rtmlib's models: {', '.join(RTMLIB_MODELS)}, or your own folder",
+    )
+    parser.add_argument(
+        "--evaluation",
+        type=int,
+        default=0,
+        help="about how many images go to TARGET-evaluation; no one in them is trained on",
     )
     parser.add_argument("--workers", type=int, default=2, help="processes that find people")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -203,6 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
             options,
             parsed.workers,
             parsed.device,
+            parsed.evaluation,
         )
     except (ValueError, ImportError) as error:
         print(error, file=sys.stderr)

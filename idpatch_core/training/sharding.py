@@ -32,8 +32,8 @@ def gather_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def shard_like(tensor: Tensor, other: Any) -> Tensor:
-    """Move a full tensor to the device of another, and shard it as that one is."""
-    tensor = tensor.to(other.device)
+    """Copy a full tensor to the device of another, and shard it as that one is."""
+    tensor = tensor.to(other.device, copy=True)  # it may be mapped from a file
     if not _is_dtensor(other):
         return tensor
     from torch.distributed.tensor import distribute_tensor

@@ -10,6 +10,8 @@ All of it is optional; coordinates are in pixels. `group` names the person: phot
 each other's references. The face in a box without keypoints is detected; in an image without people
 all faces are. Keypoints are in the order of `idpatch_core.face_detector.Face`, a pose has COCO's 17
 or OpenPose's 18 keypoints.
+
+An image is named by its file, with the suffix; in a shard, after the shard's own name.
 """
 
 import json
@@ -20,9 +22,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..layout import MAX_COORDINATE
 from ..skeleton import coco17_to_openpose18
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+FACE_NOSE = 2  # among the five keypoints
 
 
 class FileSlice(NamedTuple):
@@ -60,20 +64,30 @@ class Annotation(NamedTuple):
     people: list[AnnotatedPerson]
 
 
-def find_sources(path: Path) -> list[Source]:
+def find_sources(path: Path, unreadable: dict[str, str] | None = None) -> list[Source]:
     """Return the images in a folder and below, in its tar files, or in one tar file; in order.
 
-    Raises ValueError if there is none.
+    A shard that cannot be read to its end is noted in `unreadable`, with the reason; its images up
+    to there are returned. Raises ValueError for such a shard without `unreadable`, and if there is
+    no image.
     """
     if path.suffix == ".tar":
-        sources = list(_find_in_shard(path, path.stem))
+        shards, sources = [path], []
     elif path.is_dir():
         files = sorted(file for file in path.rglob("*") if file.is_file())
+        shards = [file for file in files if file.suffix == ".tar"]
         sources = list(_find_in_folder(path, files))
-        for shard in (file for file in files if file.suffix == ".tar"):
-            sources += _find_in_shard(shard, shard.relative_to(path).with_suffix("").as_posix())
     else:
         raise ValueError(f"source: {path} is neither a folder nor a .tar file.")
+    for shard in shards:
+        name = shard.name if shard == path else shard.relative_to(path).as_posix()
+        try:
+            _find_in_shard(shard, name, sources)
+        except (tarfile.TarError, OSError, EOFError) as error:
+            message = f"it is not a whole, uncompressed .tar file: {error}"
+            if unreadable is None:
+                raise ValueError(f"source: {shard} cannot be read: {message}.") from error
+            unreadable[name] = message
     if not sources:
         raise ValueError(f"source: {path} has no image ({', '.join(IMAGE_SUFFIXES)}).")
     return sources
@@ -84,32 +98,36 @@ def _find_in_folder(root: Path, files: list[Path]) -> Iterator[Source]:
     for file in files:
         if file.suffix.lower() in IMAGE_SUFFIXES:
             annotation = file.with_suffix(".json")
-            key = file.relative_to(root).with_suffix("").as_posix()
             yield Source(
-                key,
+                file.relative_to(root).as_posix(),
                 FileSlice(str(file)),
                 FileSlice(str(annotation)) if annotation in existing else None,
             )
 
 
-def _find_in_shard(shard: Path, name: str) -> Iterator[Source]:
-    images: dict[str, FileSlice] = {}
+def _find_in_shard(shard: Path, name: str, sources: list[Source]) -> None:
+    """Append the images of a shard to the sources, also those before an error."""
+    images: dict[str, tuple[str, FileSlice]] = {}
     annotations: dict[str, FileSlice] = {}
-    with tarfile.open(shard) as tar:
-        for member in tar:
-            if not member.isfile():
-                continue
-            # WebDataset: the key ends at the first dot of the file's name.
-            folder, slash, file = member.name.rpartition("/")
-            stem, _, suffix = file.partition(".")
-            key = folder + slash + stem
-            content = FileSlice(str(shard), member.offset_data, member.size)
-            if f".{suffix.lower()}" in IMAGE_SUFFIXES:
-                images[key] = content
-            elif suffix.lower() == "json":
-                annotations[key] = content
-    for key, image in images.items():
-        yield Source(f"{name}/{key}", image, annotations.get(key))
+    try:
+        with tarfile.open(shard, "r:") as tar:
+            for member in tar:
+                if not member.isfile():
+                    continue
+                # WebDataset: the key ends at the first dot of the file's name.
+                folder, slash, file = member.name.rpartition("/")
+                stem, _, suffix = file.partition(".")
+                key = folder + slash + stem
+                content = FileSlice(str(shard), member.offset_data, member.size)
+                if f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                    images[member.name] = key, content
+                elif suffix.lower() == "json":
+                    annotations[key] = content
+        if FileSlice(str(shard), shard.stat().st_size - tarfile.BLOCKSIZE).read().strip(b"\0"):
+            raise tarfile.ReadError("its end is missing")  # `tarfile` takes some cuts for the end
+    finally:
+        for member_name, (key, image) in images.items():
+            sources.append(Source(f"{name}/{member_name}", image, annotations.get(key)))
 
 
 def read_annotation(file: FileSlice | None) -> Annotation:
@@ -118,12 +136,12 @@ def read_annotation(file: FileSlice | None) -> Annotation:
         return Annotation("", [])
     try:
         data = json.loads(file.read())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"its JSON is broken: {error}") from error
     if not isinstance(data, dict) or not isinstance(data.get("people", []), list):
         raise ValueError("its JSON is not an object with a list of people")
     caption = data.get("caption", "")
-    if not isinstance(caption, str):
+    if not _is_text(caption):
         raise ValueError("its caption is not text")
     people = data.get("people", [])
     return Annotation(
@@ -135,7 +153,7 @@ def _parse_person(data: Any, where: str) -> AnnotatedPerson:
     if not isinstance(data, dict):
         raise ValueError(f"{where} is not an object")
     group = data.get("group")
-    if group is not None and not isinstance(group, str):
+    if group is not None and not _is_text(group):
         raise ValueError(f"{where}: group is not text")
     pose = _parse_array(data, "pose", where, [(17, 3), (18, 3)])
     if pose is not None and len(pose) == 17:
@@ -153,9 +171,16 @@ def _parse_array(
         return None
     try:
         array = np.array(data[name], np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.empty(0)
     if array.shape not in shapes or not np.isfinite(array).all():
         expected = " or ".join("x".join(map(str, shape)) for shape in shapes)
         raise ValueError(f"{where}: {name} is not {expected} numbers")
+    if np.abs(array).max() > MAX_COORDINATE:
+        raise ValueError(f"{where}: {name} has a number beyond {MAX_COORDINATE:.0f} pixels")
     return array
+
+
+def _is_text(value: Any) -> bool:
+    """Return whether a value is text without half a surrogate pair, which cannot be encoded."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)

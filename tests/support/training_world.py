@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from idpatch_core.arcface import IRSE50
 from idpatch_core.training.config import Config
 from idpatch_core.training.config_file import make_config
-from idpatch_core.training.data import (
+from idpatch_core.training.prepared_data import (
     EMBEDDINGS_FILE,
     EMPTY_CAPTION_FILE,
     FORMAT_VERSION,
@@ -33,7 +33,7 @@ SCHEDULER = {
 FACE = np.array([[-4, -5], [4, -5], [0, 0], [-3, 5], [3, 5]], np.float32)
 
 
-def tiny_unet() -> Any:
+def tiny_unet(context_dim: int = CONTEXT_DIM, pooled_dim: int = POOLED_DIM) -> Any:
     from diffusers import UNet2DConditionModel
 
     torch.manual_seed(0)
@@ -46,11 +46,11 @@ def tiny_unet() -> Any:
         layers_per_block=1,
         transformer_layers_per_block=1,
         attention_head_dim=2,
-        cross_attention_dim=CONTEXT_DIM,
+        cross_attention_dim=context_dim,
         use_linear_projection=True,
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=POOLED_DIM + 6 * 8,
+        projection_class_embeddings_input_dim=pooled_dim + 6 * 8,
         norm_num_groups=8,
     )
 

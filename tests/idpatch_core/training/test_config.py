@@ -13,7 +13,10 @@ RECIPES = Path(__file__).parents[3] / "idpatch_core" / "training" / "recipes"
     ("sections", "message"),
     [
         ({"run": {"output": "run", "steps": 0}}, r"run\.steps: expected 1 or more, got 0"),
-        ({"drop": {"tokens": 1.5}}, r"drop\.tokens: expected a probability.*1\.5"),
+        ({"drop": {"tokens": 1.5}}, r"drop\.tokens: expected a number from 0 to 1, got 1\.5"),
+        ({"drop": {"everything": 0.6, "text_and_tokens": 0.6}}, r"expected at most 1 together"),
+        ({"sampling": {"max_share": 0}}, r"sampling\.max_share: expected more than 0"),
+        ({"losses": {"face_sized_windows": True}}, r"needs losses\.decode_window"),
         ({"losses": {"identity": 0.1}}, r"losses\.identity needs models\.face_model"),
         ({"losses": {"matching_temperature": 0}}, r"losses\.matching_temperature: expected more"),
         ({"losses": {"denoising": 0}}, r"every weight is 0"),

@@ -1,6 +1,7 @@
 """Batches depend on the seed and the step alone."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -9,15 +10,9 @@ import torch
 from training_world import make_prepared
 
 from idpatch_core.training.config import DropConfig
-from idpatch_core.training.data import (
-    Batch,
-    BatchSampler,
-    Examples,
-    ImageRecord,
-    PreparedData,
-    load_batches,
-)
-from idpatch_core.training.validate import DROP_NOTHING
+from idpatch_core.training.data import Batch, BatchSampler, Examples, load_batches
+from idpatch_core.training.prepared_data import ImageRecord, PreparedData
+from idpatch_core.training.validation import DROP_NOTHING
 
 
 def make_records(counts: dict[int, int]) -> list[ImageRecord]:
@@ -107,6 +102,36 @@ def test_dropping_follows_its_probability(world: dict[str, str]):
     assert 0.65 < sum(e["token_keep"].item() for e in drawn) / 200 < 0.85
     assert all(e["patch_keep"] == 1 and not e["base"].any() for e in drawn)
     assert torch.equal(drawn[0]["text"], drawn[1]["text"])
+
+
+def count_dropped(world: dict[str, str], drop: DropConfig) -> Counter[tuple[bool, bool, bool]]:
+    """Return how often text, tokens and patches were dropped, in 400 examples."""
+    data = PreparedData(world["prepared"])
+    empty = data.empty_caption()["text"]
+    examples = (Examples(data, drop, seed=0)[0, number] for number in range(400))
+    return Counter(
+        (torch.equal(e["text"], empty), not e["token_keep"], not e["patch_keep"]) for e in examples
+    )
+
+
+def test_the_negative_branch_is_dropped_as_one(world: dict[str, str]):
+    drop = DropConfig(0, 0, 0, 0, everything=0.1, text_and_tokens=0.2)
+    counts = count_dropped(world, drop)
+    assert counts.keys() == {(False,) * 3, (True,) * 3, (True, True, False)}
+    assert 0.06 < counts[True, True, True] / 400 < 0.14
+    assert 0.15 < counts[True, True, False] / 400 < 0.25
+
+
+def test_a_joint_draw_leaves_the_other_draws_as_they_are(world: dict[str, str]):
+    data = PreparedData(world["prepared"])
+    drop = DropConfig(0.3, 0.3, 0.3, 0.3)
+    joint = replace(drop, everything=0.2)
+    for number in range(40):
+        plain, both = Examples(data, drop, 0)[0, number], Examples(data, joint, 0)[0, number]
+        everything = not (both["token_keep"] or both["patch_keep"])
+        for name, value in plain.items():
+            if not everything or name not in ("text", "pooled", "token_keep", "patch_keep"):
+                assert torch.equal(value, both[name])
 
 
 def test_an_unprepared_folder_is_refused(tmp_path: Path):

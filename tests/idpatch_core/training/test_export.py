@@ -1,9 +1,11 @@
 """The exported files are those that the loaders read."""
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from training_world import settings, tiny_config, train_tiny
 
@@ -64,6 +66,15 @@ def test_lora_is_exported_by_itself(world: dict[str, str], tmp_path: Path):
     weights = load_file(output / "export" / "unet_lora.safetensors")
     assert len(weights) == 2 * 4 * 8
     assert not (output / "export" / "unet").exists()
+
+    export(output, tmp_path / "again")  # equal weights in files of equal bytes
+    files = [path.relative_to(output / "export") for path in (output / "export").rglob("*.*")]
+    assert len(files) == 5
+    for file in files:
+        assert (tmp_path / "again" / file).read_bytes() == (output / "export" / file).read_bytes()
+    with safe_open(output / "export" / "unet_lora.safetensors", "pt") as file:
+        adapter = json.loads(file.metadata()["lora_adapter_metadata"])
+    assert adapter["target_modules"] == ["to_k", "to_out.0", "to_q", "to_v"]
 
 
 def test_half_precision_on_request(run: Path, tmp_path: Path):

@@ -10,10 +10,12 @@ from idpatch_core.canvas import compose, face_side, resize_patch
 from idpatch_core.layout import Point
 from idpatch_core.projection import project
 from idpatch_core.training.config import DropConfig
-from idpatch_core.training.data import Batch, PreparedData, evaluation_batches
+from idpatch_core.training.data import Batch
+from idpatch_core.training.evaluation_images import evaluation_batches
 from idpatch_core.training.networks import Networks, load_networks
 from idpatch_core.training.objective import make_condition
-from idpatch_core.training.validate import DROP_NOTHING
+from idpatch_core.training.prepared_data import PreparedData
+from idpatch_core.training.validation import DROP_NOTHING
 
 
 def load(world: dict[str, str], **sections: Any) -> Networks:

@@ -1,9 +1,12 @@
 """The optimiser and its learning rate."""
 
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from idpatch_core.training.config import OptimiserConfig
 from idpatch_core.training.optimiser import (
@@ -13,10 +16,50 @@ from idpatch_core.training.optimiser import (
 )
 
 
-def test_eight_bit_without_bitsandbytes_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "bitsandbytes.optim", None)  # as if it were not installed
-    with pytest.raises(ValueError, match=r"eight_bit needs bitsandbytes"):
+def test_eight_bit_without_torchao_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torchao.optim", None)  # as if it were not installed
+    with pytest.raises(ValueError, match=r"eight_bit needs torchao.*pip install torchao"):
         make_optimiser(nn.Linear(1, 1), OptimiserConfig(eight_bit=True))
+
+
+def train_steps(network: nn.Module, optimiser: Any, steps: int, rate: float) -> Tensor:
+    """Let a layer learn to double its input; return its weight."""
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        x = torch.randn(8, 64, generator=generator)
+        set_learning_rate(optimiser, rate)
+        (network(x) - 2 * x).square().mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
+    return next(network.parameters()).detach().clone()
+
+
+def test_eight_bit_moments_train_as_those_of_32_bits_and_resume(tmp_path: Path):
+    pytest.importorskip("torchao", reason="torchao, of the extra `train`, is not installed")
+    results, optimisers = [], []
+    with torch.compiler.set_stance("force_eager"):  # compiling takes longer than the test
+        for eight_bit in (False, True):
+            torch.manual_seed(0)
+            network = nn.Linear(64, 64)
+            optimiser = make_optimiser(network, OptimiserConfig(0.01, eight_bit=eight_bit))
+            results.append(train_steps(network, optimiser, 4, 0.5))
+            optimisers.append(optimiser)
+        torch.manual_seed(0)
+        start = nn.Linear(64, 64).weight.detach()
+        difference = results[1] - results[0]
+        assert difference.norm() < 0.05 * (results[0] - start).norm()
+        moments = next(iter(optimisers[1].state.values()))["exp_avg"]
+        assert moments.codes.dtype == torch.uint8
+        assert optimisers[1].param_groups[0]["lr"].item() == pytest.approx(0.005)
+
+        torch.save(optimisers[1].state_dict(), tmp_path / "state")
+        torch.manual_seed(0)
+        again = nn.Linear(64, 64)
+        resumed = make_optimiser(again, OptimiserConfig(0.01, eight_bit=True))
+        again.load_state_dict(network.state_dict())
+        resumed.load_state_dict(torch.load(tmp_path / "state", weights_only=True))
+        expected = train_steps(network, optimisers[1], 2, 1.0)
+        assert torch.equal(train_steps(again, resumed, 2, 1.0), expected)
 
 
 def test_projections_have_their_own_learning_rate():

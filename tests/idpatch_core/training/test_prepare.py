@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,18 +17,25 @@ import torch
 from photos import drawn_face
 from PIL import Image
 from safetensors.torch import load_file
-from training_world import make_base, tiny_face_model
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from training_world import make_base, tiny_face_model, tiny_unet
 
 from idpatch_core.alignment import align_face
 from idpatch_core.arcface import embed
 from idpatch_core.demo_world.train_base import new_text_encoders, write_tokenizers
-from idpatch_core.training.data import Examples, PreparedData
-from idpatch_core.training.find_people import PrepareOptions
+from idpatch_core.training import prepare
+from idpatch_core.training.__main__ import main as train
+from idpatch_core.training.data import Examples
+from idpatch_core.training.find_people import ImageInspector, PreparedImage, PrepareOptions
+from idpatch_core.training.image_encoders import ImageEncoders
 from idpatch_core.training.prepare import prepare_images
-from idpatch_core.training.validate import DROP_NOTHING
+from idpatch_core.training.prepared_data import PreparedData, read_records
+from idpatch_core.training.validation import DROP_NOTHING
 
 ROOT = Path(__file__).parents[3]
+RECIPE = ROOT / "idpatch_core/training/recipes/stage1.toml"
 KEYPOINTS = [[44, 40], [64, 40], [54, 52], [46, 64], [62, 64]]
+BESIDE = [[x + 64, y] for x, y in KEYPOINTS]
 PERSON = {"group": "anna", "box": [30, 20, 78, 80], "keypoints": KEYPOINTS}
 OPTIONS = PrepareOptions(resolution=0, multiple=32, min_face_width=20)
 
@@ -44,6 +52,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     text = new_text_encoders(base)
     text.first.save_pretrained(str(base / "text_encoder"))
     text.second.save_pretrained(str(base / "text_encoder_2"))
+    widths = [encoder.config.hidden_size for encoder in (text.first, text.second)]
+    tiny_unet(sum(widths), text.second.config.projection_dim).save_pretrained(base / "unet")
     save_model(tiny_face_model(), str(folder / "face.safetensors"))
     return str(base), str(folder / "face.safetensors")
 
@@ -99,24 +109,28 @@ def test_each_rejected_image_has_its_reason(models: tuple[str, str], tmp_path: P
     write(folder, "crowd", {"people": [PERSON] * 9})
     write(folder, "empty-box", {"people": [{"box": [0, 0, 40, 40]}]})
     write(folder, "odd", {"people": [PERSON]}, make_image(width=161))
+    write(folder, "flat", {"people": [{**PERSON, "keypoints": [[50, 50]] * 5}]})
+    write(folder, "long", {"people": [PERSON]}, make_image(width=32 * 5, height=32))
     report = prepare_images(folder, tmp_path / "out", *models, OPTIONS, workers=0)
     reasons = {key: r.get("rejected") for key, r in records(tmp_path / "out").items()}
     assert reasons == {
-        "good": None,
-        "no-face": "no face",
-        "torn": "unreadable image",
-        "no-json": "wrong JSON",
-        "no-numbers": "wrong JSON",
-        "small": "face too small",
-        "crowd": "too many people",
-        "empty-box": "face not found",
-        "odd": "size",
+        "good.png": None,
+        "no-face.png": "no face",
+        "torn.png": "unreadable image",
+        "no-json.png": "wrong JSON",
+        "no-numbers.png": "wrong JSON",
+        "small.png": "face too small",
+        "crowd.png": "too many people",
+        "empty-box.png": "face not found",
+        "odd.png": "size",
+        "flat.png": "face not aligned",
+        "long.png": "aspect ratio",
     }
     assert report["rejected"]["wrong JSON"] == 2
     assert json.loads((tmp_path / "out/report.json").read_text()) == report
     details = records(tmp_path / "out")
-    assert details["small"]["detail"] == "10 pixels, expected 20"
-    assert "person 1: keypoints is not 5x2" in details["no-numbers"]["detail"]
+    assert details["small.png"]["detail"] == "10 pixels, expected 20"
+    assert "person 1: keypoints is not 5x2" in details["no-numbers.png"]["detail"]
 
 
 def test_an_image_is_scaled_and_cropped_to_its_size(models: tuple[str, str], tmp_path: Path):
@@ -187,3 +201,152 @@ def test_no_usable_image_is_an_error(models: tuple[str, str], tmp_path: Path):
     write(tmp_path / "in", "a")
     with pytest.raises(ValueError, match=r"none of 1 images can be used.*no face"):
         prepare_images(tmp_path / "in", tmp_path / "out", *models, OPTIONS, workers=0)
+
+
+def test_an_error_of_one_image_costs_only_that_image(
+    models: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in "abcd":
+        write(tmp_path / "in", name, {"people": [PERSON]})
+    find, encode = ImageInspector.find_people, ImageEncoders.encode
+
+    def find_people(self: ImageInspector, pixels: np.ndarray, annotated: Any, key: str) -> Any:
+        if key == "a.png":
+            raise MemoryError("no memory")
+        return find(self, pixels, annotated, key)
+
+    def encode_image(self: ImageEncoders, image: PreparedImage) -> Any:
+        if image.key == "c.png":
+            raise RuntimeError("CUDA out of memory")
+        return encode(self, image)
+
+    monkeypatch.setattr(ImageInspector, "find_people", find_people)
+    monkeypatch.setattr(ImageEncoders, "encode", encode_image)
+    report = prepare_images(tmp_path / "in", tmp_path / "out", *models, OPTIONS, workers=0)
+    assert report["rejected"] == {"error": 1, "not encoded": 1}
+    found = records(tmp_path / "out")
+    assert found["a.png"]["detail"] == "MemoryError: no memory"
+    assert found["c.png"]["detail"] == "RuntimeError: CUDA out of memory"
+    assert [key for key, record in found.items() if "file" in record] == ["b.png", "d.png"]
+
+
+def test_a_device_that_fails_rejects_no_image(
+    models: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for i in range(14):
+        write(tmp_path / "in", f"{i:02d}", {"people": [PERSON]})
+    encode, encoded = ImageEncoders.encode, []
+
+    def encode_image(self: ImageEncoders, image: PreparedImage) -> Any:
+        encoded.append(image.key)
+        if len(encoded) > 2:
+            raise RuntimeError("device-side assert")
+        return encode(self, image)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImageEncoders, "encode", encode_image)
+        with pytest.raises(
+            ValueError, match=r"10 images in a row .* \(11\.png\).*device-side assert"
+        ):
+            prepare_images(tmp_path / "in", tmp_path / "out", *models, OPTIONS, workers=0)
+    assert len(records(tmp_path / "out")) == 2
+    report = prepare_images(tmp_path / "in", tmp_path / "out", *models, OPTIONS, workers=0)
+    assert report["used"] == report["images"] == 14
+
+
+def test_an_image_whose_file_was_lost_is_prepared_again(models: tuple[str, str], tmp_path: Path):
+    for name in "ab":
+        write(tmp_path / "in", name, {"people": [PERSON]})
+    prepare_images(tmp_path / "in", tmp_path / "out", *models, OPTIONS, workers=0)
+    (tmp_path / "out" / records(tmp_path / "out")["a.png"]["file"]).unlink()
+    with pytest.raises(ValueError, match="1 of 2 prepared images are missing"):
+        PreparedData(tmp_path / "out").check_files()
+    report = prepare_images(tmp_path / "in", tmp_path / "out", *models, OPTIONS, workers=0)
+    assert (report["images"], report["used"], report["faces"]) == (2, 2, 2)
+    data = PreparedData(tmp_path / "out")
+    data.check_files()
+    assert len(data.images) == len(data.embeddings) == 2
+
+
+def test_photos_are_counted_and_not_files_or_faces(models: tuple[str, str], tmp_path: Path):
+    folder = tmp_path / "in"
+    twice = [PERSON, {"group": "anna", "keypoints": BESIDE}]  # such as in a mirror
+    write(folder, "a", {"people": twice})
+    write(folder, "b", {"people": [{**PERSON, "group": "ben"}]})
+    with Image.open(folder / "b.png") as image:
+        image.save(folder / "b.jpg")
+    report = prepare_images(folder, tmp_path / "out", *models, OPTIONS, workers=0)
+    assert (report["images"], report["used"], report["faces"]) == (3, 3, 4)
+    assert (report["people"], report["people_with_one_photo"]) == (2, 1)
+    data = PreparedData(tmp_path / "out")
+    names = [record["people"] for record in read_records(tmp_path / "out")]
+    assert names == [["anna", "anna"], ["ben"], ["ben"]]
+    assert [data.other_faces(face) for face in range(4)] == [[], [], [3], [2]]
+
+
+def test_no_one_in_the_evaluation_is_trained_on(models: tuple[str, str], tmp_path: Path):
+    for i in range(12):  # four people with three photos each, two of them in one photo
+        people = [{**PERSON, "group": f"person {i % 4}"}]
+        if i == 0:
+            people.append({"group": "person 1", "keypoints": BESIDE})
+        write(tmp_path / "in", f"{i:02d}", {"people": people}, make_image(seed=i))
+    report = prepare_images(
+        tmp_path / "in", tmp_path / "out", *models, OPTIONS, workers=0, evaluation=3
+    )
+    assert report["evaluation"]["images"] == 3 and report["evaluation"]["left_out"] == 0
+    folders = tmp_path / "out", tmp_path / "out-evaluation"
+    trained, evaluated = (read_records(folder) for folder in folders)
+    assert (len(trained), len(evaluated)) == (9, 3)
+    names = [{name for r in found for name in r["people"]} for found in (trained, evaluated)]
+    assert names[0].isdisjoint(names[1])
+    for folder, found in zip(folders, (trained, evaluated), strict=True):
+        data = PreparedData(folder)
+        data.check_files()
+        for image, record in zip(data.images, found, strict=True):
+            stored = load_file(image.file)["embeddings"]
+            own = data.embeddings[image.first_face : image.first_face + image.people]
+            assert torch.equal(own, stored) and len(own) == len(record["people"])
+        Examples(data, DROP_NOTHING, 0)[0, 0]
+
+    more = {**PERSON, "group": next(iter(names[1]))}  # another photo comes, of someone held out
+    write(tmp_path / "in", "more", {"people": [more]}, make_image(seed=99))
+    for evaluation in (0, 3):
+        prepare_images(
+            tmp_path / "in", folders[0], *models, OPTIONS, workers=0, evaluation=evaluation
+        )
+        assert [len(read_records(folder)) for folder in folders] == [9, 4]
+    with pytest.raises(ValueError, match="holds out people for 3 images, got 5"):
+        prepare_images(tmp_path / "in", folders[0], *models, OPTIONS, workers=0, evaluation=5)
+
+
+def test_a_folder_of_the_users_is_no_place_for_the_evaluation(
+    models: tuple[str, str], tmp_path: Path
+):
+    for name in "abc":
+        write(tmp_path / "in", name, {"people": [{**PERSON, "group": name}]})
+    prepare_images(tmp_path / "in", tmp_path / "out-evaluation", *models, OPTIONS, workers=0)
+    with pytest.raises(ValueError, match=r"out-evaluation was made in another way"):
+        prepare_images(tmp_path / "in", tmp_path / "out", *models, OPTIONS, workers=0, evaluation=1)
+    assert len(records(tmp_path / "out-evaluation")) == 3
+
+
+@pytest.mark.parametrize("evaluation", [0, 4])
+def test_the_two_commands_of_the_readme_run_to_their_end(
+    models: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evaluation: int
+):
+    for i in range(12):
+        annotation = {"people": [{**PERSON, "group": f"person {i % 4}"}]}
+        write(tmp_path / "IMAGES", f"{i:02d}", annotation, make_image(seed=i))
+    base, face_model = models
+    monkeypatch.chdir(tmp_path)
+    command = ["IMAGES", "data/prepared", "--base", base, "--face-model", face_model]
+    command += ["--device", "cpu", "--resolution", "0", "--multiple", "32", "--workers", "0"]
+    assert prepare.main([*command, "--evaluation", str(evaluation), "--min-face-width", "20"]) == 0
+    small = [f"models.base={base}", f"models.face_model={face_model}", "data.batch_size=2"]
+    small += ["models.controlnet=", "data.workers=0", "run.steps=2", "projection.width=32"]
+    small += ["optimiser.eight_bit=false", "run.gradient_accumulation=1", "sampling.every=1"]
+    small += ["sampling.images=2", "sampling.steps=2", "sampling.max_share=1"]
+    assert train([str(RECIPE), *small]) == 0
+    assert (tmp_path / "runs/stage1/export/id-patch.safetensors").is_file()
+    events = EventAccumulator("runs/stage1/tensorboard").Reload()
+    assert (events.Tags()["images"] == ["samples"]) == bool(evaluation)

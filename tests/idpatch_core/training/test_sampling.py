@@ -15,16 +15,16 @@ from idpatch_core.checkpoint import read_id_patch
 from idpatch_core.projection import MLPProjection, build_projection, project
 from idpatch_core.training.base_model import load_alphas
 from idpatch_core.training.config import SamplingConfig
-from idpatch_core.training.data import (
+from idpatch_core.training.export import load_run
+from idpatch_core.training.losses import EPSILON
+from idpatch_core.training.networks import Condition, Networks
+from idpatch_core.training.prepared_data import (
     EMBEDDINGS_FILE,
     EMPTY_CAPTION_FILE,
     FORMAT_VERSION,
     INDEX_FILE,
     INFO_FILE,
 )
-from idpatch_core.training.export import load_run
-from idpatch_core.training.losses import EPSILON
-from idpatch_core.training.networks import Condition, Networks
 from idpatch_core.training.sampling import sample
 
 WIDTH, HEIGHT = 128, 192

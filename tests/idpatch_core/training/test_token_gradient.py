@@ -4,12 +4,13 @@ import pytest
 import torch
 from training_world import EMBEDDING_DIM, tiny_config
 
-from idpatch_core.training.data import PreparedData, evaluation_batches
+from idpatch_core.training.evaluation_images import evaluation_batches
 from idpatch_core.training.networks import load_networks
 from idpatch_core.training.objective import make_condition
+from idpatch_core.training.prepared_data import PreparedData
 from idpatch_core.training.token_gradient import token_gradient_factor
 from idpatch_core.training.trainable import select_trainable
-from idpatch_core.training.validate import DROP_NOTHING
+from idpatch_core.training.validation import DROP_NOTHING
 
 
 def test_factor_is_zero_between_every_nth_batch():

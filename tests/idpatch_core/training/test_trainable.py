@@ -6,12 +6,13 @@ from training_world import EMBEDDING_DIM, tiny_config
 
 from idpatch_core.training.base_model import load_alphas
 from idpatch_core.training.config import TrainableConfig
-from idpatch_core.training.data import PreparedData, evaluation_batches
+from idpatch_core.training.evaluation_images import evaluation_batches
 from idpatch_core.training.frozen_networks import load_frozen_networks
 from idpatch_core.training.networks import Networks, load_networks
 from idpatch_core.training.objective import Objective
+from idpatch_core.training.prepared_data import PreparedData
 from idpatch_core.training.trainable import select_trainable
-from idpatch_core.training.validate import DROP_NOTHING
+from idpatch_core.training.validation import DROP_NOTHING
 
 LOSSES = {"identity": 1.0, "detection": 1.0, "matching": 1.0, "decode_max_timestep": 999}
 STAGE1 = ("patch_proj.*", "prompt_proj.*", "controlnet.*")

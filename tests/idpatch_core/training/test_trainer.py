@@ -25,7 +25,10 @@ STEPS = 6
 
 def write_config(world: dict[str, str], folder: Path, **sections: dict) -> Path:
     run = {"steps": STEPS, "save_every": 2, "ema_decay": 0.9, "gradient_accumulation": 2}
-    sections = {"losses": LOSSES, **sections, "run": {**run, **sections.get("run", {})}}
+    sampling = {"every": STEPS, "images": 4, "steps": 2, "max_share": 1.0}
+    data = {"evaluation": world["evaluation"]}
+    sections = {"losses": LOSSES, "data": data, "sampling": sampling, **sections}
+    sections["run"] = {**run, **sections.get("run", {})}
     path = folder / "config.json"
     path.write_text(json.dumps(settings(world, folder / "run", **sections)))
     return path
@@ -81,7 +84,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
 
 def scalars(folder: Path, name: str) -> list[float]:
     events = EventAccumulator(str(folder / "run/tensorboard")).Reload()
-    return [event.value for event in events.Scalars(f"train/{name}")]
+    return [event.value for event in events.Scalars(name)]
 
 
 def distance(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
@@ -121,7 +124,12 @@ def test_two_processes_equal_one_with_twice_the_batch(
         other = {n: together[f"controlnet.{n}"] - weight for n, weight in before.items()}
         assert distance(moved, other) < 5e-3 * distance(moved, {n: 0 * w for n, w in moved.items()})
 
-    curves = [scalars(folder, "gradient_norm") for folder in (uninterrupted, tmp_path)]
+    for name in ("similarity_2", "similarity_2_low", "truth_similarity_2"):  # of all their images
+        (metric,), (expected,) = (
+            scalars(folder, f"evaluation/{name}") for folder in (tmp_path, uninterrupted)
+        )
+        assert metric == pytest.approx(expected, abs=1e-3), name
+    curves = [scalars(folder, "train/gradient_norm") for folder in (uninterrupted, tmp_path)]
     assert len(curves[0]) == STEPS
     assert curves[1] == pytest.approx(curves[0], rel=5e-3)  # Adam alone would not show a factor
 

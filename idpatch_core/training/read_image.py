@@ -1,0 +1,71 @@
+"""Reads and resizes the image files of a training set."""
+
+import io
+from typing import Any
+
+import numpy as np
+
+from .rejection import Rejection
+
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")  # no format that runs another program
+
+
+def read_image(content: bytes, max_aspect: float) -> np.ndarray:
+    """Read an image file; return (H, W, 3) uint8 RGB, upright.
+
+    Raises Rejection if it cannot be read, or if its long side is more than `max_aspect` times the
+    short one.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            width, height = image.size
+            check_aspect(width, height, max_aspect)
+            return _convert_to_rgb(ImageOps.exif_transpose(image))
+    except Rejection:
+        raise
+    except Exception as error:  # a damaged file raises any kind
+        raise Rejection("unreadable image", _describe(error)) from error
+
+
+def check_aspect(width: int, height: int, maximum: float) -> None:
+    """Raise a Rejection if one side is more than `maximum` times the other."""
+    if max(width, height) > maximum * min(width, height):
+        raise Rejection("aspect ratio", f"{width}x{height}, at most {maximum:g} to 1")
+
+
+def _convert_to_rgb(image: Any) -> np.ndarray:
+    if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+        grey = np.clip(np.rint(np.asarray(image, np.float64) / 257), 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    return np.array(image.convert("RGB"))
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def resize_image(
+    pixels: np.ndarray, resolution: int, multiple: int
+) -> tuple[np.ndarray, float, np.ndarray]:
+    """Scale an image to cover its new size and crop the rest; return it, the scale, the corner.
+
+    The new size has the area of `resolution` squared and the image's aspect ratio, in multiples.
+    With a resolution of 0 the image stays unchanged; Rejection if its sides are no multiples.
+    """
+    from PIL import Image
+
+    height, width = pixels.shape[:2]
+    if not resolution:
+        if height % multiple or width % multiple:
+            raise Rejection("size", f"{width}x{height} is not a multiple of {multiple}")
+        return pixels, 1.0, np.zeros(2)
+    aspect = (width / height) ** 0.5
+    sides = resolution * aspect, resolution / aspect
+    wide, tall = (max(round(side / multiple), 1) * multiple for side in sides)
+    scale = max(wide / width, tall / height)
+    size = max(round(width * scale), wide), max(round(height * scale), tall)
+    scaled = np.array(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS))
+    left, top = (size[0] - wide) // 2, (size[1] - tall) // 2
+    return scaled[top : top + tall, left : left + wide], scale, np.array([left, top], float)

@@ -1,0 +1,51 @@
+"""Runs that are killed at random moments end with the weights of an undisturbed run."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from training_world import settings
+
+from idpatch_core.training.stop_signal import EXIT_CODE
+
+SCRIPT = Path(__file__).parents[2] / "support" / "killed_runs.py"
+STEPS = 10
+# With SIGTERM a run saves and exits, or ends as any process before it has begun to train.
+ENDS = {"SIGKILL": {-signal.SIGKILL}, "SIGTERM": {EXIT_CODE, -signal.SIGTERM}}
+
+
+def write_config(world: dict[str, str], folder: Path) -> Path:
+    sections = settings(
+        world,
+        folder / "run",
+        data={"workers": 1, "evaluation": world["evaluation"]},
+        sampling={"every": 4, "images": 2, "steps": 1, "max_share": 1.0},
+        run={"steps": STEPS, "save_every": 3, "ema_decay": 0.9},
+    )
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(sections))
+    return folder / "config.json"
+
+
+def test_killed_at_random_moments(world: dict[str, str], tmp_path: Path):
+    configs = [str(write_config(world, tmp_path / name)) for name in ("undisturbed", "killed")]
+    kills = ["SIGKILL", "SIGTERM"] * 5
+    command = [sys.executable, str(SCRIPT), *configs, *kills]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    ends = [(name, int(code)) for name, code in map(str.split, done.stdout.splitlines())]
+    assert [name for name, _ in ends] == ["undisturbed", *kills, "end"], done.stderr[-3000:]
+    assert ends[0][1] == ends[-1][1] == 0, done.stderr[-3000:]
+    for name, code in ends[1:-1]:
+        assert code in ENDS[name] or code == 0, ends  # 0: it was faster than the undisturbed run
+    assert sum(code in ENDS[name] for name, code in ends[1:-1]) >= 2, ends
+    for name in ("weights", "ema"):
+        file = f"run/checkpoints/step-{STEPS:08d}/{name}.safetensors"
+        expected, resumed = (load_file(tmp_path / run / file) for run in ("undisturbed", "killed"))
+        assert expected.keys() == resumed.keys()
+        assert all(torch.equal(expected[key], resumed[key]) for key in expected)
