@@ -14,7 +14,7 @@ from training_world import settings
 from idpatch_core.training.stop_signal import EXIT_CODE
 
 SCRIPT = Path(__file__).parents[2] / "support" / "killed_runs.py"
-STEPS = 10
+STEPS = 8
 # With SIGTERM a run saves and exits, or ends as any process before it has begun to train.
 ENDS = {"SIGKILL": {-signal.SIGKILL}, "SIGTERM": {EXIT_CODE, -signal.SIGTERM}}
 
@@ -25,7 +25,8 @@ def write_config(world: dict[str, str], folder: Path) -> Path:
         folder / "run",
         data={"workers": 1, "evaluation": world["evaluation"]},
         sampling={"every": 4, "images": 2, "steps": 1, "max_share": 1.0},
-        run={"steps": STEPS, "save_every": 3, "ema_decay": 0.9},
+        losses={"identity": 0.1, "decode_max_timestep": 999, "decode_window": 4},
+        run={"steps": STEPS, "save_every": 3, "ema_decay": 0.9, "gradient_accumulation": 2},
     )
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(sections))
