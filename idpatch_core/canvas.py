@@ -13,7 +13,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .images import on_black
-from .layout import Head, Point, count_people, find_nearest_head, has_same_aspect, join_names
+from .layout import (
+    Figure,
+    Head,
+    Point,
+    count_people,
+    find_nearest_head,
+    has_same_aspect,
+    join_names,
+)
 
 LATENT_SCALE = 8  # pixels of the image along one side of a latent pixel
 
@@ -24,13 +32,14 @@ class Hint(NamedTuple):
     `image` is the float condition image (1, 3, H, W); it leaves [0, 1] and must not be clamped,
     quantised or resized. `base` (1, 3, H, W) in [0, 1] is the same without patches. `points` holds
     one entry for each person, None for a person without a patch; `names` are theirs, in the same
-    order.
+    order, and `figures` are the heads and bodies, for the Region Gate.
     """
 
     image: Tensor
     base: Tensor
     points: tuple[Point | None, ...]
     names: tuple[str, ...]
+    figures: tuple[Figure | None, ...] = ()
 
     @property
     def width(self) -> int:
@@ -61,6 +70,7 @@ class Hint(NamedTuple):
 # A face's width is about this multiple of the distance of its eyes: in ArcFace's aligned crop of
 # 112 pixels it is 0.66 of the crop, the eyes 35 pixels apart (insightface's `arcface_dst`).
 FACE_TO_EYES = 2.1
+HEAD_RADIUS = 0.75  # of the face's width: the circle includes hair and ears
 MIN_SCALE, MAX_SCALE = 0.5, 4.0  # of a patch, relative to its original size
 
 
@@ -119,6 +129,25 @@ def find_patch_sides(points: Sequence[Point | None], heads: Sequence[Head], size
     """Return the side of each person's patch: that of the face at their point, or `size`."""
     nearest = [find_nearest_head(point, heads, size / 2) for point in points]
     return [size if head is None else face_side(head.eye_distance, size) for head in nearest]
+
+
+def make_figures(
+    points: Sequence[Point | None], heads: Sequence[Head], size: int
+) -> tuple[Figure | None, ...]:
+    """Return the figure of each person, with the head that was found at their point, if any.
+
+    `size` is the patch's original side, which stands for the face's width where it is not known.
+    """
+    nearest = [find_nearest_head(point, heads, size / 2) for point in points]
+    return tuple(
+        point
+        and Figure(
+            point,
+            HEAD_RADIUS * face_side(head.eye_distance if head else None, size),
+            head.limbs if head else (),
+        )
+        for point, head in zip(points, nearest, strict=True)
+    )
 
 
 def resize_patch(patch: Tensor, side: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from .identity import MAX_TOKEN_STRENGTH, check_not_empty
 from .layout import count_people
 from .projection import IDPatches
+from .region_gate import TOKENS, TokenLayout
 
 Options = dict[str, Any]
 Conditioning = list[list[Any]]  # [text (B, N, C), options] each
@@ -152,7 +153,8 @@ def inject(conditioning: Conditioning, tokens: Tensor, split: Split) -> Conditio
     for text, options in conditioning:
         before, after = split(options)
         if after is not None:
-            after = {**after, INJECTED: tokens.shape[0]}
+            layout = TokenLayout(text.shape[1], tokens.shape[1], tokens.shape[0])
+            after = {**after, INJECTED: tokens.shape[0], TOKENS: layout}
             if after.get("cross_attn_controlnet") is not None:
                 after["cross_attn_controlnet"] = join_tokens(after["cross_attn_controlnet"], tokens)
             out.append([join_tokens(text, tokens), after])

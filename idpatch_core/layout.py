@@ -28,12 +28,25 @@ class Placement(NamedTuple):
 class Head(NamedTuple):
     """A head found in a pose or an image: its nose, and how prominent the person is.
 
-    `eye_distance` is in pixels, None where not both eyes were seen.
+    `eye_distance` is in pixels, None where not both eyes were seen; `limbs` are the visible limbs
+    of the skeleton, each from a point to a point.
     """
 
     point: Point
     prominence: float
     eye_distance: float | None = None
+    limbs: tuple[tuple[Point, Point], ...] = ()
+
+
+class Figure(NamedTuple):
+    """A person in the image, in pixels: the nose, the radius of the head, the limbs of the body.
+
+    The circle includes hair and ears. Without limbs the body is assumed to be upright.
+    """
+
+    point: Point
+    radius: float
+    limbs: tuple[tuple[Point, Point], ...] = ()
 
 
 def has_same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:

@@ -85,7 +85,13 @@ def find_head(person: np.ndarray) -> Head | None:
     right, left = person[Joint.R_EYE], person[Joint.L_EYE]
     both = right[2] > 0 and left[2] > 0
     eye_distance = float(np.linalg.norm(right[:2] - left[:2])) if both else None
-    return Head(Point(*map(float, point)), float(person[:, 2].mean()) * extent, eye_distance)
+    limbs = tuple(
+        (Point(*map(float, person[a, :2])), Point(*map(float, person[b, :2])))
+        for a, b in LIMBS
+        if min(person[[a, b], 2]) > VISIBLE
+    )
+    prominence = float(person[:, 2].mean()) * extent
+    return Head(Point(*map(float, point)), prominence, eye_distance, limbs)
 
 
 def find_heads(people: np.ndarray) -> tuple[list[Head], list[str]]:

@@ -10,6 +10,7 @@ from .identities import IDPatchLoadIdentities, IDPatchSaveIdentities
 from .model import IDPatchBuilder, IDPatchLoadModel
 from .placer import IDPatchPlacer
 from .pose import IDPatchLoadPose
+from .region_gate import IDPatchRegionGate
 from .report import IDPatchPickBest, IDPatchSaveReport
 from .sampler import IDPatchSampler
 from .scorer import IDPatchLoadScorer
@@ -26,6 +27,7 @@ NODES: list[type[io.ComfyNode]] = [
     IDPatchPlacer,
     IDPatchTokenInjector,
     IDPatchApplyControlNet,
+    IDPatchRegionGate,
     IDPatchSampler,
     IDPatchLoadScorer,
     IDPatchVerify,

@@ -16,6 +16,7 @@ from ..idpatch_core.canvas import (
     compose,
     face_side,
     find_patch_sides,
+    make_figures,
     read_base,
     resize_patch,
 )
@@ -219,7 +220,9 @@ class IDPatchPlacer(sockets.Node):
         strengths = torch.tensor([placement.patch_strength for placement in arranged])
         scaled = id_patches.patches * strengths[:, None, None, None]
         patches = [resize_patch(patch, side) for patch, side in zip(scaled, sides, strict=True)]
-        hint = Hint(compose(base, patches, points), base, tuple(points), tuple(names))
+        figures = make_figures(points, [*(poses or []), *(faces or [])], size)
+        image = compose(base, patches, points)
+        hint = Hint(image, base, tuple(points), tuple(names), figures)
         preview = draw_preview(base, patches, points)
 
         drawn_base = base if base_image is not None or pose_keypoint is not None else None

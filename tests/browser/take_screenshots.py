@@ -136,6 +136,7 @@ OTHERS = [
     "IDPatchLoadPose",
     "IDPatchTokenInjector",
     "IDPatchApplyControlNet",
+    "IDPatchRegionGate",
     "IDPatchSampler",
     "IDPatchLoadScorer",
     "IDPatchVerify",

@@ -12,13 +12,14 @@ def node_inputs(pack: Any, case: Case) -> dict[str, Any]:
     names = tuple(f"person {i + 1}" for i in range(len(case.points)))
     points = tuple(pack.idpatch_core.layout.Point(*p) for p in case.points.tolist())
     image = pack.idpatch_core.canvas.compose(case.base, case.patches, points)
+    figures = pack.idpatch_core.canvas.make_figures(points, [], 32)
     people = tuple(pack.idpatch_core.identity.Identity(name, torch.zeros(512)) for name in names)
     patches = (case.patches, case.tokens, case.zero_tokens, people)
     return {
         "positive": [[case.text[1:], {"pooled_output": case.pooled[1:]}]],
         "negative": [[case.text[:1], {"pooled_output": case.pooled[:1]}]],
         "id_patches": pack.idpatch_core.projection.IDPatches(*patches),
-        "id_hint": pack.idpatch_core.canvas.Hint(image, case.base, points, names),
+        "id_hint": pack.idpatch_core.canvas.Hint(image, case.base, points, names, figures),
     }
 
 
