@@ -9,8 +9,8 @@ from .layout import MAX_COORDINATE
 from .skeleton import BODY_25_ORDER, Joint, coco17_to_openpose18
 
 FORMATS = {54: "OpenPose-18", 75: "BODY_25", 51: "COCO-17"}  # by the number of values
-# A body of several joints all of which lie within so many pixels is normalised to the canvas, though
-# it reaches outside.
+# A body of several joints all of which lie within so many pixels is normalised to the canvas,
+# though it reaches outside.
 SEVERAL_JOINTS, FARTHEST_SHARE = 3, 10
 
 
