@@ -30,7 +30,7 @@ def read_placements(
 
     Placements for another size are scaled to it, and those of the same people in another order are
     given to them by name. Raises a ValueError as `parse_placements` does, and for points that seem
-    to be shares of the image.
+    to be normalised to the image.
     """
     given = parse_placements(text, names)
     people, warnings = given.people, []
@@ -78,8 +78,8 @@ def _refuse_shares(points: Sequence[Point], width: int, height: int) -> None:
         return
     if not all(number.is_integer() for number in numbers):
         raise ValueError(
-            f"placements: {points[0].x:g}, {points[0].y:g} looks like shares of the image. Give "
-            f"output pixels: x from 0 to {width}, y from 0 to {height}."
+            f"placements: {points[0].x:g}, {points[0].y:g} seems to be normalised to the image. "
+            f"Give output pixels: x from 0 to {width}, y from 0 to {height}."
         )
 
 

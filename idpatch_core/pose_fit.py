@@ -18,7 +18,7 @@ PADDED_TO = 64  # pixels
 DARK, LIT = 0.04, 0.08  # brightness of a drawing's background, and of a joint at least
 DRAWING_DARK = 0.6  # a drawing of poses has at least this share of dark pixels
 FITS, DOES_NOT_FIT = 0.9, 0.5  # of the joints lie on the drawing
-FEWEST_JOINTS = 4  # to judge by
+FEWEST_JOINTS = 4  # to compare
 NEAR = 2  # pixels about a joint, in which it must be lit
 
 Extent = tuple[float, float]

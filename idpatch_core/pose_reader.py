@@ -9,8 +9,8 @@ from .layout import MAX_COORDINATE
 from .skeleton import BODY_25_ORDER, Joint, coco17_to_openpose18
 
 FORMATS = {54: "OpenPose-18", 75: "BODY_25", 51: "COCO-17"}  # by the number of values
-# A body of several joints all of which lie within so many pixels is in shares of the canvas, though
-# it reaches outside.
+# A body of several joints all of which lie within so many pixels is normalised to the canvas,
+# though it reaches outside.
 SEVERAL_JOINTS, FARTHEST_SHARE = 3, 10
 
 
@@ -92,7 +92,7 @@ def _name_foreign(frame: dict[str, Any]) -> str | None:
 
 
 def _is_normalised(people: np.ndarray) -> bool:
-    """Tell whether people are in shares of the canvas: in pixels no body is this small."""
+    """Tell whether people are normalised to the canvas: in pixels no body is this small."""
     if not people.size:
         return False
     several = ((people[..., 2] > 0).sum(axis=1) >= SEVERAL_JOINTS).any()

@@ -131,7 +131,7 @@ def test_placements_without_some_names_stay_in_order():
     "text", ['[{"x": 0.5, "y": 0.4}, null]', '[{"x": 0, "y": 1}, {"x": 0.9, "y": 1}]']
 )
 def test_shares_of_the_image_are_noticed(text):
-    with pytest.raises(ValueError, match=r"^placements: .* looks like shares of the image.*1536"):
+    with pytest.raises(ValueError, match=r"^placements: .* to be normalised to the image.*1536"):
         read_placements(text, TWO, 1024, 1536)
 
 

@@ -160,7 +160,7 @@ def test_model_packs_are_found_in_folders_of_extra_model_paths(comfy, tmp_path, 
         (tmp_path / file).touch()
     folder = add_folder("insightface", tmp_path / root)
     next(folder)
-    found = comfy.nodes.faces.insightface_directories()
+    found = comfy.nodes.detectors.insightface_directories()
     assert list(folder) == []
     assert sorted(found) == [f"insightface/{pack}" for pack in packs]
     assert found["insightface/antelopev2"] == tmp_path / "models" / "antelopev2"
@@ -174,7 +174,7 @@ def test_model_packs_of_insightface_are_offered(comfy, small, tmp_path):
     (tmp_path / "models" / "empty").mkdir()
     folder = add_folder("insightface", tmp_path)
     next(folder)
-    assert list(comfy.nodes.faces.insightface_directories()) == ["insightface/toy"]
+    assert list(comfy.nodes.detectors.insightface_directories()) == ["insightface/toy"]
     face_model = load(comfy, small, "insightface/toy")
     assert list(folder) == []
     _, report = encode(comfy, face_model, np.zeros((640, 640, 3), np.uint8))
