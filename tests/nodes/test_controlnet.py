@@ -51,16 +51,16 @@ def test_controlnets_of_other_models_are_refused(comfy, tiny_sdxl):
     import comfy.controlnet as controlnet
     from reference_models import small_sdxl, unet_config
 
-    check = comfy.nodes.controlnet.check_control_net
+    check, cpu = comfy.nodes.controlnet.check_control_net, torch.device("cpu")
     check(tiny_sdxl.control_net, 2048)
     with dynamic_vram(False):  # its weights are never loaded
         network = small_sdxl().new_control_net({**unet_config(), "cross_attention_dim": 768})
     with pytest.raises(ValueError, match="control_net: it reads text tokens 768 wide"):
-        check(controlnet.ControlNet(network), 2048)
+        check(controlnet.ControlNet(network, load_device=cpu), 2048)
     with pytest.raises(ValueError, match="expected an SDXL ControlNet, got ControlLora"):
         check(controlnet.ControlLora({}), 2048)
     with pytest.raises(ValueError, match="expected an SDXL ControlNet, got Linear"):
-        check(controlnet.ControlNet(torch.nn.Linear(1, 1)), 2048)
+        check(controlnet.ControlNet(torch.nn.Linear(1, 1), load_device=cpu), 2048)
 
 
 def test_untrained_and_union_controlnets_are_refused(comfy, tiny_sdxl, monkeypatch):
