@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable
-from typing import Any
 
 from comfy_api.v0_0_2 import io
 
@@ -31,12 +30,15 @@ TOKEN_STRENGTH_TIP = (
 )
 
 
-def show_warnings(warnings: Iterable[str]) -> Any:
-    """Log the warnings, and return them for the node to show; empty ones are left out."""
-    shown = [warning for warning in warnings if warning]
-    for warning in shown:
+def show_warnings(warnings: Iterable[str]) -> dict[str, list[str]]:
+    """Log the warnings, and return them for the node to show; empty ones are left out.
+
+    Without a warning an empty list removes those of the run before.
+    """
+    kept = [warning for warning in warnings if warning]
+    for warning in kept:
         logging.warning("[ID-Patch] %s", warning)
-    return {"idpatch_warnings": shown} if shown else None
+    return {"idpatch_warnings": kept}
 
 
 class IDPatchTokenInjector(sockets.Node):

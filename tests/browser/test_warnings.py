@@ -8,7 +8,7 @@ from editor_page import EditorPage
 SHOW = """([id, warnings]) => {
   const { app } = editorTest
   const node = app.canvas.graph.getNodeById(id)
-  const output = warnings.length ? { idpatch_warnings: warnings } : {}
+  const output = { idpatch_warnings: warnings }
   app.nodeOutputs[String(id)] = output
   node.onExecuted(output)
 }"""

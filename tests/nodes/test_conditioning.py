@@ -85,7 +85,7 @@ def test_texts_of_unequal_length_are_warned_of_at_the_node(comfy, tiny_sdxl, cap
     inputs = node_inputs(comfy, case)
     del inputs["id_hint"]
     inject = comfy.nodes.conditioning.IDPatchTokenInjector.execute
-    assert inject(**inputs, injection_ratio=0.8).ui is None
+    assert inject(**inputs, injection_ratio=0.8).ui == {"idpatch_warnings": []}
     inputs["negative"] = [[torch.randn(1, 154, 2048), {"pooled_output": case.pooled[:1]}]]
     (warning,) = inject(**inputs, injection_ratio=0.8).ui["idpatch_warnings"]
     assert "they have 93 and 170 tokens" in warning and caplog.text.count(warning) == 1
