@@ -139,9 +139,15 @@ def test_a_job_that_always_fails_is_given_up_and_the_others_are_made(folder, att
     assert len(world.done) == 39 and world.notices == []
 
 
-def test_the_images_of_a_failed_request_are_asked_for_at_the_same_server(folder):
-    world = World(folder, 1, ["one", "two"], answer=scripted(BUSY)).run()
-    assert world.lanes.sent == [("one", "0", False), ("one", "0", True)]
+@pytest.mark.parametrize(
+    ("attempt", "servers"),
+    [(BUSY, ["two", "two"]), (GONE, ["two", "two"]), (OUT_OF_MEMORY, ["two", "one"])],
+)
+def test_a_server_that_may_have_the_images_is_asked_for_them(folder, attempt, servers):
+    world = World(folder, 1, ["one", "two"], answer=scripted(attempt))
+    world.ledger.record_sent(world.jobs[0], "two")
+    assert world.run().sent("0") == servers
+    assert world.lanes.sent[1][2] == (servers[1] == "two"), "sent before"
 
 
 def test_a_server_that_comes_back_is_used_again(folder):
@@ -154,12 +160,6 @@ def test_a_server_that_comes_back_is_used_again(folder):
     times = [time for _, time in world.lanes.probed]
     pauses = [b - a for a, b in pairwise(times)]
     assert pauses[:4] == pytest.approx([1, 2, 4, 8], abs=1.1), "the pauses between probes grow"
-
-
-def test_a_connection_lost_for_a_moment_costs_nothing(folder):
-    world = World(folder, 4, ["one", "two"], answer=scripted(GONE)).run()
-    assert len(world.done) == 4
-    assert world.sent("0") == ["one", "one"]
 
 
 def test_others_take_the_jobs_of_a_server_that_is_away(folder):
