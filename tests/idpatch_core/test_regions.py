@@ -35,7 +35,7 @@ def test_someone_in_a_second_row_keeps_the_face_and_the_front_row_its_bodies():
     assert owner[40, 48] == 1 and owner[60, 48] == 1
 
 
-def test_a_head_in_front_of_somebody_s_body_is_its_own_region():
+def test_a_head_in_front_of_another_body_is_its_own_region():
     limbs = ((Point(10, 40), Point(90, 40)),)  # lying across the image
     owner = owners(Figure(Point(10, 40), 6, limbs), Figure(Point(50, 40), 6))
     assert owner[40, 50] == 1
@@ -82,8 +82,8 @@ def test_the_bias_is_0_inside_and_the_logarithm_outside():
     assert (border.diff() <= 0).all() and ((border < 0) & (border > math.log(0.1))).any()
 
 
-def test_outside_0_hides_the_tokens_and_no_one_in_the_image_has_no_region():
+def test_outside_0_hides_the_tokens_of_people_elsewhere_and_off_the_canvas():
     distance = distances([Figure(Point(24, 20), 8), Figure(Point(72, 20), 8)], 8, 12, 96, 64)
     assert attention_bias(distance, 0.0)[0, 2, 11] < -20
-    nobody = attention_bias(distances([None, None], 8, 12, WIDTH, HEIGHT), 0.0)
-    assert (nobody == -math.inf).all()
+    empty = attention_bias(distances([None, None], 8, 12, WIDTH, HEIGHT), 0.0)
+    assert (empty == -math.inf).all()

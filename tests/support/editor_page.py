@@ -16,9 +16,6 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-UNDO_STEPS = (
-    "editorTest.app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length"
-)
 MARGIN = 12  # page pixels between the stage's edge and the image
 OURS = "/extensions/ComfyUI-ID-Patch/"
 
@@ -344,14 +341,6 @@ class EditorPage:
             arg=text,
         )
         self.settle(12)
-
-    def undo_steps(self) -> int:
-        """How many changes ComfyUI has recorded for its undo."""
-        return self.page.evaluate(f"() => {UNDO_STEPS}")
-
-    def wait_for_undo_steps(self, count: int) -> None:
-        """Wait until ComfyUI has recorded so many changes; it does so some time after each."""
-        self.page.wait_for_function(f"(count) => {UNDO_STEPS} >= count", arg=count)
 
     def complaints(self) -> list[str]:
         """What our files wrote to the console as warnings and errors."""
