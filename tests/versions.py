@@ -161,8 +161,6 @@ def update_readme() -> str:
 
 
 def make_table(results: list[dict[str, Any]]) -> str:
-    if not results:
-        return "No run has been recorded yet."
     lines = ["| ComfyUI | Frontend | Python | PyTorch | Tests passed |", "|---|---|---|---|---|"]
     for result in results:
         runs = [
