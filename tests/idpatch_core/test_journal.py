@@ -1,3 +1,4 @@
+import contextlib
 import signal
 import subprocess
 import sys
@@ -63,21 +64,23 @@ def test_write_whole_replaces_and_leaves_nothing_else(tmp_path):
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"new")]
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def small_disk():
-    """A disk on which no file may be larger than 100 bytes."""
+    """Let no file be larger than 100 bytes; within a test only, as pytest may write to a file."""
     resource = pytest.importorskip("resource", reason="Windows has no such limit")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, small_disk):
+def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path):
     path = tmp_path / "log.jsonl"
-    with journal.Journal(path) as log:
+    with small_disk(), journal.Journal(path) as log:
         log.append({"id": 1})
         before = path.read_bytes()
         with pytest.raises(OSError, match="File too large"):
@@ -87,9 +90,9 @@ def test_a_full_disk_leaves_the_journal_as_it_was(tmp_path, small_disk):
     assert journal.read(path) == [{"id": 1}, {"id": 3}]
 
 
-def test_a_full_disk_leaves_no_part_of_a_file(tmp_path, small_disk):
+def test_a_full_disk_leaves_no_part_of_a_file(tmp_path):
     journal.write_whole(tmp_path / "file", b"old")
-    with pytest.raises(OSError, match="File too large"):
+    with small_disk(), pytest.raises(OSError, match="File too large"):
         journal.write_whole(tmp_path / "file", b"x" * 200)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
 

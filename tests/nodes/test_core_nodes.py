@@ -23,6 +23,7 @@ from core_nodes import (
     seeded,
     write_lora,
 )
+from dynamic_vram import dynamic_vram
 from torch import Tensor
 
 Change = Callable[[Group, Texts], Texts]
@@ -131,9 +132,10 @@ def gligen(group: Group) -> Any:
             for module in block:
                 for layer in getattr(module, "transformer_blocks", ()):
                     side = layer.attn1.to_q.in_features
-                    fuser = comfy.gligen.GatedSelfAttentionDense(side, width, side // 32, 32)
-                    fusers.append(fuser)
-    network = comfy.gligen.Gligen(fusers, comfy.gligen.PositionNet(width, width), width)
+                    fusers.append((side, width, side // 32, 32))
+    with dynamic_vram(on=False):  # the random weights are set, not loaded
+        fusers = [comfy.gligen.GatedSelfAttentionDense(*sizes) for sizes in fusers]
+        network = comfy.gligen.Gligen(fusers, comfy.gligen.PositionNet(width, width), width)
     for name, weight in network.named_parameters():
         values = torch.randn(weight.shape) / max(weight.shape[-1:] or (1,)) ** 0.5
         weight.data = torch.ones_like(weight) if "alpha" in name else values
