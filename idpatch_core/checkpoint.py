@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .projection import Projection, build_projection, patch_side
-from .save_tensors import save_tensors
+from .safetensors_file import write_safetensors
 from .weights import check_finite, describe_model, read_weights
 
 ID_PATCH_FORMAT = "id-patch"
@@ -94,7 +94,7 @@ def write_id_patch(
                 "format_version": str(ID_PATCH_VERSION),
                 **architectures,
             }
-            save_tensors(tensors, temporary, {**(metadata or {}), **own})
+            write_safetensors(tensors, temporary, {**(metadata or {}), **own})
         temporary.chmod(mode)  # safetensors writes files that only their owner can read
         temporary.replace(path)
     finally:

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from .alignment import CROP_SIZE
 from .layout import count_people
+from .safetensors_file import serialize_tensors
 from .weights import WEIGHT_DTYPES, read_weights
 
 FILE_FORMAT, FILE_VERSION = "idpatch-identities", "1"
@@ -146,7 +147,7 @@ def serialize_identities(identities: Sequence[Identity]) -> bytes:
         "names": json.dumps([person.name for person in identities]),
         "token_strengths": json.dumps([person.token_strength for person in identities]),
     }
-    return save(tensors, metadata)
+    return serialize_tensors(tensors, metadata)
 
 
 def load_identities(path: str | Path) -> list[Identity]:

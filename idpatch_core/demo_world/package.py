@@ -18,7 +18,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from ..save_tensors import save_tensors
+from ..safetensors_file import write_safetensors
 from .portraits import write_portraits
 
 MAX_BYTES = 60e6  # of all files together
@@ -79,7 +79,7 @@ def _write_fp16(source: Path, target: Path) -> None:
         name: tensor.half() if tensor.dtype == torch.float32 else tensor
         for name, tensor in load_file(source).items()
     }
-    save_tensors(tensors, target, metadata)
+    write_safetensors(tensors, target, metadata)
 
 
 def main(arguments: list[str] | None = None) -> None:

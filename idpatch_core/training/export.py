@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..checkpoint import FACE, PATCH_SIZE, write_id_patch
-from ..save_tensors import sort_metadata
+from ..safetensors_file import sort_metadata
 from ..weights import WEIGHT_DTYPES
 from .checkpoint_folder import AVERAGES_FILE, WEIGHTS_FILE, checkpoint_step, find_checkpoint
 from .config import Config

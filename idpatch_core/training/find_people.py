@@ -14,7 +14,7 @@ from ..alignment import align_face
 from ..face_detector import YUNET, Detector, Face, load_detector
 from ..skeleton import Joint
 from .pose_estimator import PoseEstimator, match_poses
-from .read_image import read_image, resize_image
+from .read_image import read_pixels, resize_image
 from .rejection import RejectedImage, Rejection
 from .sources import FACE_NOSE, AnnotatedPerson, Source, read_annotation
 
@@ -91,7 +91,7 @@ class ImageInspector:
             annotation = read_annotation(source.annotation)
         except ValueError as error:
             raise Rejection("wrong JSON", error) from error
-        original = read_image(source.image.read(), self.options.max_aspect)
+        original = read_pixels(source.image.read(), self.options.max_aspect)
         people = self.find_people(original, annotation.people, source.key)
         if not people:
             raise Rejection("no face")

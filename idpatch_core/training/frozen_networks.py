@@ -104,6 +104,6 @@ def _check_memory(frozen: FrozenNetworks, config: Config) -> None:
         )
 
 
-def load_scorer(config: Config) -> nn.Module:
+def load_scorer_network(config: Config) -> nn.Module:
     """Load the face model of the metrics: the config's scorer, or the conditioning model."""
     return load_arcface(config.models.scorer or config.models.face_model).requires_grad_(False)

@@ -27,7 +27,13 @@ from .find_people import ImageInspector, PrepareOptions
 from .image_encoders import ImageEncoders
 from .inspection import Result, inspect_image, inspect_images
 from .pose_estimator import RTMLIB_MODELS
-from .prepared_data import EMPTY_CAPTION_FILE, INDEX_FILE, read_index, read_records, read_split
+from .prepared_data import (
+    EMPTY_CAPTION_FILE,
+    INDEX_FILE,
+    read_index,
+    read_split,
+    read_training_records,
+)
 from .prepared_files import (
     evaluation_folder,
     hold_out,
@@ -42,7 +48,7 @@ from .sources import find_sources
 
 REPORT_FILE = "report.json"
 DEFAULTS = PrepareOptions()
-MAX_FAILURES = 10  # images in a row that cannot be encoded before the command ends
+MAX_UNENCODED = 10  # images in a row that cannot be encoded before the command ends
 
 
 def prepare_images(
@@ -75,18 +81,18 @@ def prepare_images(
     with Journal(target / INDEX_FILE) as journal:
         results = inspect_images(remaining, partial(inspect_image, options=options), workers)
         bar = tqdm(results, total=len(sources), initial=len(sources) - len(remaining))
-        for record in encode_images(bar, target, encoders):
+        for record in encode_prepared(bar, target, encoders):
             journal.append(record)
     return finish(target, evaluation, unreadable)
 
 
-def encode_images(
+def encode_prepared(
     results: Iterable[Result], target: Path, encoders: ImageEncoders
 ) -> Iterator[dict[str, Any]]:
     """Write the tensors of all images; yield their records, also those of rejected images.
 
     An image that cannot be encoded is rejected, but only once another one can be: if it is the
-    device that fails, no image is lost. Raises ValueError after MAX_FAILURES in a row.
+    device that fails, no image is lost. Raises ValueError after MAX_UNENCODED in a row.
     """
     failed: list[RejectedImage] = []
     for result in results:
@@ -101,9 +107,9 @@ def encode_images(
             failed.append(
                 RejectedImage(result.key, "not encoded", f"{type(error).__name__}: {error}")
             )
-            if len(failed) == MAX_FAILURES:
+            if len(failed) == MAX_UNENCODED:
                 raise ValueError(
-                    f"source: {MAX_FAILURES} images in a row cannot be encoded, the last one "
+                    f"source: {MAX_UNENCODED} images in a row cannot be encoded, the last one "
                     f"({result.key}) because of {failed[-1].detail}. Mend that and repeat the "
                     "command."
                 ) from error
@@ -140,10 +146,10 @@ def finish(target: Path, evaluation: int, unreadable: dict[str, str]) -> dict[st
             "folder": str(evaluation_folder(target)),
             "images": len(evaluated),
             "people": len(held_out),
-            "left_out": len(used) - len(evaluated) - len(read_records(target)),
+            "left_out": len(used) - len(evaluated) - len(read_training_records(target)),
         }
     write_whole(target / REPORT_FILE, json.dumps(report, indent=1).encode())
-    trained = read_records(target)
+    trained = read_training_records(target)
     if not trained:
         raise ValueError(f"source: none of {len(records)} images can be used: {dict(rejected)}.")
     write_embeddings(target, trained)

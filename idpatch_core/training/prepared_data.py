@@ -33,7 +33,7 @@ def read_split(folder: Path) -> dict[str, Any] | None:
     return _read_json(path) if path.is_file() else None
 
 
-def read_records(folder: Path) -> list[dict[str, Any]]:
+def read_training_records(folder: Path) -> list[dict[str, Any]]:
     """Return the records of the images to train on: all used ones without people held out."""
     held_out = set((read_split(folder) or {"people": ()})["people"])
     records = (record for record in read_index(folder) if "file" in record)
@@ -94,7 +94,7 @@ class PreparedData:
             )
         self.images: list[ImageRecord] = []
         names: list[str] = []
-        for record in read_records(self.folder):
+        for record in read_training_records(self.folder):
             people = record["people"]
             file, size = self.folder / record["file"], (record["width"], record["height"])
             self.images.append(ImageRecord(file, *size, len(people), len(names)))

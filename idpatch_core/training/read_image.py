@@ -10,7 +10,7 @@ from .rejection import Rejection
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")  # no format that runs another program
 
 
-def read_image(content: bytes, max_aspect: float) -> np.ndarray:
+def read_pixels(content: bytes, max_aspect: float) -> np.ndarray:
     """Read an image file; return (H, W, 3) uint8 RGB, upright.
 
     Raises Rejection if it cannot be read, or if its long side is more than `max_aspect` times the
@@ -21,15 +21,15 @@ def read_image(content: bytes, max_aspect: float) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
-            check_aspect(width, height, max_aspect)
+            check_sides(width, height, max_aspect)
             return _convert_to_rgb(ImageOps.exif_transpose(image))
     except Rejection:
         raise
     except Exception as error:  # a damaged file raises any kind
-        raise Rejection("unreadable image", _describe(error)) from error
+        raise Rejection("unreadable image", f"{type(error).__name__}: {error}") from error
 
 
-def check_aspect(width: int, height: int, maximum: float) -> None:
+def check_sides(width: int, height: int, maximum: float) -> None:
     """Raise a Rejection if one side is more than `maximum` times the other."""
     if max(width, height) > maximum * min(width, height):
         raise Rejection("aspect ratio", f"{width}x{height}, at most {maximum:g} to 1")
@@ -40,10 +40,6 @@ def _convert_to_rgb(image: Any) -> np.ndarray:
         grey = np.clip(np.rint(np.asarray(image, np.float64) / 257), 0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     return np.array(image.convert("RGB"))
-
-
-def _describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
 
 
 def resize_image(

@@ -13,15 +13,15 @@ from torch import Tensor
 from .config import Config
 from .ema import EMA
 from .export import rebuild_networks
-from .frozen_networks import FrozenNetworks, load_scorer
+from .frozen_networks import FrozenNetworks, load_scorer_network
 from .networks import Networks
 from .precision import autocast, cast_frozen
-from .prepared_data import INDEX_FILE, PreparedData, read_records
+from .prepared_data import INDEX_FILE, PreparedData, read_training_records
 from .sharding import gather_tensors, is_sharded
 from .stop_signal import StopSignal
 from .time_share import TimeShare
 from .trainable import named_weights
-from .validation import Evaluation, ScoredImage, Validation, summarise
+from .validation import Evaluation, ScoredImage, Validation, combine_scores
 
 
 def load_evaluation_data(config: Config, report: Callable[[str], None]) -> PreparedData | None:
@@ -35,7 +35,7 @@ def load_evaluation_data(config: Config, report: Callable[[str], None]) -> Prepa
     if not (folder / INDEX_FILE).is_file():
         report(f"data.evaluation: {folder} is not a prepared folder, so no samples are taken.")
         return None
-    if not read_records(folder):
+    if not read_training_records(folder):
         report(f"data.evaluation: {folder} has no images, so no samples are taken.")
         return None
     return PreparedData(folder)
@@ -59,7 +59,7 @@ class RunValidation:
         self._trainable, self._stop = trainable, stop
         self._validation = Validation(
             frozen.vae,
-            load_scorer(config).to(accelerator.device),
+            load_scorer_network(config).to(accelerator.device),
             data,
             alphas,
             prediction_type,
@@ -109,7 +109,7 @@ class RunValidation:
         merged: dict[int, ScoredImage] = {}
         for part, _ in parts:
             merged |= part
-        return summarise(merged)
+        return combine_scores(merged)
 
     def _score(
         self, networks: Networks, ema: EMA | None, process: int, processes: int

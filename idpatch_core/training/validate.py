@@ -19,7 +19,7 @@ import torch
 from .base_model import load_alphas, load_vae
 from .config import Config
 from .export import load_run
-from .frozen_networks import load_scorer
+from .frozen_networks import load_scorer_network
 from .image_grid import make_grid, save_image
 from .precision import HALF_DTYPES
 from .prepared_data import PreparedData
@@ -43,7 +43,7 @@ def validate(run: Path, options: argparse.Namespace) -> tuple[Evaluation, str]:
     device = torch.device(options.device)
     validation = Validation(
         load_vae(config.models.base).requires_grad_(False).to(device),
-        load_scorer(config).to(device),
+        load_scorer_network(config).to(device),
         PreparedData(config.data.evaluation),
         alphas.to(device),
         prediction_type,

@@ -72,7 +72,7 @@ class Validation(NamedTuple):
         """
         scored = self.score(networks, context)
         assert scored is not None
-        return summarise(scored, self.seed)
+        return combine_scores(scored, self.seed)
 
     @torch.no_grad()
     def score(
@@ -131,7 +131,7 @@ class Validation(NamedTuple):
         return scored
 
 
-def summarise(scored: dict[int, ScoredImage], seed: int = 0) -> Evaluation:
+def combine_scores(scored: dict[int, ScoredImage], seed: int = 0) -> Evaluation:
     """Return the evaluation of the images of all processes."""
     tallies: dict[str, list[Tally]] = defaultdict(list)
     ordered = [scored[number] for number in sorted(scored)]

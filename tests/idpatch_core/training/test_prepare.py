@@ -29,7 +29,7 @@ from idpatch_core.training.data import Examples
 from idpatch_core.training.find_people import ImageInspector, PreparedImage, PrepareOptions
 from idpatch_core.training.image_encoders import ImageEncoders
 from idpatch_core.training.prepare import prepare_images
-from idpatch_core.training.prepared_data import PreparedData, read_records
+from idpatch_core.training.prepared_data import PreparedData, read_training_records
 from idpatch_core.training.validation import DROP_NOTHING
 
 ROOT = Path(__file__).parents[3]
@@ -279,7 +279,7 @@ def test_photos_are_counted_and_not_files_or_faces(models: tuple[str, str], tmp_
     assert (report["images"], report["used"], report["faces"]) == (3, 3, 4)
     assert (report["people"], report["people_with_one_photo"]) == (2, 1)
     data = PreparedData(tmp_path / "out")
-    names = [record["people"] for record in read_records(tmp_path / "out")]
+    names = [record["people"] for record in read_training_records(tmp_path / "out")]
     assert names == [["anna", "anna"], ["ben"], ["ben"]]
     assert [data.other_faces(face) for face in range(4)] == [[], [], [3], [2]]
 
@@ -295,7 +295,7 @@ def test_no_one_in_the_evaluation_is_trained_on(models: tuple[str, str], tmp_pat
     )
     assert report["evaluation"]["images"] == 3 and report["evaluation"]["left_out"] == 0
     folders = tmp_path / "out", tmp_path / "out-evaluation"
-    trained, evaluated = (read_records(folder) for folder in folders)
+    trained, evaluated = (read_training_records(folder) for folder in folders)
     assert (len(trained), len(evaluated)) == (9, 3)
     names = [{name for r in found for name in r["people"]} for found in (trained, evaluated)]
     assert names[0].isdisjoint(names[1])
@@ -314,7 +314,7 @@ def test_no_one_in_the_evaluation_is_trained_on(models: tuple[str, str], tmp_pat
         prepare_images(
             tmp_path / "in", folders[0], *models, OPTIONS, workers=0, evaluation=evaluation
         )
-        assert [len(read_records(folder)) for folder in folders] == [9, 4]
+        assert [len(read_training_records(folder)) for folder in folders] == [9, 4]
     with pytest.raises(ValueError, match="holds out people for 3 images, got 5"):
         prepare_images(tmp_path / "in", folders[0], *models, OPTIONS, workers=0, evaluation=5)
 

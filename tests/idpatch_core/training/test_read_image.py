@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from idpatch_core.training.read_image import read_image
+from idpatch_core.training.read_image import read_pixels
 from idpatch_core.training.rejection import Rejection
 
 PIXELS = np.zeros((24, 40, 3), np.uint8)
@@ -43,7 +43,7 @@ def test_an_image_is_upright(orientation: int):
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = Image.fromarray(np.ascontiguousarray(STORED[orientation](PIXELS)))
-    read = read_image(encode(stored, "png", exif=exif), 4.0)
+    read = read_pixels(encode(stored, "png", exif=exif), 4.0)
     np.testing.assert_array_equal(read, PIXELS)
 
 
@@ -56,7 +56,7 @@ def test_all_modes_become_rgb(mode: str):
         image = Image.fromarray(PIXELS).convert(mode)
         expected = np.array(image.convert("RGB"))
     content = encode(image, "jpeg", quality=100, subsampling=0) if mode == "CMYK" else encode(image)
-    read = read_image(content, 4.0)
+    read = read_pixels(content, 4.0)
     assert read.shape == (24, 40, 3) and read.dtype == np.uint8
     np.testing.assert_allclose(read.astype(int), expected.astype(int), atol=4 * (mode == "CMYK"))
 
@@ -65,7 +65,7 @@ def test_all_modes_become_rgb(mode: str):
 def test_the_content_counts_and_not_the_suffix(kind: str):
     options = {"lossless": True} if kind == "webp" else {}
     np.testing.assert_array_equal(
-        read_image(encode(Image.fromarray(PIXELS), kind, **options), 4.0), PIXELS
+        read_pixels(encode(Image.fromarray(PIXELS), kind, **options), 4.0), PIXELS
     )
 
 
@@ -87,10 +87,10 @@ def tall_png(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("size", [(1, 1_000_000), (2000, 100), (100, 401)])
 def test_a_long_image_is_rejected_before_it_is_decoded(size: tuple[int, int]):
     with pytest.raises(Rejection) as error:
-        read_image(tall_png(*size), 4.0)
+        read_pixels(tall_png(*size), 4.0)
     assert error.value.reason == "aspect ratio"
     assert error.value.detail == f"{size[0]}x{size[1]}, at most 4 to 1"
-    assert read_image(tall_png(100, 400), 4.0).shape == (400, 100, 3)
+    assert read_pixels(tall_png(100, 400), 4.0).shape == (400, 100, 3)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_long_image_is_rejected_before_it_is_decoded(size: tuple[int, int]):
 )
 def test_what_is_no_whole_image_is_rejected(content: bytes):
     with pytest.raises(Rejection, match="unreadable image"):
-        read_image(content, 4.0)
+        read_pixels(content, 4.0)
 
 
 def test_no_damaged_file_raises_anything_else():
@@ -118,6 +118,6 @@ def test_no_damaged_file_raises_anything_else():
         for _ in range(draw.randint(1, 4)):
             damaged[draw.randrange(len(damaged))] = draw.randrange(256)
         try:
-            assert read_image(bytes(damaged), 4.0).ndim == 3
+            assert read_pixels(bytes(damaged), 4.0).ndim == 3
         except Rejection as error:
             assert error.reason in ("unreadable image", "aspect ratio")

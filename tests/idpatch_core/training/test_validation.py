@@ -13,7 +13,7 @@ from idpatch_core.training.evaluation_images import evaluation_batches
 from idpatch_core.training.losses import EPSILON
 from idpatch_core.training.networks import Condition
 from idpatch_core.training.prepared_data import PreparedData
-from idpatch_core.training.validation import Validation, summarise
+from idpatch_core.training.validation import Validation, combine_scores
 
 NETWORKS: Any = torch.nn.Module()
 
@@ -67,7 +67,7 @@ def test_the_parts_of_several_processes_are_those_of_one(
     made = make_validation(PreparedData(world["evaluation"]), images=4)
     parts = [made.score(NETWORKS, process=process, processes=2) for process in (0, 1)]
     assert parts[0] and parts[1] and parts[0].keys().isdisjoint(parts[1])
-    merged = summarise(parts[0] | parts[1])
+    merged = combine_scores(parts[0] | parts[1])
     alone = made.evaluate(NETWORKS)
     assert merged.metrics == alone.metrics
     assert torch.equal(merged.images, alone.images)

@@ -6,7 +6,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from idpatch_core.save_tensors import save_tensors, sort_metadata
+from idpatch_core.safetensors_file import sort_metadata, write_safetensors
 
 TENSORS = {"b": torch.arange(6.0).view(2, 3), "a": torch.ones(3, dtype=torch.float16)}
 METADATA = {f"key {i}": f'"{i}"\n\t\\ é 日本 \x7f\x01' for i in range(8)}
@@ -16,8 +16,8 @@ def test_bytes_depend_on_the_content_alone(tmp_path: Path):
     contents, plain = set(), set()
     for i in range(6):
         metadata = dict(list(METADATA.items())[i:] + list(METADATA.items())[:i])
-        save_tensors(TENSORS, tmp_path / "sorted", metadata)
-        contents.add((tmp_path / "sorted").read_bytes())
+        write_safetensors(TENSORS, tmp_path / "sorted", metadata)
+        contents |= {(tmp_path / "sorted").read_bytes(), serialize_tensors(TENSORS, metadata)}
         save_file(TENSORS, tmp_path / "plain", metadata)
         plain.add((tmp_path / "plain").read_bytes())
     assert len(contents) == 1 and len(plain) > 1
