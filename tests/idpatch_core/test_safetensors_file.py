@@ -6,7 +6,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from idpatch_core.safetensors_file import sort_metadata, write_safetensors
+from idpatch_core.safetensors_file import serialize_tensors, sort_metadata, write_safetensors
 
 TENSORS = {"b": torch.arange(6.0).view(2, 3), "a": torch.ones(3, dtype=torch.float16)}
 METADATA = {f"key {i}": f'"{i}"\n\t\\ é 日本 \x7f\x01' for i in range(8)}
