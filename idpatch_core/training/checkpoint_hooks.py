@@ -35,7 +35,7 @@ def register_checkpoint_hooks(accelerator: Any, trainable: list[str], ema: EMA |
         for name, tensors in files.items():
             tensors = gather_tensors(tensors)
             if accelerator.is_main_process:
-                check_finite(tensors)
+                check_weights_finite(tensors)
                 save_file(tensors, Path(folder, name))
 
     def read(models: list[nn.Module], folder: str) -> None:
@@ -50,7 +50,7 @@ def register_checkpoint_hooks(accelerator: Any, trainable: list[str], ema: EMA |
     accelerator.register_load_state_pre_hook(read)
 
 
-def check_finite(tensors: dict[str, Tensor]) -> None:
+def check_weights_finite(tensors: dict[str, Tensor]) -> None:
     """Raise a ValueError if a weight is not finite: a checkpoint of it would be of no use."""
     for name, tensor in tensors.items():
         if not torch.isfinite(tensor).all():

@@ -89,11 +89,11 @@ def load_frozen_networks(config: Config, sampled: bool = False) -> FrozenNetwork
         detector = TorchYuNet(file)
     frozen = FrozenNetworks(load_vae(config.models.base), face, detector)
     if face_losses and config.losses.decode_memory:
-        _check_memory(frozen, config)
+        _check_decode_memory(frozen, config)
     return frozen
 
 
-def _check_memory(frozen: FrozenNetworks, config: Config) -> None:
+def _check_decode_memory(frozen: FrozenNetworks, config: Config) -> None:
     """Raise a ValueError if the memory is too little to decode a single window."""
     side = config.losses.decode_window or 1
     needed = frozen.bytes_per_latent_pixel * side**2 / 1e9

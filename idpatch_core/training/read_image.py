@@ -7,7 +7,7 @@ import numpy as np
 
 from .rejection import Rejection
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")  # no format that runs another program
+READ_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")  # no format that runs another program
 
 
 def read_pixels(content: bytes, max_aspect: float) -> np.ndarray:
@@ -19,7 +19,7 @@ def read_pixels(content: bytes, max_aspect: float) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(content), formats=READ_FORMATS) as image:
             width, height = image.size
             check_sides(width, height, max_aspect)
             return _convert_to_rgb(ImageOps.exif_transpose(image))

@@ -18,7 +18,7 @@ from training_world import make_prepared, settings, train_tiny
 from idpatch_core.training import run_start, run_validation, trainer, validation
 from idpatch_core.training.__main__ import main
 from idpatch_core.training.checkpoint_folder import list_checkpoints
-from idpatch_core.training.checkpoint_hooks import check_finite
+from idpatch_core.training.checkpoint_hooks import check_weights_finite
 from idpatch_core.training.objective import Objective
 from idpatch_core.training.stop_signal import EXIT_CODE
 
@@ -290,9 +290,9 @@ def test_more_people_than_indices_are_found_before_the_first_step(
 
 
 def test_weights_that_are_not_finite_are_not_saved():
-    check_finite({"a": torch.ones(2)})
+    check_weights_finite({"a": torch.ones(2)})
     with pytest.raises(ValueError, match="the weight b is no longer finite"):
-        check_finite({"a": torch.ones(2), "b": torch.tensor([1.0, float("nan")])})
+        check_weights_finite({"a": torch.ones(2), "b": torch.tensor([1.0, float("nan")])})
 
 
 def test_all_processes_resume_from_the_main_process_choice(
