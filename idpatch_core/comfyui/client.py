@@ -149,20 +149,9 @@ class ComfyClient:
                 self._connection.open_socket()
                 lost = PromptLost("The server was restarted and no longer has the prompt.")
                 message, ask_at = None, time.monotonic()
-            if message is not None:
-                about = prompt_of(message)
-                self._running = about or self._running
-                if about == prompt_id or (
-                    isinstance(message, bytes) and self._running == prompt_id
-                ):
-                    yield message
-                    ask_at = time.monotonic() + PATIENCE
-                elif (
-                    about in self._inboxes
-                    and isinstance(message, dict)
-                    and message["type"] != "progress"
-                ):
-                    self._inboxes[about].append(message)
+            if message is not None and self._is_about(message, prompt_id):
+                yield message
+                ask_at = time.monotonic() + PATIENCE
             if time.monotonic() >= ask_at:
                 state = self.state(prompt_id)
                 if state == "unknown":
@@ -170,6 +159,16 @@ class ComfyClient:
                 if state == "ended":
                     return
                 ask_at = time.monotonic() + PATIENCE
+
+    def _is_about(self, message: Message, prompt_id: str) -> bool:
+        """Tell whether a message is about a prompt; keep it if it is about another that waits."""
+        if isinstance(message, bytes):
+            return self._running == prompt_id
+        about = prompt_of(message)
+        self._running = about or self._running
+        if about != prompt_id and about in self._inboxes and message["type"] != "progress":
+            self._inboxes[about].append(message)
+        return about == prompt_id
 
     def run(
         self,

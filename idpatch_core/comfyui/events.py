@@ -28,9 +28,9 @@ class Event(NamedTuple):
     data: Any = None
 
 
-def prompt_of(message: Message) -> str:
-    """Return the id of the prompt that a message is about; empty for others and for previews."""
-    return "" if isinstance(message, bytes) else message.get("data", {}).get("prompt_id") or ""
+def prompt_of(message: dict[str, Any]) -> str:
+    """Return the id of the prompt that a message is about, or an empty string."""
+    return message.get("data", {}).get("prompt_id") or ""
 
 
 def read_events(graph: Graph, prompt_id: str, messages: Iterable[Message]) -> Iterator[Event]:
