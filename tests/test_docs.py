@@ -38,6 +38,18 @@ def test_every_socket_has_a_tooltip(schemas):
     assert len(sockets) > 90 and not lacking
 
 
+def test_the_readme_lists_every_node_and_template(schemas):
+    rows = [
+        line.split("|")[1]
+        for line in (docs.ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+        if line.startswith("| ")
+    ]
+    listed = {name.strip(" `") for row in rows for name in row.split(",")}
+    named = {schema.display_name.removesuffix(" (ID-Patch)") for schema in schemas}
+    templates = {path.stem for path in (docs.ROOT / "workflows").glob("*.json")}
+    assert len(templates) >= 6 and named | templates <= listed
+
+
 def test_no_page_without_a_node(schemas):
     pages = {page.stem for page in docs.PAGES.glob("*.md")}
     assert pages == {schema.node_id for schema in schemas}

@@ -1,9 +1,11 @@
 """Settings: values out of range and contradictions are errors, the recipes are valid."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from idpatch_core.training.config import LOSSES, LossConfig
 from idpatch_core.training.config_file import load_config, make_config
 
 RECIPES = Path(__file__).parents[3] / "idpatch_core" / "training" / "recipes"
@@ -32,6 +34,12 @@ def test_errors_name_the_setting(sections: dict, message: str):
     }
     with pytest.raises(ValueError, match=message):
         make_config({**required, **sections})
+
+
+def test_every_loss_has_a_weight():
+    no_weights = {"min_snr_gamma", "face_weight", "matching_temperature", "face_sized_windows"}
+    no_weights |= {"decode_max_timestep", "decode_window", "decode_memory"}
+    assert {field.name for field in fields(LossConfig)} - no_weights == set(LOSSES)
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
