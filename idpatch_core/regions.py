@@ -16,6 +16,9 @@ BODY_RANK = 0.5
 BACK_ROW = 4.0
 BACK_ROW_RANK = 0.3
 SOFTNESS = 0.25
+# Further away than this the text describes the image, nearer the person's own caption. Half of it
+# is the width of a body on either side of its limbs.
+CAPTION_REACH = 2.0
 
 
 def distances(
@@ -81,3 +84,22 @@ def attention_bias(distance: Tensor, outside: float, softness: float = SOFTNESS)
     absent = distance.isinf()
     bias = torch.where(absent, torch.full_like(bias, floor), bias)
     return bias.clamp_min(floor)
+
+
+def caption_bias(
+    distance: Tensor,
+    described: Sequence[int],
+    outside: float,
+    softness: float = SOFTNESS,
+    reach: float = CAPTION_REACH,
+) -> Tensor:
+    """Return what to add to the scores of the captions of people, and last of the common text.
+
+    `distance` (F, rows, columns) of `distances`; `described` are the indices of the people with a
+    caption. Each caption takes the place of the common text (D + 1, rows, columns) where its person
+    is the nearest and at most `reach` head radii away.
+    """
+    common = torch.full_like(distance[:1], reach)
+    for person in set(range(len(distance))) - set(described):
+        common = torch.minimum(common, distance[person])
+    return attention_bias(torch.cat([distance[list(described)], common]), outside, softness)

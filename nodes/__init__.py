@@ -8,6 +8,7 @@ from .demo_models import IDPatchLoadDemoModels, IDPatchLoadDemoPortrait
 from .faces import IDPatchFaceEncoder, IDPatchLoadFaceModel
 from .identities import IDPatchLoadIdentities, IDPatchSaveIdentities
 from .model import IDPatchBuilder, IDPatchLoadModel
+from .phrases import IDPatchPhrases
 from .placer import IDPatchPlacer
 from .pose import IDPatchLoadPose
 from .region_gate import IDPatchRegionGate
@@ -28,6 +29,7 @@ NODES: list[type[io.ComfyNode]] = [
     IDPatchTokenInjector,
     IDPatchApplyControlNet,
     IDPatchRegionGate,
+    IDPatchPhrases,
     IDPatchSampler,
     IDPatchLoadScorer,
     IDPatchVerify,

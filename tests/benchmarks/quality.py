@@ -1,9 +1,12 @@
 """What an option does to likeness and to who is where: demo models, paired noise, intervals.
 
     COMFYUI_PATH=/path/to/ComfyUI python tests/benchmarks/quality.py FOLDER \\
-        [--variants plain gate] [--people 2 3 4] [--images 200]
+        [--variants plain gate] [--people 2 3 4] [--rows 1] [--images 200] [--summary FILE]
 
 Every image is made through the nodes, for drawn people whom the demo models were not trained on.
+More than four people, whom the demo models were not trained on either, have a canvas twice as
+wide, or with `--rows 2` twice as high. The variant `drawings` is the drawn scene itself, through
+the VAE: what the models could reach.
 All variants of an image have the same people, scene, prompt and noise, so that the differences
 are paired. Association is the share of people whose face is most similar to their own reference,
 similarity the mean cosine, both by the encoder that does not condition. Each result is written to
@@ -15,7 +18,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,9 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [os.environ["COMFYUI_PATH"], str(HERE.parents[1]), str(HERE.parent / "support")]
 SETTINGS = {"steps": 20, "cfg": 2.5, "sampler_name": "euler", "scheduler": "reference"}
+SIDES, SECOND_SCENE = ("width", "height"), 100_000
+DRAWINGS = "drawings"  # the scene itself instead of a generated image
+TRAINED = 4  # people in one scene, at most
 SETTINGS |= {"injection_ratio": 1.0, "control_strength": 1.0, "guide_patches": True}
 
 
@@ -34,8 +40,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="where the results go")
     parser.add_argument("--variants", nargs="+", default=["plain", "gate"])
     parser.add_argument("--people", type=int, nargs="+", default=[2, 3, 4])
+    parser.add_argument("--rows", type=int, choices=[1, 2], default=1, help="of people, from 6 on")
     parser.add_argument("--images", type=int, default=200, help="for each number of people")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes and the noise")
+    parser.add_argument("--summary", type=Path, help="a JSON file for the table as well")
     return parser.parse_args()
 
 
@@ -58,7 +66,7 @@ Variant = Callable[[Any, Any, Any, dict[str, Any]], tuple[Any, dict[str, Any]]]
 def find_variant(nodes: Any, name: str) -> Variant:
     """Return what a variant changes: (model, id_hint, sampler settings) -> (model, settings)."""
     kind, _, value = name.partition("=")
-    if kind == "plain":
+    if kind in ("plain", DRAWINGS):
         return lambda model, hint, patches, settings: (model, settings)
     if kind == "gate":
         outside = float(value or 0.01)
@@ -155,14 +163,75 @@ class Studio:
             row["seed"],
             **settings,
         ).args[0]
-        image = self.vae.decode(latent["samples"])[0]
+        return self.decode(latent["samples"])
+
+    def decode(self, latent: Any) -> np.ndarray:
+        image = self.vae.decode(latent)[0]
         return image.clamp(0, 1).mul(255).round().byte().numpy()
+
+    def pass_through_vae(self, drawing: np.ndarray) -> np.ndarray:
+        """Return a drawing (H, W, 3) uint8 as the VAE reconstructs it."""
+        import torch
+
+        return self.decode(self.vae.encode(torch.from_numpy(drawing)[None].float() / 255))
 
     def score(self, row: dict[str, Any], image: np.ndarray) -> list[list[float]]:
         """Return the cosine of each reference with the face at each person's keypoints."""
         faces = [(image, np.array(p["keypoints"], np.float32)) for p in row["people"]]
         references = np.stack([self.reference(p["name"]) for p in row["people"]])
         return (references @ self.embed(faces).T).tolist()
+
+
+def plan_case(
+    people: list[int],
+    count: int,
+    rows: int,
+    seed: int,
+    index: int,
+    folder: Path,
+    shirts: Sequence[str] = (),
+) -> Any:
+    """Return a case as `demo_world.score.make_case` does, and its drawing.
+
+    More than four people are two scenes of half as many, side by side or one above the other.
+    `shirts` are the colours that are drawn, from left to right; without them the scene decides.
+    """
+    from idpatch_core.demo_world.scenes import SCENE_HEIGHT, SCENE_WIDTH, draw_scene
+    from idpatch_core.demo_world.score import make_case, plan_test_scene
+
+    halves = [people] if count <= TRAINED else [people[::2], people[1::2]]
+    offset = (SCENE_WIDTH, 0) if rows == 1 else (0, SCENE_HEIGHT)
+    cases, drawings = [], []
+    for number, half in enumerate(halves):
+        plan = plan_test_scene(half, count // len(halves), seed, index + number * SECOND_SCENE)
+        case = make_case(plan, f"{index:04d}", 1000 * seed + index, folder, False)
+        cases.append(move_case(case, *(number * side for side in offset)))
+        if shirts:
+            dressed = [
+                person._replace(appearance=person.appearance._replace(shirt=shirt))
+                for person, shirt in zip(plan.people, shirts, strict=True)
+            ]
+            plan = plan._replace(people=dressed)
+        drawings.append(draw_scene(plan)[0])
+    row = cases[0]
+    for other in cases[1:]:
+        row["people"] += other["people"]
+        row["pose"][0]["people"] += other["pose"][0]["people"]
+        row["width"], row["height"] = (row[side] + o for side, o in zip(SIDES, offset, strict=True))
+        row["pose"][0] |= {"canvas_width": row["width"], "canvas_height": row["height"]}
+    return row, np.concatenate(drawings, axis=2 - rows)
+
+
+def move_case(case: dict[str, Any], dx: int, dy: int) -> dict[str, Any]:
+    """Move the people of a case by (dx, dy) pixels."""
+    for person in case["people"]:
+        person["point"] = [person["point"][0] + dx, person["point"][1] + dy]
+        person["keypoints"] = [[x + dx, y + dy] for x, y in person["keypoints"]]
+    for person in case["pose"][0]["people"]:
+        pose = np.array(person["pose_keypoints_2d"]).reshape(-1, 3)
+        pose[pose[:, 2] > 0] += [dx, dy, 0]
+        person["pose_keypoints_2d"] = pose.flatten().tolist()
+    return case
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
@@ -172,13 +241,12 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     pack = start_comfyui()
     from tqdm import tqdm
 
-    from idpatch_core.demo_world.score import make_case, plan_test_scene
     from idpatch_core.journal import Journal, read
 
     options.folder.mkdir(parents=True, exist_ok=True)
     file = options.folder / "results.jsonl"
     results = list(read(file)) if file.exists() else []
-    done = {(r["variant"], r["people"], r["index"]) for r in results if r["seed"] == options.seed}
+    done = index_results(results, options)
     studio = Studio(pack, options.folder)
     variants = {name: find_variant(pack.nodes, name) for name in options.variants}
     cases = [(count, index) for count in options.people for index in range(options.images)]
@@ -187,14 +255,19 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             missing = [name for name in variants if (name, count, index) not in done]
             if not missing:
                 continue
-            scene = plan_test_scene(studio.people, count, options.seed, index)
-            noise = 1000 * options.seed + index
-            row = make_case(scene, f"{index:04d}", noise, studio.portraits, False)
-            prepared = studio.prepare(row)
+            rows = options.rows if count > TRAINED else 1
+            row, drawing = plan_case(
+                studio.people, count, rows, options.seed, index, studio.portraits
+            )
+            prepared = studio.prepare(row) if missing != [DRAWINGS] else None
             for name in missing:
                 start = time.perf_counter()
-                image = studio.make(row, prepared, variants[name])
+                if name == DRAWINGS:
+                    image = studio.pass_through_vae(drawing)
+                else:
+                    image = studio.make(row, prepared, variants[name])
                 result = {"variant": name, "people": count, "index": index, "seed": options.seed}
+                result |= {"rows": rows}
                 result |= {"seconds": round(time.perf_counter() - start, 3)}
                 result |= {"similarity": studio.score(row, image)}
                 journal.append(result)
@@ -202,11 +275,24 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     return results
 
 
-def tallies(result: dict[str, Any]) -> tuple[Any, Any]:
-    from idpatch_core.verification import metrics
+def index_results(
+    results: list[dict[str, Any]], options: argparse.Namespace
+) -> dict[tuple[str, int, int], dict[str, Any]]:
+    """Return the results with these options' seed and rows by variant, people and index."""
+    return {
+        (r["variant"], r["people"], r["index"]): r
+        for r in results
+        if r["seed"] == options.seed
+        and (r["people"] <= TRAINED or r.get("rows", 1) == options.rows)
+    }
 
-    assignment = metrics.make_assignment(result["similarity"], range(result["people"]))
-    return metrics.association_accuracy(assignment), metrics.face_similarity(assignment)
+
+def tallies(result: dict[str, Any]) -> tuple[Any, Any]:
+    from idpatch_core.verification.assignment import make_assignment
+    from idpatch_core.verification.metrics import association_accuracy, face_similarity
+
+    assignment = make_assignment(result["similarity"], range(result["people"]))
+    return association_accuracy(assignment), face_similarity(assignment)
 
 
 def paired_interval(first: list[Any], second: list[Any]) -> tuple[float, float, float]:
@@ -223,35 +309,68 @@ def paired_interval(first: list[Any], second: list[Any]) -> tuple[float, float, 
     return difference(slice(None)), float(low), float(high)
 
 
-def report(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    from idpatch_core.verification.metrics import bootstrap_interval
-
-    by = {(r["variant"], r["people"], r["index"]): r for r in results if r["seed"] == options.seed}
-    first = options.variants[0]
-    print(f"| variant | people | images | association | similarity | against {first} |")
-    print("|---|---:|---:|---|---|---|")
+def summarise(results: list[dict[str, Any]], options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Return a line for each variant and number of people, over the images that all have."""
+    by = index_results(results, options)
+    first, lines = options.variants[0], []
     for count in options.people:
-        for name in options.variants:
-            parts = {
-                v: [tallies(by[v, count, i]) for i in range(options.images)] for v in (first, name)
+        complete = [
+            index
+            for index in range(options.images)
+            if all((name, count, index) in by for name in options.variants)
+        ]
+        for name in options.variants if complete else []:
+            columns = {
+                v: list(zip(*(tallies(by[v, count, i]) for i in complete), strict=True))
+                for v in (first, name)
             }
-            cells = []
-            for kind in (0, 1):
-                column = [part[kind] for part in parts[name]]
-                mean = sum(t.total for t in column) / sum(t.count for t in column)
-                low, high = bootstrap_interval(column)
-                cells.append(f"{mean:.3f} ({low:.3f} to {high:.3f})")
-            change = ""
-            if name != first:
-                change = ", ".join(
-                    "{:+.3f} ({:+.3f} to {:+.3f})".format(
-                        *paired_interval(*([p[kind] for p in parts[v]] for v in (first, name)))
-                    )
-                    for kind in (0, 1)
-                )
-            print(f"| {name} | {count} | {options.images} | {' | '.join(cells)} | {change} |")
+            line = {
+                "variant": name,
+                "people": count,
+                "rows": 1 + (count > TRAINED) * (options.rows - 1),
+            }
+            line["images"] = len(complete)
+            for kind, metric in enumerate(("association", "similarity")):
+                line[metric] = mean_and_interval(columns[name][kind])
+                if name != first:
+                    change = paired_interval(columns[first][kind], columns[name][kind])
+                    line[f"{metric}_change"] = [round(value, 4) for value in change]
+            lines.append(line)
+    return lines
+
+
+def mean_and_interval(column: Sequence[Any]) -> list[float]:
+    """Return the pooled mean of tallies with its 95 % interval."""
+    from idpatch_core.verification.tally import bootstrap_interval, pooled
+
+    return [round(value, 4) for value in (pooled(column).value, *bootstrap_interval(column))]
+
+
+def print_table(lines: list[dict[str, Any]], first: str) -> None:
+    print(f"| variant | people | rows | images | association | similarity | against {first} |")
+    print("|---|---:|---:|---:|---|---|---|")
+    for line in lines:
+        metrics = ("association", "similarity")
+        cells = ["{:.3f} ({:.3f} to {:.3f})".format(*line[metric]) for metric in metrics]
+        changes = [line.get(f"{metric}_change") for metric in metrics]
+        change = ", ".join("{:+.3f} ({:+.3f} to {:+.3f})".format(*c) for c in changes if c)
+        about = [line[key] for key in ("variant", "people", "rows", "images")]
+        print("| " + " | ".join(map(str, [*about, *cells, change])) + " |")
+
+
+def write_summary(file: Path, lines: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Write the table as JSON, with the command's arguments."""
+    about = {key: value for key, value in vars(options).items() if not isinstance(value, Path)}
+    file.write_text(json.dumps({"settings": SETTINGS, **about, "lines": lines}, indent=1), "utf-8")
+
+
+def main() -> None:
+    options = parse_arguments()
+    lines = summarise(measure(options), options)
+    print_table(lines, options.variants[0])
+    if options.summary:
+        write_summary(options.summary, lines, options)
 
 
 if __name__ == "__main__":
-    arguments = parse_arguments()
-    report(measure(arguments), arguments)
+    main()

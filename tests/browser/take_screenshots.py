@@ -137,6 +137,7 @@ OTHERS = [
     "IDPatchTokenInjector",
     "IDPatchApplyControlNet",
     "IDPatchRegionGate",
+    "IDPatchPhrases",
     "IDPatchSampler",
     "IDPatchLoadScorer",
     "IDPatchVerify",

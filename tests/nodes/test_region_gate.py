@@ -1,5 +1,6 @@
 import pytest
 import torch
+from attention import attend_by_formula, nearest_bias, watch_layers
 from diffusers_reference import random_case
 from sampling import composable_conditioning, node_inputs, run_composable, run_sampler
 
@@ -44,59 +45,170 @@ def test_both_routes_agree(comfy, tiny_sdxl, case):
     assert torch.equal(sampler, composable)
 
 
-def spy(calls):
-    """A replacement of the cross-attention that remembers what it was given."""
+def shift(model):
+    """Another pack's replacement of the cross-attention."""
     from comfy.ldm.modules.attention import optimized_attention
 
-    def attention(q, k, v, options):
-        out = optimized_attention(q, k, v, options["n_heads"])
-        calls.append((q, k, v, options["activations_shape"], options["n_heads"], out))
-        return out
-
-    return attention
-
-
-def test_each_layer_equals_the_formula_and_other_replacements_are_kept(comfy, tiny_sdxl, case):
-    regions = comfy.idpatch_core.regions
-    model, plain = tiny_sdxl.model.clone(), []
-    results = []
-
     def shifted(q, k, v, options):
-        return spy(plain)(q, k, v, options) + 0.25
+        return optimized_attention(q, k, v, options["n_heads"]) + 0.25
 
-    blocks = comfy.nodes.region_gate.BLOCKS
-    for block in blocks:
-        model.set_model_attn2_replace(shifted, *block)
+    for side, number in [(s, n) for s in ("input", "output") for n in range(12)] + [("middle", 0)]:
+        model.set_model_attn2_replace(shifted, side, number)
+
+
+def add_tokens(model):
+    """Another pack's patch of the cross-attention, with 3 tokens behind the text."""
+
+    def patch(n, context, value, options):
+        more = torch.full((len(context), 3, context.shape[-1]), 0.1)
+        return 1.1 * n, torch.cat([context, more], 1), torch.cat([value, 2 * more], 1)
+
+    model.set_model_attn2_patch(patch)
+
+
+def add_lora(model):
+    weights = model.model.state_dict()
+    keys = [key for key in weights if key.endswith(("attn2.to_k.weight", "attn2.to_v.weight"))]
+    generator = torch.Generator().manual_seed(0)
+    patches = {key: (torch.randn(weights[key].shape, generator=generator) / 50,) for key in keys}
+    assert model.add_patches(patches, 1.0)
+
+
+def double_negative(inputs, case):
+    """A negative text that is, with its ID tokens, twice as long as the positive one."""
+    ((text, options),) = inputs["negative"]
+    tokens = inputs["id_patches"].tokens[..., 0].numel()
+    length = 2 * text.shape[1] + tokens
+    return {"negative": [[text.repeat(1, 3, 1)[:, :length], options]]}
+
+
+def two_latents(inputs, case):
+    return {"latent_image": {"samples": torch.zeros(2, *case.noise.shape[1:])}}
+
+
+# What the model has already, what the sampler gets, what is added to the result, and whose tokens.
+SITUATIONS = {
+    "nothing else": (None, None, 0.0, 0),
+    "a batch": (None, two_latents, 0.0, 0),
+    "a LoRA": (add_lora, None, 0.0, 0),
+    "another replacement": (shift, None, 0.25, 0),
+    "another patch": (add_tokens, None, 0.0, 3),
+    "unequal prompts": (None, double_negative, 0.0, 0),
+}
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_each_layer_equals_the_formula(comfy, tiny_sdxl, case, name):
+    change, more_inputs, added, foreign = SITUATIONS[name]
+    model = tiny_sdxl.model.clone()
+    if change:
+        change(model)
     model = gated(comfy, model, case)
-    replaced = model.model_options["transformer_options"]["patches_replace"]["attn2"]
+    layers = watch_layers(model)
+    inputs = node_inputs(comfy, case)
+    more = more_inputs(inputs, case) if more_inputs else {}
+    run_sampler(comfy, with_model(tiny_sdxl, model), case, injection_ratio=1.0, **more)
+    texts = [(more.get(key) or inputs[key])[0][0] for key in ("positive", "negative")]
+    people, per_person, _ = inputs["id_patches"].tokens.shape
+    assert layers
+    for layer in layers:
+        hint, keys = inputs["id_hint"], layer.k.shape[1]
+        size = layer.rows, layer.columns, hint.width, hint.height
+        distance = comfy.idpatch_core.regions.distances(hint.figures, *size).flatten(1)
+        values, biases = nearest_bias(distance, 0.1), []
+        for branch in layer.branches:
+            start = texts[branch].shape[1]
+            bias = torch.zeros(layer.rows * layer.columns, keys, dtype=torch.float64)
+            for key in range(keys - foreign):
+                token = key % (start + people * per_person) - start
+                if token >= 0:
+                    bias[:, key] = values[token // per_person]
+            biases.append(bias)
+        expected = attend_by_formula(layer, biases) + added
+        torch.testing.assert_close(layer.out.double(), expected, atol=2e-5, rtol=1e-4)
+        plain = attend_by_formula(layer, [torch.zeros_like(b) for b in biases]) + added
+        assert (layer.out - plain).abs().max() > 1e-5  # the gate changes every layer
 
-    def watched(inner):
-        def attention(q, k, v, options):
-            out = inner(q, k, v, options)
-            results.append(out)
-            return out
 
-        return attention
+def test_hooks_of_an_entry_act_as_on_the_model(comfy, tiny_sdxl, case):
+    import comfy.hooks as hooks
 
-    for block in list(replaced):
-        replaced[block] = watched(replaced[block])
-    run_sampler(comfy, with_model(tiny_sdxl, model), case, injection_ratio=1.0)
-    assert len(results) == len(plain) > 0
-    hint = node_inputs(comfy, case)["id_hint"]
-    for (q, k, v, shape, heads, out), result in zip(plain, results, strict=True):
-        rows, columns = shape[-2:]
-        distance = regions.distances(hint.figures, rows, columns, hint.width, hint.height)
-        people = regions.attention_bias(distance, 0.1).flatten(1).double()  # (F, Q)
-        text, per_person = 77, (k.shape[1] - 77) // len(people)
-        bias = torch.zeros(q.shape[1], k.shape[1], dtype=torch.float64)
-        for person, values in enumerate(people):
-            first = text + person * per_person
+    weights = tiny_sdxl.model.model.state_dict()
+    key = next(key for key in weights if key.endswith("attn2.to_v.weight"))
+    patch = {key: (torch.randn(weights[key].shape, generator=torch.Generator().manual_seed(1)),)}
+    group = hooks.create_hook_model_as_lora(None, None, 1.0, 1.0)
+    hook = group.hooks[0]
+    hook.weights, hook.need_weight_init = patch, False
+    inputs = node_inputs(comfy, case)
+    hooked = {
+        name: [[text, {**options, "hooks": group}] for text, options in inputs[name]]
+        for name in ("positive", "negative")
+    }
+    model = gated(comfy, tiny_sdxl.model, case)
+    on_entries = run_sampler(comfy, with_model(tiny_sdxl, model), case, **hooked)
+    changed = tiny_sdxl.model.clone()
+    changed.add_patches(patch, 1.0)
+    model = with_model(tiny_sdxl, gated(comfy, changed, case))
+    on_model = run_sampler(comfy, model, case)
+    assert relative_difference(on_entries, on_model) < 1e-5
+    assert relative_difference(on_entries, run_sampler(comfy, tiny_sdxl, case, **hooked)) > 1e-4
+
+
+def test_an_entry_of_an_area_sees_the_regions_of_that_area(comfy, tiny_sdxl, case):
+    import nodes as comfyui_nodes  # pyright: ignore[reportMissingImports]
+
+    inputs = node_inputs(comfy, case)
+    hint = inputs["id_hint"]
+    injector = comfy.nodes.conditioning.IDPatchTokenInjector
+    given = {key: inputs[key] for key in ("positive", "negative", "id_patches")}
+    positive, negative = injector.execute(**given, injection_ratio=1.0).args
+    rows, columns = case.noise.shape[-2:]
+    high, wide, top, left = rows // 2, columns // 2, rows // 4, columns // 2
+    cells = [[text, {**options, "area": (high, wide, top, left)}] for text, options in positive]
+    model = gated(comfy, tiny_sdxl.model, case)
+    layers = watch_layers(model)
+    latent = {"samples": torch.zeros_like(case.noise)}
+    settings = (0, 2, 1.0, "euler", "normal", cells, negative, latent)  # without the negative
+    with torch.inference_mode():
+        comfyui_nodes.common_ksampler(model, *settings)
+    area = (8.0 * left, 8.0 * top, 8.0 * wide, 8.0 * high)
+    assert layers
+    for layer in layers:
+        assert layer.branches == [0]
+        size = layer.rows, layer.columns, hint.width, hint.height
+        distance = comfy.idpatch_core.regions.distances(hint.figures, *size, area).flatten(1)
+        bias = torch.zeros(layer.rows * layer.columns, layer.k.shape[1], dtype=torch.float64)
+        people, per_person, _ = inputs["id_patches"].tokens.shape
+        for person, values in enumerate(nearest_bias(distance, 0.1)):
+            first = bias.shape[1] - (people - person) * per_person
             bias[:, first : first + per_person] = values[:, None]
-        q, k, v = (x.double().unflatten(-1, (heads, -1)).transpose(1, 2) for x in (q, k, v))
-        scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5 + bias
-        expected = (scores.softmax(dim=-1) @ v).transpose(1, 2).flatten(2)
-        torch.testing.assert_close(result.double(), expected + 0.25, atol=2e-5, rtol=1e-4)
-        assert (result - 0.25 - out).abs().max() > 1e-5  # the gate changes every layer
+        expected = attend_by_formula(layer, [bias])
+        torch.testing.assert_close(layer.out.double(), expected, atol=2e-5, rtol=1e-4)
+
+
+def test_an_attention_that_refuses_masks_is_as_any_other(comfy, tiny_sdxl, case, monkeypatch):
+    """Flash attention refuses masks, and sage attention may ignore them."""
+    import comfy.ldm.modules.attention as attention
+
+    model = with_model(tiny_sdxl, gated(comfy, tiny_sdxl.model, case))
+    expected = run_sampler(comfy, model, case)
+    plain, calls = attention.optimized_attention, []
+
+    def without_masks(q, k, v, heads, mask=None, **options):
+        assert mask is None
+        calls.append(heads)
+        return plain(q, k, v, heads, **options)
+
+    monkeypatch.setattr(attention, "optimized_attention", without_masks)
+    monkeypatch.setattr(attention, "optimized_attention_masked", without_masks)
+    monkeypatch.setattr(comfy.nodes.region_gate, "optimized_attention", without_masks)
+    assert torch.equal(run_sampler(comfy, model, case), expected)
+    assert calls
+
+
+def test_a_second_gate_is_refused(comfy, tiny_sdxl, case):
+    with pytest.raises(ValueError, match="model: it has a region gate already"):
+        gated(comfy, gated(comfy, tiny_sdxl.model, case), case)
 
 
 def relative_difference(a, b):
