@@ -16,6 +16,7 @@ from idpatch_core.comfyui.ui_format import to_ui
 from idpatch_core.comfyui.workflows import load_workflow
 from idpatch_core.download import FILES
 
+DEMO = {"self_test", "region_gate", "describe_people"}  # they need no download
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ["group_photo", "group_photo_composable", "pose_free", "three_people_with_pose"]
 
@@ -41,6 +42,16 @@ def test_a_workflow_makes_a_run_image(comfy_server, name):
     made = run_image(comfy_server.client, workflow(comfy_server.client, name, *photos))
     assert made.shape == (128, 192, 3)
     assert made.std() > 5
+
+
+@pytest.mark.parametrize(("name", "images"), [("region_gate", 2), ("describe_people", 1)])
+def test_a_workflow_of_the_demo_models_makes_its_images(comfy_server, name, images):
+    graph, _ = load_workflow(name)
+    files = comfy_server.client.run(graph).images()
+    made = [Image.open(io.BytesIO(comfy_server.client.fetch(file))) for file in files]
+    assert [one.size for one in made] == [(768, 384)] * images
+    assert all(np.array(one).std() > 5 for one in made)
+    assert len({one.tobytes() for one in made}) == images
 
 
 def test_the_same_seed_makes_the_same_run_image(comfy_server):
@@ -153,7 +164,7 @@ def test_a_missing_model_file_is_refused_at_its_loader(comfy_server):
 
 def test_loaders_offer_the_download_of_what_the_dialog_accepts():
     released = {file.path: file.url for file in FILES}
-    for name in set(bundled("workflows", "json")) - {"self_test"}:  # which needs no download
+    for name in set(bundled("workflows", "json")) - DEMO:
         _, ui_form = load_workflow(name)
         for kind in ("CheckpointLoaderSimple", "ControlNetLoader"):
             (node,) = [node for node in ui_form["nodes"] if node["type"] == kind]
