@@ -359,9 +359,11 @@ def print_table(lines: list[dict[str, Any]], first: str) -> None:
 
 
 def write_summary(file: Path, lines: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    """Write the table as JSON, with the command's arguments."""
-    about = {key: value for key, value in vars(options).items() if not isinstance(value, Path)}
-    file.write_text(json.dumps({"settings": SETTINGS, **about, "lines": lines}, indent=1), "utf-8")
+    """Write the table as JSON, with its command."""
+    command = " ".join([Path(sys.argv[0]).name, "FOLDER", *sys.argv[2:]])
+    about = {"command": command, "seed": options.seed, "settings": SETTINGS}
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({**about, "lines": lines}, indent=1) + "\n", "utf-8")
 
 
 def main() -> None:
