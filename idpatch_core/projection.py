@@ -264,3 +264,16 @@ def tag_tokens(
     return id_patches._replace(
         tokens=id_patches.tokens + tags, zero_tokens=id_patches.zero_tokens + tags
     )
+
+
+def keep_placed(id_patches: IDPatches, points: Sequence[tuple[float, float] | None]) -> IDPatches:
+    """Return the patches and tokens of the people who have a point, the same where all have."""
+    placed = [person for person, point in enumerate(points) if point is not None]
+    if len(placed) == len(id_patches.people):
+        return id_patches
+    return id_patches._replace(
+        patches=id_patches.patches[placed],
+        tokens=id_patches.tokens[placed],
+        zero_tokens=id_patches.zero_tokens[placed],
+        people=tuple(id_patches.people[person] for person in placed),
+    )

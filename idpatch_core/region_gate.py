@@ -70,6 +70,20 @@ class RegionGate:
             self._kept[key] = torch.cat([caption.tokens for caption in self.captions]).to(like)
         return self._kept[key]
 
+    def people_with_tokens(self, count: int) -> list[int]:
+        """Return the people, as indices, whose tokens an entry with `count` people has.
+
+        These are all, or those who are in the image; otherwise a ValueError is raised.
+        """
+        placed = [i for i, figure in enumerate(self.figures) if figure is not None]
+        for people in (list(range(len(self.figures))), placed):
+            if len(people) == count:
+                return people
+        raise ValueError(
+            f"Region Gate: id_hint places {len(self.figures)} people, the conditioning has the ID "
+            f"tokens of {count}. Connect the hint of those people."
+        )
+
     def bias(
         self,
         entries: Sequence[Entry],
@@ -110,8 +124,9 @@ class RegionGate:
         if entry.layout is None:
             return bias
         people = attention_bias(distance, self.outside, self.softness).flatten(1)  # (F, Q)
+        shown = self.people_with_tokens(entry.layout.people)
         for copy in range(0, keys, entry.length):
-            for person, values in enumerate(people):
+            for person, values in enumerate(people[shown]):
                 first = copy + entry.layout.start + person * entry.layout.per_person
                 bias[:, first : first + entry.layout.per_person] = values[:, None]
         return bias

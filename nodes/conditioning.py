@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from comfy_api.v0_0_2 import io
 
 from ..idpatch_core.canvas import Hint
+from ..idpatch_core.identity import check_not_empty
 from ..idpatch_core.injection import (
     MAX_TOKEN_STRENGTH,
     Conditioning,
@@ -15,7 +16,7 @@ from ..idpatch_core.injection import (
     split_at,
     warn_of_lengths,
 )
-from ..idpatch_core.projection import IDPatches, tag_tokens
+from ..idpatch_core.projection import IDPatches, keep_placed, tag_tokens
 from . import sockets
 from .schema import Schema
 
@@ -74,8 +75,9 @@ class IDPatchTokenInjector(sockets.Node):
                 sockets.Hint.Input(
                     "id_hint",
                     optional=True,
-                    tooltip="The people's points, from the Patch Placer. Only ID-Patch models that "
-                    "tag the tokens with points need it; the released model does not.",
+                    tooltip="The people's points, from the Patch Placer: people who were taken off "
+                    "the canvas get no tokens. ID-Patch models that tag the tokens with points "
+                    "need it, too.",
                 ),
             ],
             outputs=[
@@ -101,14 +103,18 @@ class IDPatchTokenInjector(sockets.Node):
         id_hint: Hint | None = None,
     ) -> io.NodeOutput:
         warnings = []
-        if id_patches.location is not None:
-            if id_hint is None:
-                raise ValueError(
-                    "id_hint: this ID-Patch model tags each person's tokens with their point. "
-                    "Connect the Patch Placer's id_hint to the ID Token Injector as well."
-                )
+        if id_patches.location is not None and id_hint is None:
+            raise ValueError(
+                "id_hint: this ID-Patch model tags each person's tokens with their point. "
+                "Connect the Patch Placer's id_hint to the ID Token Injector as well."
+            )
+        if id_hint is not None:
             warnings.append(id_hint.check_names(id_patches.names, "id_patches"))
             id_patches = tag_tokens(id_patches, id_hint.points, id_hint.width, id_hint.height)
+            check_not_empty("id_patches", id_patches.people)
+            id_patches = keep_placed(id_patches, id_hint.points)
+            if not id_patches.people:
+                return io.NodeOutput(positive, negative, ui=show_warnings(warnings))
         percent = injection_percent(injection_ratio)
         if 0 < percent < 1:
             check_ranges("positive", positive)

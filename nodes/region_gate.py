@@ -136,11 +136,8 @@ def _label_entries(gate: RegionGate, described: set[Any]) -> Callable[..., Any]:
         for cond in conds:
             for entry in cond or []:
                 layout = entry.get(TOKENS)
-                if layout is not None and layout.people != len(gate.figures):
-                    raise ValueError(
-                        f"Region Gate: id_hint places {len(gate.figures)} people, the conditioning "
-                        f"has the ID tokens of {layout.people}. Connect the hint of those people."
-                    )
+                if layout is not None:
+                    gate.people_with_tokens(layout.people)  # or raise
                 entries[entry["uuid"]] = Entry(
                     layout,
                     entry["model_conds"]["c_crossattn"].cond.shape[1],

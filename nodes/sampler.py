@@ -23,7 +23,7 @@ from ..idpatch_core.injection import (
     split_at,
     warn_of_lengths,
 )
-from ..idpatch_core.projection import IDPatches, tag_tokens
+from ..idpatch_core.projection import IDPatches, keep_placed, tag_tokens
 from ..idpatch_core.schedule import (
     ALL,
     count_whole_steps,
@@ -232,6 +232,7 @@ class IDPatchSampler(sockets.Node):
         check_control_net(control_net, id_patches.tokens.shape[-1])
         warnings = [id_hint.check_names(id_patches.names, "id_patches")]
         id_patches = tag_tokens(id_patches, id_hint.points, id_hint.width, id_hint.height)
+        id_patches = keep_placed(id_patches, id_hint.points)
         latent_format: Any = model.get_model_object("latent_format")
         latent = make_latent(id_hint, latent_image, latent_format.latent_channels)
         if denoise <= 0:
@@ -241,7 +242,8 @@ class IDPatchSampler(sockets.Node):
         sigmas = compute_sigmas(model, sampler_name, scheduler, steps, denoise)
         boundary = find_boundary(sigmas, injection_ratio, sampling)
         split = split_at(boundary, sampling.percent_to_sigma)
-        positive, negative = inject_both(positive, negative, id_patches, token_strength, split)
+        if id_patches.people:
+            positive, negative = inject_both(positive, negative, id_patches, token_strength, split)
         if cfg != 1 and not guide_patches:
             warnings.append(warn_of_lengths(positive, negative))
         positive, negative = apply_control_net(

@@ -103,3 +103,17 @@ def test_a_range_of_sigmas_is_refused_where_it_would_be_lost(comfy, tiny_sdxl):
 def test_empty_conditioning_is_refused(comfy, tiny_sdxl):
     with pytest.raises(ValueError, match="positive: expected conditioning, got a list of 0"):
         composable_conditioning(comfy, tiny_sdxl, random_case(), positive=[])
+
+
+def test_people_off_the_canvas_get_no_tokens(comfy, tiny_sdxl):
+    case = random_case(people=3)
+    inputs = node_inputs(comfy, case)
+    hint = inputs["id_hint"]
+    injector = comfy.nodes.conditioning.IDPatchTokenInjector
+    texts = (inputs["positive"], inputs["negative"], inputs["id_patches"], 1.0, 1.0)
+    off = hint._replace(points=(hint.points[0], None, hint.points[2]))
+    positive, negative = injector.execute(*texts, id_hint=off).args
+    assert torch.equal(positive[0][0][0, 77:], case.tokens[[0, 2]].flatten(0, 1))
+    assert negative[0][0].shape == positive[0][0].shape
+    none = hint._replace(points=(None, None, None))
+    assert injector.execute(*texts, id_hint=none).args[0] is inputs["positive"]

@@ -377,3 +377,57 @@ def test_texts_that_do_not_run_as_one_batch_are_warned_of_at_the_node(comfy, tin
     run_sampler(comfy, tiny_sdxl, case, "euler", "normal", positive=long, cfg=1.0)
     run_sampler(comfy, tiny_sdxl, case, "euler", "normal", positive=long, guide_patches=True)
     assert "[ID-Patch]" not in caplog.text
+
+
+def take_off(inputs, person: int):
+    """The same inputs with a person taken off the canvas, and those without the person."""
+    hint, id_patches = inputs["id_hint"], inputs["id_patches"]
+
+    def leave_out(values):
+        return tuple(value for index, value in enumerate(values) if index != person)
+
+    points = tuple(None if index == person else point for index, point in enumerate(hint.points))
+    figures = tuple(None if index == person else f for index, f in enumerate(hint.figures))
+    kept = [index for index in range(len(points)) if index != person]
+    off = hint._replace(image=hint.base + 0.1, points=points, figures=figures)
+    without = off._replace(
+        points=leave_out(points), names=leave_out(hint.names), figures=leave_out(figures)
+    )
+    fewer = id_patches._replace(
+        patches=id_patches.patches[kept],
+        tokens=id_patches.tokens[kept],
+        zero_tokens=id_patches.zero_tokens[kept],
+        people=leave_out(id_patches.people),
+    )
+    return {"id_hint": off}, {"id_hint": without, "id_patches": fewer}
+
+
+@pytest.mark.parametrize("gate", [False, True])
+def test_a_person_off_the_canvas_is_not_in_the_image(comfy, tiny_sdxl, gate):
+    """The latent is that of the same people without the person: no patch and no tokens."""
+    case = random_case(people=3, steps=3, ratio=1.0)
+    off, without = take_off(node_inputs(comfy, case), 1)
+    latents = []
+    for inputs in (off, without):
+        model = tiny_sdxl.model
+        if gate:
+            model = comfy.nodes.region_gate.IDPatchRegionGate.execute(model, inputs["id_hint"])
+            model = model.args[0]
+        latents.append(run_sampler(comfy, tiny_sdxl, case, model=model, **inputs))
+    assert torch.equal(*latents)
+    all_three = run_sampler(
+        comfy,
+        tiny_sdxl,
+        case,
+        id_hint=without["id_hint"]._replace(
+            points=case.points.tolist(), names=node_inputs(comfy, case)["id_hint"].names
+        ),
+    )
+    assert not torch.equal(latents[0], all_three)
+
+
+def test_with_all_people_off_the_canvas_the_text_is_alone(comfy, tiny_sdxl):
+    case = random_case(people=1, steps=2, ratio=1.0)
+    off, _ = take_off(node_inputs(comfy, case), 0)
+    plain = run_sampler(comfy, tiny_sdxl, case, injection_ratio=0.0, **off)
+    assert torch.equal(run_sampler(comfy, tiny_sdxl, case, **off), plain)
