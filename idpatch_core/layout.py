@@ -18,11 +18,16 @@ class Point(NamedTuple):
     y: float
 
 
+# A person's 18 joints as offsets in pixels from the point of the face, None where not seen.
+Body = tuple[Point | None, ...]
+
+
 class Placement(NamedTuple):
-    """Where one person is to appear; a person without a point gets no patch."""
+    """Where one person is to appear, and their body; without a point they are not in the image."""
 
     point: Point | None
     patch_strength: float = 1.0
+    body: Body | None = None
 
 
 class Head(NamedTuple):
@@ -151,12 +156,13 @@ def arrange_people(
     width: int,
     height: int,
     patch_size: int,
+    photo: str = "reference_image",
 ) -> tuple[list[Placement], list[str]]:
     """Return each person's placement, and a warning for each unused pose or face.
 
     `arrangement` is one of ARRANGEMENT_IDS; `given` the placements JSON's; `poses` and `faces` the
-    heads found, None where the input is not connected. Raises a ValueError where the arrangement
-    lacks what it needs.
+    heads found, None where the input is not connected; `photo` is the input of the faces. Raises a
+    ValueError where the arrangement lacks what it needs.
     """
     if arrangement == AUTO_ARRANGEMENT:
         arrangement = FROM_PLACEMENTS if given else "row" if poses is None else FROM_POSE
@@ -175,9 +181,7 @@ def arrange_people(
             f"arrangement: expected one of {', '.join(ARRANGEMENT_IDS)}, got {arrangement!r}."
         )
     heads, source, noun = (
-        (poses, "pose_keypoint", "pose")
-        if arrangement == FROM_POSE
-        else (faces, "base_image", "face")
+        (poses, "pose_keypoint", "pose") if arrangement == FROM_POSE else (faces, photo, "face")
     )
     if heads is None:
         raise ValueError(

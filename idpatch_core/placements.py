@@ -6,7 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .layout import MAX_COORDINATE, Placement, Point, count_of, join_names
+from .bodies import scale_body
+from .layout import MAX_COORDINATE, Body, Placement, Point, count_of, join_names
+from .skeleton import Joint
 
 SCHEMA_VERSION = 1  # of the placements object
 MAX_PATCH_STRENGTH = 10.0
@@ -52,7 +54,8 @@ def read_placements(
         people = [
             placement._replace(
                 point=placement.point
-                and Point(placement.point.x * scale_x, placement.point.y * scale_y)
+                and Point(placement.point.x * scale_x, placement.point.y * scale_y),
+                body=scale_body(placement.body, math.sqrt(scale_x * scale_y)),
             )
             for placement in people
         ]
@@ -87,10 +90,15 @@ def parse_placements(text: str, names: Sequence[str]) -> Placements:
     """Read the placements JSON: one placement for each person, in their order.
 
     `text` is a list of `{"x": ..., "y": ...}` in output pixels, with an optional
-    `"patch_strength"`; `null` or `"placed": false` takes a person off the canvas. An object with
-    `"version": 1` and the list as `"people"` is read likewise, with the `"width"` and `"height"`
-    of its image; other fields are ignored. An empty text or list has no one: no one has been placed
-    by hand. Raises a ValueError for anything else.
+    `"patch_strength"` and `"body"`; `null` or `"placed": false` takes a person off the canvas. An
+    object with `"version": 1` and the list as `"people"` is read likewise, with the `"width"` and
+    `"height"` of its image; other fields are ignored. An empty text or list has no one: no one has
+    been placed by hand. Raises a ValueError for anything else.
+
+    A body is a list of the 18 joints of OpenPose: `[x, y]` in output pixels from the person's
+    point, or `null` for a joint that is not seen. Pixels need no size of a face, which is not
+    known before a run; for an image of another size they are scaled by the geometric mean of the
+    two sides' factors, so that a body keeps its shape.
     """
     if not text.strip():
         return Placements([])
@@ -198,7 +206,27 @@ def _read_placement(item: Any, where: str) -> Placement:
         if axis not in item:
             raise ValueError(f"{where}: {axis} is missing. Give x and y in pixels, or null.")
     x, y = (_read_coordinate(item[axis], f"{where}: {axis}") for axis in "xy")
-    return Placement(Point(x, y), strength)
+    return Placement(Point(x, y), strength, _read_body(item.get("body"), f"{where}: body"))
+
+
+def _read_body(value: Any, where: str) -> Body | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != len(Joint):
+        raise ValueError(
+            f"{where} must be a list of {len(Joint)} joints, each [x, y] in pixels from the "
+            f"person's point or null, got {_quote(value)}."
+        )
+    return tuple(_read_joint(joint, f"{where}: joint {i}") for i, joint in enumerate(value))
+
+
+def _read_joint(value: Any, where: str) -> Point | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise ValueError(f"{where} must be [x, y] or null, got {_quote(value)}.")
+    x, y = (_read_coordinate(number, where) for number in value)
+    return Point(x, y)
 
 
 def _read_coordinate(value: Any, where: str) -> float:

@@ -61,6 +61,17 @@ def fit_pose(
     ]
 
 
+def warn_of_photo(base: Base) -> list[str]:
+    """Return a warning if the base image is not a drawing: mostly black, with lines."""
+    if _light(base.image) is not None:
+        return []
+    return [
+        "base_image: it is not black with the lines of poses, as ID-Patch was trained with, but "
+        "looks like a photo. It does not become the background. Connect it to reference_image to "
+        "place people after it, and a pose node for their poses."
+    ]
+
+
 def _other_extents(canvas: tuple[int, int], image: tuple[int, int]) -> list[Extent]:
     """Return the sizes that points may belong to in place of the canvas."""
     padded = _pad(canvas)

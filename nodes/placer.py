@@ -1,7 +1,6 @@
 """Patch Placer: places each person's ID patch in the condition image."""
 
 import logging
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
+from ..idpatch_core.bodies import KINDS, choose_people
 from ..idpatch_core.canvas import (
     LATENT_SCALE,
     Hint,
@@ -21,8 +21,7 @@ from ..idpatch_core.canvas import (
     resize_patch,
 )
 from ..idpatch_core.face_detector import YuNet
-from ..idpatch_core.identity import Identity, check_not_empty
-from ..idpatch_core.images import to_uint8
+from ..idpatch_core.identity import check_not_empty
 from ..idpatch_core.layout import (
     ARRANGEMENT_IDS,
     AUTO_ARRANGEMENT,
@@ -35,16 +34,25 @@ from ..idpatch_core.layout import (
     warn_about_placements,
 )
 from ..idpatch_core.placements import read_placements
-from ..idpatch_core.pose_fit import Base, fit_pose
+from ..idpatch_core.pose_fit import Base, fit_pose, warn_of_photo
 from ..idpatch_core.pose_reader import read_pose_keypoint
 from ..idpatch_core.preview import draw_preview
 from ..idpatch_core.projection import IDPatches
-from ..idpatch_core.skeleton import draw_openpose, find_heads
+from ..idpatch_core.skeleton import Joint, draw_openpose, find_heads
 from . import sockets
-from .images import read_images, save_crop, save_temporary
+from .images import read_images
+from .placer_report import report_people, report_poses, save_base, save_reference
 from .schema import Schema
 
 MAX_SIDE = 16384
+BODIES_FROM_POSE, NO_BODIES = "from_pose", "none"
+# A person who hugs needs another one: the editor offers that kind, and Load Pose does in pairs.
+BODY_CHOICES = [BODIES_FROM_POSE, NO_BODIES, *(kind for kind in KINDS if kind != "hugging")]
+NO_SKELETON = (
+    "bodies: the image has no skeleton, and the released ControlNet was not trained on such "
+    "images. Choose a kind of bodies, such as standing, or connect a pose; for a pose-free "
+    "ID-Patch model choose none."
+)
 
 
 def read_pose(
@@ -58,36 +66,29 @@ def read_pose(
     return people, warnings
 
 
-def find_base_faces(base_image: Tensor, width: int, height: int) -> list[Head]:
-    """Return the heads of the faces in an IMAGE, in output pixels."""
-    (image,) = read_images(base_image[:1])
+def find_faces(photo: Tensor, width: int, height: int, *, fitted: bool = False) -> list[Head]:
+    """Return the heads of the faces in an IMAGE, in output pixels.
+
+    The image fills the output; with `fitted` it keeps its aspect ratio and is in the middle.
+    """
+    (image,) = read_images(photo[:1])
     scale = np.array([width / image.shape[1], height / image.shape[0]])
+    if fitted:
+        scale = np.full(2, scale.min())
+    corner = (np.array([width, height]) - scale * image.shape[1::-1]) / 2 if fitted else 0
     heads = []
     for face in YuNet().detect(image):
-        x, y = face.nose * scale
+        x, y = face.nose * scale + corner
         eye_distance = float(np.linalg.norm((face.keypoints[1] - face.keypoints[0]) * scale))
         heads.append(Head(Point(float(x), float(y)), face.score * face.area, eye_distance))
     return heads
 
 
-def save_base(base: Tensor) -> dict[str, str]:
-    """Write the base image (1, 3, H, W) for the editor's background."""
-    return save_temporary("base", to_uint8(base[0].permute(1, 2, 0)), ".jpg")
-
-
-def report_people(
-    people: Sequence[Identity], points: Sequence[Point | None]
-) -> list[dict[str, Any]]:
-    """Return each person's name, point and face crop, for the editor."""
-    return [
-        {
-            "name": person.name,
-            "x": None if point is None else point.x,
-            "y": None if point is None else point.y,
-            "crop": save_crop(person.crop),
-        }
-        for person, point in zip(people, points, strict=True)
-    ]
+def draw_people(people: np.ndarray, base: Tensor) -> Tensor:
+    """Return the base image (1, 3, H, W) with people (N, 18, 3) drawn on it."""
+    drawn = torch.from_numpy(draw_openpose(people, base.shape[3], base.shape[2]))
+    drawn = drawn.permute(2, 0, 1)[None].float() / 255
+    return torch.where(drawn.amax(dim=1, keepdim=True) > 0, drawn, base)
 
 
 class IDPatchPlacer(sockets.Node):
@@ -151,6 +152,22 @@ class IDPatchPlacer(sockets.Node):
                     tooltip="The people's poses, from a pose node. They are drawn in the style "
                     "that ID-Patch was trained with, and give the points.",
                 ),
+                io.Combo.Input(
+                    "bodies",
+                    options=BODY_CHOICES,
+                    default=BODIES_FROM_POSE,
+                    optional=True,
+                    tooltip="Which skeletons are drawn under people who have no body in placements "
+                    "and no pose at their point. from_pose: none, with a warning where the image "
+                    "has no skeleton at all. The others draw one under each face. none: for "
+                    "pose-free ID-Patch models, without a warning.",
+                ),
+                io.Image.Input(
+                    "reference_image",
+                    optional=True,
+                    tooltip="A photo to place people after: the editor shows it and its faces "
+                    "give points. It is not drawn into the condition image.",
+                ),
             ],
             outputs=[
                 sockets.Hint.Output(
@@ -177,13 +194,16 @@ class IDPatchPlacer(sockets.Node):
         arrangement: str = AUTO_ARRANGEMENT,
         base_image: Tensor | None = None,
         pose_keypoint: Any = None,
+        bodies: str = BODIES_FROM_POSE,
+        reference_image: Tensor | None = None,
     ) -> io.NodeOutput:
         names, size = id_patches.names, id_patches.patches.shape[-1]
         check_not_empty("id_patches", names)
         check_size(width, height)
 
-        poses, faces, warnings = None, None, []
+        poses, warnings = None, []
         base = torch.zeros(1, 3, height, width)
+        people = np.zeros((0, len(Joint), 3))
         drawing = None
         if base_image is not None:
             base = read_base(base_image, width, height)
@@ -192,12 +212,15 @@ class IDPatchPlacer(sockets.Node):
             people, warnings = read_pose(pose_keypoint, width, height, drawing)
             poses, more = find_heads(people)
             warnings += more
-            if base_image is None:
-                drawn = torch.from_numpy(draw_openpose(people, width, height))
-                base = drawn.permute(2, 0, 1)[None].float() / 255
-        if base_image is not None:
+        if drawing is not None:
+            warnings += warn_of_photo(drawing)
+        photo, source = reference_image, "reference_image"
+        if photo is None and base_image is not None:
+            photo, source = base_image, "base_image"
+        faces = None
+        if photo is not None:
             try:
-                faces = find_base_faces(base_image, width, height)
+                faces = find_faces(photo, width, height, fitted=source == "reference_image")
             except ImportError:  # without OpenCV the editor cannot snap to faces
                 if arrangement == FROM_FACES:
                     raise
@@ -208,32 +231,46 @@ class IDPatchPlacer(sockets.Node):
             given, more = read_placements(placements, names, width, height)
         warnings += more
         arranged, more = arrange_people(
-            arrangement, given, poses, faces, names, width, height, size
+            arrangement, given, poses, faces, names, width, height, size, source
         )
+        warnings += more
         points = [placement.point for placement in arranged]
-        heads = [*(poses or []), *(faces or [])] if id_patches.face_sized else []
+        kind = bodies if bodies in KINDS and base_image is None else None
+        below = people if base_image is None else people[:0]
+        drawn = choose_people(arranged, below, kind, height, size)
+        shown = list(poses or [])
+        if drawn is not below:
+            shown, _ = find_heads(drawn)
+        if len(drawn):
+            base = draw_people(drawn, base)
+        elif bodies == BODIES_FROM_POSE and base_image is None:
+            warnings.append(NO_SKELETON)
+
+        found = [*shown, *(faces or [])]
+        heads = found if id_patches.face_sized else []
         sides = find_patch_sides(points, heads, size)
-        warnings += more + warn_about_placements(points, names, width, height, sides)
+        warnings += warn_about_placements(points, names, width, height, sides)
         for warning in warnings:
             logging.warning("[ID-Patch] %s", warning)
 
         strengths = torch.tensor([placement.patch_strength for placement in arranged])
         scaled = id_patches.patches * strengths[:, None, None, None]
         patches = [resize_patch(patch, side) for patch, side in zip(scaled, sides, strict=True)]
-        figures = make_figures(points, [*(poses or []), *(faces or [])], size)
+        figures = make_figures(points, found, size)
         image = compose(base, patches, points)
         hint = Hint(image, base, tuple(points), tuple(names), figures)
         preview = draw_preview(base, patches, points)
 
-        drawn_base = base if base_image is not None or pose_keypoint is not None else None
+        is_drawn = base_image is not None or len(drawn) > 0 or pose_keypoint is not None
         report = {
             "version": 1,
             "width": width,
             "height": height,
             "people": report_people(id_patches.people, points),
-            "base": drawn_base if drawn_base is None else save_base(drawn_base),
-            "poses": [head.point for head in rank_heads(poses or [])],
+            "base": save_base(base) if is_drawn else None,
+            **report_poses(people),
             "faces": [head.point for head in rank_heads(faces or [])],
+            "reference": None if reference_image is None else save_reference(reference_image),
             "patch_size": size,
             "head_patches": [[*head.point, face_side(head.eye_distance, size)] for head in heads],
             "warnings": warnings,

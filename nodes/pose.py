@@ -8,7 +8,7 @@ import folder_paths
 from comfy_api.v0_0_2 import io
 
 from ..idpatch_core.pose_reader import read_pose_keypoint
-from ..idpatch_core.poses import PRESETS, make_standing, to_pose_keypoint
+from ..idpatch_core.poses import PRESETS, make_preset, to_pose_keypoint
 from . import sockets
 from .folders import fingerprint_path
 from .schema import Schema
@@ -56,15 +56,15 @@ class IDPatchLoadPose(sockets.Node):
             display_name="Load Pose",
             category=sockets.CATEGORY,
             search_aliases=["openpose", "skeleton", "standing people", "pose keypoint"],
-            description="Adds a built-in row of standing people, or poses from a JSON file.",
+            description="Adds a built-in group pose, or poses from a JSON file.",
             inputs=[
                 io.Combo.Input(
                     "pose",
                     options=[*PRESETS, *list_pose_files()],
                     default="standing_3",
-                    tooltip="standing_1 to standing_6: a row of that many standing people. "
-                    "Otherwise a JSON file of POSE_KEYPOINT in ComfyUI's input folder, as pose "
-                    "nodes save it.",
+                    tooltip="A group and how many people it shows: in a row, standing_1 to "
+                    "standing_12, or in two rows, an arc or pairs that hug; or a JSON file of "
+                    "POSE_KEYPOINT in ComfyUI's input folder, as pose nodes save it.",
                 ),
                 io.Int.Input(
                     "width",
@@ -101,5 +101,5 @@ class IDPatchLoadPose(sockets.Node):
     def execute(cls, pose: str, width: int, height: int) -> io.NodeOutput:
         if pose not in PRESETS:
             return io.NodeOutput(read_pose_file(pose))
-        people = make_standing(PRESETS[pose], width, height)
+        people = make_preset(pose, width, height)
         return io.NodeOutput(to_pose_keypoint(people, width, height))

@@ -87,6 +87,8 @@ interface ComfyNode {
   onDrawBackground?(): void
   getInputLink(slot: number): ComfyLink | null
   isInputConnected(slot: number): boolean
+  disconnectInput(slot: number): void
+  connect(slot: number, target: ComfyNode, input: number): void
   addDOMWidget(
     name: string,
     type: string,
@@ -154,6 +156,11 @@ interface PlacerReport {
   people: { name: string; crop: StoredFile | null }[]
   base: StoredFile | null
   poses?: [number, number][]
+  /** The joints of all poses, null where not seen. */
+  skeletons?: ([number, number] | null)[][]
+  /** For each of `poses`, the index of its skeleton. */
+  pose_people?: number[]
+  reference?: StoredFile | null
   faces?: [number, number][]
   patch_size?: number
   head_patches?: [number, number, number][]

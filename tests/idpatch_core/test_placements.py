@@ -68,6 +68,22 @@ def test_patch_strength_and_fields_of_the_editor():
             '[null, {"x": 1, "y": 2, "patch_strength": "1"}]',
             'patch_strength must be a number, got "1"',
         ),
+        (
+            '[null, {"x": 1, "y": 2, "body": "sitting"}]',
+            r"\(Bob\): body must be a list of 18",
+        ),
+        (
+            '[null, {"x": 1, "y": 2, "body": [[1, 2]]}]',
+            r"\(Bob\): body must be a list of 18",
+        ),
+        (
+            f'[null, {{"x": 1, "y": 2, "body": {[[1, 2]] * 17 + [[1]]}}}]',
+            r"body: joint 17 must be \[x, y\] or null, got \[1\]",
+        ),
+        (
+            f'[null, {{"x": 1, "y": 2, "body": {[[1, 2]] * 17 + [[1, 2e6]]}}}]',
+            r"body: joint 17 is 2e\+06 pixels",
+        ),
         ("[null]", r"1 placement for 2 people \(Ann, Bob\); none for Bob"),
         (
             "[null, null, null]",
@@ -140,3 +156,21 @@ def test_shares_of_the_image_are_noticed(text):
 )
 def test_points_at_the_corner_are_no_shares(text):
     assert read_placements(text, TWO, 512, 512)[1] == []
+
+
+BODY = [[1, 2], None, *[[-3.5, 4]] * 16]
+
+
+def test_a_body_is_read():
+    (ann, bob) = parse_placements(stored({**ANN, "body": BODY}, {**BOB, "body": None}), TWO).people
+    assert ann.body == ((1, 2), None, *[(-3.5, 4)] * 16)
+    assert bob.body is None
+    off = {**ANN, "body": BODY, "placed": False}
+    assert parse_placements(stored(off, BOB), TWO).people[0] == Placement(None)
+
+
+def test_a_body_keeps_its_shape_in_another_size():
+    text = stored({**ANN, "body": BODY}, BOB, width=512, height=512)
+    (ann, _), _ = read_placements(text, TWO, 2048, 512)
+    assert ann.point == (400, 50)
+    assert ann.body is not None and ann.body[0] == (2, 4) and ann.body[1] is None

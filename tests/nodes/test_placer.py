@@ -100,7 +100,7 @@ def test_positions_near_1000_are_exact(comfy: Run):
 
 def test_overlapping_patches_add_up_with_a_warning(comfy: Run, caplog):
     patches = torch.stack([torch.full((3, 64, 64), 2.0), torch.full((3, 64, 64), 3.5)])
-    output = place(comfy, people(comfy, patches), 264, 200, [(100, 100), (132, 100)])
+    output = place(comfy, people(comfy, patches), 264, 200, [(100, 100), (132, 100)], bodies="none")
     row = output.args[0].image[0, 0, 100]
     assert row[[67, 68, 99, 100, 131, 132, 163, 164]].tolist() == [0, 2, 2, 5.5, 5.5, 3.5, 3.5, 0]
     (warning,) = report(output)["warnings"]
@@ -109,8 +109,10 @@ def test_overlapping_patches_add_up_with_a_warning(comfy: Run, caplog):
 
 
 def test_a_person_outside_gets_no_patch_and_a_warning(comfy: Run):
-    output = place(comfy, random_people(comfy, 2), 264, 200, [(100, 100), (264, 100)])
-    alone = place(comfy, random_people(comfy, 2), 264, 200, [(100, 100), None])
+    output = place(
+        comfy, random_people(comfy, 2), 264, 200, [(100, 100), (264, 100)], bodies="none"
+    )
+    alone = place(comfy, random_people(comfy, 2), 264, 200, [(100, 100), None], bodies="none")
     assert torch.equal(output.args[0].image, alone.args[0].image)
     assert output.args[0].points[1] == (264, 100)
     assert report(output)["warnings"] == ["person 2 (p2) is outside the image and gets no patch."]
@@ -204,7 +206,9 @@ def test_report_for_the_editor(comfy: Run):
     import folder_paths
 
     crop = np.random.default_rng(0).integers(0, 256, (112, 112, 3), np.uint8)
-    output = place(comfy, people(comfy, torch.zeros(1, 3, 64, 64), crop), 264, 200, [(60.5, 70)])
+    output = place(
+        comfy, people(comfy, torch.zeros(1, 3, 64, 64), crop), 264, 200, [(60.5, 70)], bodies="none"
+    )
     shown = json.loads(json.dumps(report(output)))
     (person,) = shown.pop("people")
     assert shown == {
@@ -212,8 +216,11 @@ def test_report_for_the_editor(comfy: Run):
         "width": 264,
         "height": 200,
         "base": None,
+        "skeletons": [],
         "poses": [],
+        "pose_people": [],
         "faces": [],
+        "reference": None,
         "patch_size": 64,
         "head_patches": [],
         "warnings": [],
@@ -241,7 +248,11 @@ def test_a_person_off_the_canvas_and_without_a_crop(comfy: Run):
         ((512, 512), {"arrangement": "placements"}, "placements: it is empty"),
         ((512, 512), {"arrangement": "pose"}, "'pose' needs pose_keypoint, which is not connected"),
         ((512, 512), {"arrangement": "heap"}, "expected one of auto, .* got 'heap'"),
-        ((512, 512), {"arrangement": "faces"}, "'faces' needs base_image, which is not connected"),
+        (
+            (512, 512),
+            {"arrangement": "faces"},
+            "'faces' needs reference_image, which is not",
+        ),
         ((512, 512), {"pose_keypoint": pose((9, 9))}, r"pose_keypoint: 1 pose found for 2 people"),
         (
             (512, 512),
@@ -292,3 +303,93 @@ def test_face_sized_patches_follow_a_face_that_they_are_put_on(comfy: Run):
     for point, side in (((118.0, 203.0), 105), ((300.0, 300.0), 64)):
         hint = place(comfy, one, 512, 512, points=[point], pose_keypoint=posed).args[0]
         assert int((hint.image - hint.base)[0, 0].sum()) == side**2
+
+
+def body(height: float) -> list:
+    """A body of nose, neck and shoulders, for placements."""
+    joints = [None] * 18
+    joints[0], joints[1] = [0, 0], [0, height]
+    joints[2], joints[5] = [-height / 2, height], [height / 2, height]
+    return joints
+
+
+def test_a_body_in_the_placements_moves_the_skeleton(comfy: Run):
+    """The pose of the first person is drawn where the person is now, and nowhere else."""
+    posed = pose((100, 100), (400, 120))
+    text = json.dumps([{"x": 150, "y": 300, "body": body(40)}, {"x": 400, "y": 120}])
+    moved = place(comfy, random_people(comfy, 2), 512, 512, pose_keypoint=posed, placements=text)
+    expected = place(
+        comfy,
+        random_people(comfy, 2),
+        512,
+        512,
+        [(150, 300), (400, 120)],
+        pose_keypoint=pose((150, 300), (400, 120)),
+    )
+    assert torch.equal(moved.args[0].image, expected.args[0].image)
+    assert moved.args[0].figures == expected.args[0].figures
+    assert report(moved)["warnings"] == []
+    assert report(moved)["skeletons"][0][0] == [100, 100]
+    assert sorted(report(moved)["pose_people"]) == [0, 1]
+
+
+def test_bodies_are_drawn_under_people_without_a_pose(comfy: Run):
+    two = random_people(comfy, 2)
+    output = place(comfy, two, 512, 512, [(128, 180), (384, 180)], bodies="standing")
+    assert report(output)["warnings"] == []
+    assert (output.args[0].base.amax(dim=1) > 0).sum() > 2000
+    assert all(figure and figure.limbs for figure in output.args[0].figures)
+    one = place(comfy, two, 512, 512, [(128, 180), None], bodies="standing")
+    assert one.args[0].base[..., 256:].sum() == 0
+
+
+def test_without_a_skeleton_the_node_warns_unless_told_not_to(comfy: Run):
+    (warning,) = report(place(comfy, random_people(comfy, 2), 512, 512))["warnings"]
+    assert warning.startswith("bodies: the image has no skeleton")
+    plain = place(comfy, random_people(comfy, 2), 512, 512, bodies="none")
+    assert report(plain)["warnings"] == []
+    drawn = pose((100, 100), (400, 120))
+    posed = place(comfy, random_people(comfy, 2), 512, 512, pose_keypoint=drawn)
+    assert report(posed)["warnings"] == []
+
+
+def test_a_body_is_drawn_over_a_base_image(comfy: Run):
+    base = torch.zeros(1, 512, 512, 3)
+    base[:, 100:110] = 0.5
+    text = json.dumps([{"x": 256, "y": 80, "body": body(120)}])
+    one = people(comfy, torch.zeros(1, 3, 64, 64))
+    output = place(comfy, one, 512, 512, placements=text, base_image=base, bodies="sitting")
+    image = output.args[0].image[0]
+    assert image[:, 105, 10].tolist() == [0.5, 0.5, 0.5]
+    assert image[:, 140, 256].tolist() == pytest.approx([0, 0, 0.6])  # neck to nose
+
+
+def test_a_photo_as_base_image_is_noticed(comfy: Run):
+    photo = torch.rand(1, 512, 512, 3)
+    output = place(comfy, random_people(comfy, 1), 512, 512, [(99, 99)], base_image=photo)
+    (warning,) = report(output)["warnings"]
+    assert warning.startswith("base_image: it is not black with the lines of poses")
+    drawing = torch.zeros(1, 512, 512, 3)
+    drawing[:, 90:99] = 1
+    output = place(comfy, random_people(comfy, 1), 512, 512, [(99, 99)], base_image=drawing)
+    assert report(output)["warnings"] == []
+
+
+def test_a_reference_image_gives_points_and_is_not_in_the_hint(comfy: Run):
+    pytest.importorskip("cv2", reason="OpenCV is not installed")
+    crops = load_file(REFERENCE / "faces.safetensors")
+    photo = torch.zeros(1, 300, 400, 3)
+    photo[0, 20:132, 250:362] = crops["exp_man.jpg.crop_bgr"].flip(-1) / 255
+    photo[0, 150:262, 30:142] = crops["exp_woman.jpg.crop_bgr"].flip(-1) / 255
+    two = random_people(comfy, 2)
+    inputs = {"arrangement": "faces", "bodies": "none"}
+    output = place(comfy, two, 800, 1000, reference_image=photo, **inputs)
+    left, right = output.args[0].points
+    nose = (56.0, 71.7)  # where alignment puts it in a crop
+    top = (1000 - 2 * 300) / 2  # the photo keeps its aspect ratio, in the middle
+    assert left == pytest.approx((2 * (30 + nose[0]), top + 2 * (150 + nose[1])), abs=12)
+    assert right == pytest.approx((2 * (250 + nose[0]), top + 2 * (20 + nose[1])), abs=12)
+    assert not output.args[0].base.any()
+    plain = place(comfy, two, 800, 1000, [left, right], bodies="none")
+    assert torch.equal(output.args[0].image, plain.args[0].image)
+    assert report(output)["reference"] is not None and report(output)["base"] is None

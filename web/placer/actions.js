@@ -1,18 +1,19 @@
 // The actions of the toolbar and of the messages.
 
+import { giveBodies, mirrorSelected, scaleSelected } from './body_actions.js'
 import {
   applyChanges,
   arrange,
+  assignPlacements,
   findReordering,
   moveInside,
-  moveTo,
-  placedEntries,
-  pointsOf
+  placedEntries
 } from './entries.js'
 import { targetsOf } from './graph_state.js'
 import { canRedo, canUndo } from './history.js'
-import { ARRANGEMENTS, assignLeftToRight } from './layout.js'
+import { ARRANGEMENTS } from './layout.js'
 import { keepPixels, writeState } from './placements.js'
+import { startSwap, stopSwap } from './swap.js'
 
 /** @import { PlacerEditor } from './editor.js' */
 
@@ -46,9 +47,9 @@ export function act(editor, action) {
     case 'redo':
       return editor.goBack(1)
     case 'left_to_right':
-      return editor.commitChanges(moveTo(assignLeftToRight(pointsOf(entries), targetsOf(graph))))
+      return editor.commitChanges(assignPlacements(entries, targetsOf(graph), graph))
     case 'swap':
-      return editor.swapping === null ? editor.startSwap() : editor.stopSwap()
+      return editor.swapping === null ? startSwap(editor) : stopSwap(editor)
     case 'snap':
       return editor.toggleSnapping()
     case 'off':
@@ -73,6 +74,18 @@ export function act(editor, action) {
       const order = findReordering(state, graph) ?? []
       return editor.commitPlacements(order.map((index) => state.placements[index]))
     }
+    case 'smaller':
+      return scaleSelected(editor, -1)
+    case 'larger':
+      return scaleSelected(editor, 1)
+    case 'mirror':
+      return mirrorSelected(editor)
+    case 'give_bodies':
+      return giveBodies(editor)
+    case 'standing_bodies':
+      return editor.host.chooseBodies('standing')
+    case 'use_reference':
+      return editor.host.useReference()
     case 'fit_pose':
       return editor.host.fitPose()
     case 'return': {

@@ -2,11 +2,12 @@
 
 import { toStage } from './geometry.js'
 import { isInside, patchSide, patchSquare } from './layout.js'
-import { drawSkeletons } from './skeletons.js'
 
 /**
  * @import { Size, Viewport } from './geometry.js'
+ * @import { Handle } from './handles.js'
  * @import { Head, Point } from './layout.js'
+ * @import { Layer } from './skeleton_layer.js'
  *
  * @typedef {CanvasRenderingContext2D} Context
  *
@@ -19,10 +20,17 @@ import { drawSkeletons } from './skeletons.js'
  * @property {number} patchSize
  * @property {Head[]} heads
  * @property {CanvasImageSource | null} background
- * @property {Point[][]} skeletons  drawn on black where there is no background
+ * @property {HTMLImageElement | null} reference  shown under skeletons where no background is
+ * @property {Layer | null} skeletons  on black where there is no background
+ * @property {Handles | null} handles  of the selected person's body
  * @property {Point[]} targets
  * @property {Point | null} reached  where a dragged person is, on the stage
  * @property {PersonView[]} people  the last on top
+ *
+ * @typedef {object} Handles
+ * @property {{left: number, top: number, right: number, bottom: number}} box  on the stage
+ * @property {Handle[]} handles
+ * @property {string} colour
  *
  * @typedef {object} PersonView
  * @property {number} index
@@ -85,6 +93,7 @@ export function draw(context, view) {
   context.setTransform(view.density, 0, 0, view.density, 0, 0)
   context.globalAlpha = 1
   drawBackground(context, view)
+  if (view.handles) drawHandles(context, view.handles)
   for (const target of view.targets) drawTarget(context, toStage(view.viewport, target), view)
   for (const person of view.people) drawPerson(context, view, person)
   for (const { label, ...person } of view.people) {
@@ -92,21 +101,71 @@ export function draw(context, view) {
   }
 }
 
+const REFERENCE_OPACITY = 0.55
+
 /** @type {(context: Context, view: View) => void} */
-function drawBackground(context, { viewport, width, height, background, skeletons }) {
+function drawBackground(context, view) {
+  const { viewport, width, height, background, reference, skeletons } = view
   const [w, h] = [width * viewport.scale, height * viewport.scale]
   if (background) {
     context.drawImage(background, viewport.left, viewport.top, w, h)
-  } else if (skeletons.length) {
+  } else if (skeletons || reference) {
     context.fillStyle = '#000000'
     context.fillRect(viewport.left, viewport.top, w, h)
-    drawSkeletons(context, viewport, skeletons)
+    if (reference) drawReference(context, view, reference)
   } else {
     drawGrid(context, viewport, width, height)
   }
+  if (skeletons) drawLayer(context, viewport, skeletons)
   context.strokeStyle = 'rgba(128, 128, 128, 0.65)'
   context.lineWidth = 1
   context.strokeRect(viewport.left - 0.5, viewport.top - 0.5, w + 1, h + 1)
+}
+
+/**
+ * Draws the reference image in the middle, in its own aspect ratio.
+ * @type {(context: Context, view: View, reference: HTMLImageElement) => void}
+ */
+function drawReference(context, { viewport, width, height }, reference) {
+  const { naturalWidth, naturalHeight } = reference
+  const scale = Math.min(width / naturalWidth, height / naturalHeight) * viewport.scale
+  const [w, h] = [naturalWidth * scale, naturalHeight * scale]
+  const middle = toStage(viewport, { x: width / 2, y: height / 2 })
+  context.globalAlpha = REFERENCE_OPACITY
+  context.drawImage(reference, middle.x - w / 2, middle.y - h / 2, w, h)
+  context.globalAlpha = 1
+}
+
+/** @type {(context: Context, viewport: Viewport, layer: Layer) => void} */
+function drawLayer(context, viewport, { canvas, left, top }) {
+  const { x, y } = toStage(viewport, { x: left, y: top })
+  const { scale } = viewport
+  context.save()
+  context.imageSmoothingQuality = 'high'
+  context.drawImage(canvas, x, y, canvas.width * scale, canvas.height * scale)
+  context.restore()
+}
+
+/** @type {(context: Context, handles: Handles) => void} */
+function drawHandles(context, { box, handles, colour }) {
+  context.save()
+  context.strokeStyle = colour
+  context.lineWidth = 1
+  context.setLineDash([4, 4])
+  context.strokeRect(box.left, box.top, box.right - box.left, box.bottom - box.top)
+  context.setLineDash([])
+  for (const { part, at } of handles) {
+    context.beginPath()
+    if (part === 'scale') context.rect(at.x - 5, at.y - 5, 10, 10)
+    else context.arc(at.x, at.y, part === 'mirror' ? 6.5 : 3.5, 0, 2 * Math.PI)
+    context.fillStyle = typeof part === 'number' ? '#ffffff' : colour
+    context.fill()
+    context.strokeStyle = INK
+    context.lineWidth = 1.5
+    context.stroke()
+    if (part === 'mirror') fillText(context, '⇆', at.x, at.y + 0.5, `700 9px ${FONT}`, INK)
+  }
+  context.restore()
 }
 
 /**

@@ -4,14 +4,9 @@
 
 import { make } from '../dom.js'
 import { act, enabledActions } from './actions.js'
-import {
-  applyChanges,
-  areProvisional,
-  listEntries,
-  nameOf,
-  overlapsOf,
-  putBack
-} from './entries.js'
+import { chooseKind, mirrorSelected, setBody, setPatchStrength } from './body_actions.js'
+import { applyChanges, areProvisional, listEntries, overlapsOf, putBack } from './entries.js'
+import { moveWithBody } from './entry_bodies.js'
 import { listFindings } from './findings.js'
 import { EMPTY_GRAPH_STATE } from './graph_state.js'
 import { amend, currentText, follow, record, startHistory, step } from './history.js'
@@ -19,6 +14,7 @@ import { pressKey } from './keys.js'
 import { describe, Panel } from './panel.js'
 import { keepPixels, readState, writeState } from './placements.js'
 import { Stage } from './stage.js'
+import { chooseForSwap } from './swap.js'
 
 /**
  * @import { Changes, Entry } from './entries.js'
@@ -36,6 +32,8 @@ import { Stage } from './stage.js'
  * @property {(event: PointerEvent) => void} pan  gives an event to the graph
  * @property {() => boolean} isPanning  whether all pointer events are for the graph
  * @property {() => void} fitPose  gives the built-in pose the size of the image
+ * @property {(kind: string) => void} chooseBodies  sets the node's choice of bodies
+ * @property {() => void} useReference  connects the base image as the reference image instead
  * @property {() => void} heightChanged  of everything but the stage
  *
  * @typedef {object} EditorMemory  what the next editor of the same node takes over
@@ -71,15 +69,19 @@ export class PlacerEditor {
       act: (action) => act(this, action),
       choose: (index) => this.choose(index),
       hover: (index) => this.stage.hover(index),
-      write: (text) => this.commitText(text)
+      write: (text) => this.commitText(text),
+      chooseBody: (kind) => chooseKind(this, kind),
+      setPatchStrength: (strength) => setPatchStrength(this, strength)
     })
     this.stage = new Stage({
       press: (index) => this.press(index),
       move: (index, point) => this.move(index, point),
+      shape: (index, body) => setBody(this, index, body),
+      mirror: () => mirrorSelected(this),
       isForGraph: (event) => this.isForGraph(event),
       backgroundLoaded: () => this.refresh()
     })
-    const { toolbar, people, messages, textarea, announcement } = this.panel
+    const { toolbar, people, bar, messages, textarea, announcement } = this.panel
     this.element = make(
       'div',
       'idpatch-placer',
@@ -87,6 +89,7 @@ export class PlacerEditor {
       toolbar,
       this.stage.element,
       people,
+      bar.element,
       messages,
       textarea,
       announcement
@@ -132,7 +135,12 @@ export class PlacerEditor {
   connect() {
     if (this.observer) return
     this.observer = new ResizeObserver(() => this.resized())
-    for (const part of [this.stage.element, this.panel.people, this.panel.messages]) {
+    for (const part of [
+      this.stage.element,
+      this.panel.people,
+      this.panel.bar.element,
+      this.panel.messages
+    ]) {
       this.observer.observe(part)
     }
     this.stage.connect()
@@ -292,7 +300,12 @@ export class PlacerEditor {
     const { entries } = this
     if (this.selected >= entries.length) this.selected = -1
     const { selected, movable, snapping, swapping } = this
-    const findings = listFindings(state, entries, graph, this.stage.images.sizeOf(graph.background))
+    const findings = listFindings(
+      state,
+      entries,
+      graph,
+      this.stage.images.describe(graph.background)
+    )
     const { crops } = graph
     const overlaps = overlapsOf(entries, graph)
     this.stage.update({
@@ -306,7 +319,8 @@ export class PlacerEditor {
     })
     const { toolbar } = this
     const [wrong, fixed] = [Boolean(state.problem), Boolean(graph.locked)]
-    this.panel.update({ entries, crops, selected, findings, text, fixed, wrong, toolbar })
+    const shown = { entries, crops, selected, movable, findings, text, fixed, wrong, toolbar }
+    this.panel.update(shown)
   }
 
   updateToolbar() {
@@ -346,7 +360,7 @@ export class PlacerEditor {
   /** @param {number} index */
   press(index) {
     if (this.swapping !== null) {
-      if (index >= 0) this.chooseForSwap(index)
+      if (index >= 0) chooseForSwap(this, index)
       return false
     }
     this.select(index)
@@ -355,7 +369,7 @@ export class PlacerEditor {
 
   /** @type {(index: number, point: Point) => void} */
   move(index, point) {
-    this.commitChanges({ [index]: { point } })
+    this.commitChanges({ [index]: moveWithBody(this.entries[index], point, this.graph) })
     this.announce(index)
   }
 
@@ -398,38 +412,9 @@ export class PlacerEditor {
     this.blurredAt = -Infinity
   }
 
-  startSwap() {
-    this.swapping = this.stage.points[this.selected] ? this.selected : -1
-    this.refresh()
-    this.stage.element.focus({ preventScroll: true })
-  }
-
-  stopSwap() {
-    this.swapping = null
-    this.refresh()
-  }
-
-  /** @param {number} index */
-  chooseForSwap(index) {
-    const { points } = this.stage
-    const first = this.swapping ?? -1
-    const [point, firstPoint] = [points[index], points[first]]
-    if (!point) return
-    if (!firstPoint) {
-      this.swapping = index
-      this.select(index)
-      return
-    }
-    this.swapping = null
-    if (index === first) return this.refresh()
-    this.commitChanges({ [first]: { point }, [index]: { point: firstPoint } })
-    const [one, other] = [nameOf(this.entries[first]), nameOf(this.entries[index])]
-    this.panel.announce(`Swapped ${one} and ${other}`)
-  }
-
   /** @param {number} index  of a person in the list */
   choose(index) {
-    if (this.swapping !== null) this.chooseForSwap(index)
+    if (this.swapping !== null) chooseForSwap(this, index)
     else this.select(index)
     this.stage.element.focus({ preventScroll: true })
   }

@@ -1,11 +1,15 @@
 // The people as the editor shows them: joins what the text says with what the graph says. Pure
 // functions.
 
+import { scaleBody } from './bodies.js'
+import { addSkeletons, moveAll, storedBody } from './entry_bodies.js'
 import { clampInside, denormalise, normalise } from './geometry.js'
 import { usesPlacements } from './graph_state.js'
 import { ARRANGEMENTS, assignLeftToRight, overlapping, row } from './layout.js'
+import { meanSide } from './placements.js'
 
 /**
+ * @import { Body, Joints } from './bodies.js'
  * @import { GraphState } from './graph_state.js'
  * @import { Point } from './layout.js'
  * @import { Placement, State } from './placements.js'
@@ -19,8 +23,16 @@ import { ARRANGEMENTS, assignLeftToRight, overlapping, row } from './layout.js'
  * @property {'text' | 'automatic' | 'provisional' | 'missing' | 'surplus'} origin
  *   where the placement comes from: the text, the automatic arrangement, the same before a run
  *   finds the points, nowhere yet, or the text without a person for it
+ * @property {Joints | null} joints  of the skeleton, in pixels
+ * @property {'placement' | 'pose' | 'kind' | null} source  where the skeleton comes from
  *
- * @typedef {Record<number, {point?: Point, placed?: boolean}>} Changes  by index
+ * @typedef {object} Change  of one person
+ * @property {Point} [point]
+ * @property {boolean} [placed]
+ * @property {Body | null} [body]  in pixels from the point
+ * @property {number} [patchStrength]
+ *
+ * @typedef {Record<number, Change>} Changes  by index
  */
 
 /**
@@ -46,18 +58,23 @@ export function listEntries(state, graph) {
   const number = fromText ? Math.max(known, state.placements.length) : known
   const points = automaticPoints(Math.max(known, 1), graph)
   const automatic = graph.awaited ? 'provisional' : 'automatic'
-  return Array.from({ length: number }, (_, index) => {
+  /** @type {Entry[]} */
+  const entries = Array.from({ length: number }, (_, index) => {
     const stored = fromText ? state.placements[index] : undefined
     const { patchStrength = 1, extra = {} } = state.placements[index] ?? {}
-    const placement = stored ?? { placed: true, patchStrength, name: null, extra, point: null }
+    const unplaced = { placed: true, patchStrength, name: null, extra, point: null, body: null }
+    const placement = stored ?? unplaced
     return {
       index,
       name: graph.names[index] ?? (graph.count === null ? placement.name : null),
       placement,
       point: stored ? stored.point && denormalise(stored.point, graph) : points[index],
-      origin: !fromText ? automatic : index >= known ? 'surplus' : stored ? 'text' : 'missing'
+      origin: !fromText ? automatic : index >= known ? 'surplus' : stored ? 'text' : 'missing',
+      joints: null,
+      source: null
     }
   })
+  return addSkeletons(entries, graph)
 }
 
 /**
@@ -108,38 +125,83 @@ export function overlapsOf(entries, { width, height, patchSize, patchSizeKnown, 
  */
 export function applyChanges(entries, changes, graph) {
   return entries.map((entry) => {
-    const { point = entry.point, placed = entry.placement.placed } = changes[entry.index] ?? {}
+    const change = changes[entry.index] ?? {}
+    const { placement } = entry
+    const {
+      point = entry.point,
+      placed = placement.placed,
+      body,
+      patchStrength = placement.patchStrength
+    } = change
     return {
-      ...entry.placement,
+      ...placement,
       placed,
+      patchStrength,
       point: point && normalise(point, graph),
+      body: body === undefined ? placement.body : body && scaleBody(body, 1 / meanSide(graph)),
       name: entry.name ?? entry.placement.name
     }
   })
 }
 
 /**
- * The changes that move people to these points; null is no change.
- * @type {(points: (Point | null)[]) => Changes}
+ * The changes that assign people from left to right: to the targets, or to the current points with
+ * the bodies that are there.
+ * @type {(entries: Entry[], targets: Point[], graph: GraphState) => Changes}
  */
-export const moveTo = (points) =>
-  Object.fromEntries(points.flatMap((point, index) => (point ? [[index, { point }]] : [])))
+export function assignPlacements(entries, targets, graph) {
+  const points = pointsOf(entries).map(
+    (point, index) => point && { ...point, body: storedBody(entries[index], graph) }
+  )
+  const assigned = /** @type {((Point & {body?: Body | null}) | null)[]} */ (
+    assignLeftToRight(points, targets)
+  )
+  return Object.fromEntries(
+    assigned.flatMap((target, index) => {
+      if (!target) return []
+      const { x, y, body = null } = target
+      return [[index, { point: { x, y }, body }]]
+    })
+  )
+}
+
+/**
+ * The changes that swap two people: the bodies stay where they are.
+ * @type {(entries: Entry[], first: number, second: number, graph: GraphState) => Changes}
+ */
+export function swapPeople(entries, first, second, graph) {
+  const [one, other] = [entries[first], entries[second]]
+  if (!one.point || !other.point) return {}
+  return {
+    [first]: { point: other.point, body: storedBody(other, graph) },
+    [second]: { point: one.point, body: storedBody(one, graph) }
+  }
+}
 
 /**
  * The changes that bring people outside the image to its edge.
  * @type {(entries: Entry[], graph: GraphState) => Changes}
  */
-export const moveInside = (entries, { width, height }) =>
-  moveTo(pointsOf(entries).map((point) => point && clampInside(point, width, height)))
+export function moveInside(entries, graph) {
+  const { width, height } = graph
+  const points = pointsOf(entries).map((point) => point && clampInside(point, width, height))
+  return moveAll(entries, points, graph)
+}
 
 /**
  * The changes that arrange the placed people.
  * @type {(entries: Entry[], arrangement: string, graph: GraphState) => Changes}
  */
-export function arrange(entries, arrangement, { width, height, patchSize }) {
+export function arrange(entries, arrangement, graph) {
+  const { width, height, patchSize } = graph
   const placed = placedEntries(entries)
   const points = ARRANGEMENTS[arrangement](placed.length, width, height, patchSize)
-  return Object.fromEntries(placed.map(({ index }, nth) => [index, { point: points[nth] }]))
+  /** @type {(Point | null)[]} */
+  const byIndex = entries.map(() => null)
+  placed.forEach(({ index }, nth) => {
+    byIndex[index] = points[nth]
+  })
+  return moveAll(entries, byIndex, graph)
 }
 
 /**

@@ -8,6 +8,7 @@ import {
   placedEntries,
   pointsOf
 } from './entries.js'
+import { skeletonsToDraw } from './entry_bodies.js'
 import { targetsOf, usesPlacements } from './graph_state.js'
 import { hasSameAspect, isInside, outside } from './layout.js'
 
@@ -17,6 +18,7 @@ import { hasSameAspect, isInside, outside } from './layout.js'
  * @import { GraphState } from './graph_state.js'
  * @import { State } from './placements.js'
  *
+ * @typedef {Size & {photo?: boolean}} Background
  * @typedef {{id: string, label: string}} Action
  * @typedef {{level: 'error' | 'warning' | 'info', text: string, actions: Action[]}} Finding
  */
@@ -45,8 +47,9 @@ const sameSize = (one, other) => one.width === other.width && one.height === oth
 /**
  * Lists everything to report, errors first.
  *
- * `image` is the size of the image behind the people, null where there is none.
- * @type {(state: State, entries: Entry[], graph: GraphState, image?: Size | null) => Finding[]}
+ * `image` is the image behind the people, null where there is none.
+ * @type {(state: State, entries: Entry[], graph: GraphState, image?: Background | null) =>
+ *   Finding[]}
  */
 export function listFindings(state, entries, graph, image = null) {
   return [
@@ -60,7 +63,7 @@ export function listFindings(state, entries, graph, image = null) {
   ].sort((a, b) => RANK[a.level] - RANK[b.level])
 }
 
-/** @type {(state: State, graph: GraphState, image: Size | null) => Finding[]} */
+/** @type {(state: State, graph: GraphState, image: Background | null) => Finding[]} */
 function onInputs({ problem }, graph, image) {
   const found = []
   if (problem) {
@@ -71,6 +74,12 @@ function onInputs({ problem }, graph, image) {
   if (image && !hasSameAspect(image, graph)) {
     const other = `which has a different aspect ratio from ${shown(graph)}`
     found.push(finding('error', `The image is ${shown(image)}, ${other}.`))
+  }
+  if (image?.photo && graph.hasBase) {
+    const text =
+      'The base image looks like a photo, not like a drawing of poses. It does not become the ' +
+      'background of the image.'
+    found.push(finding('warning', text, { id: 'use_reference', label: 'Use as reference' }))
   }
   if (graph.unfitPose) {
     const text = `The pose is ${shown(graph.unfitPose)}, which has a different aspect ratio from`
@@ -172,19 +181,33 @@ function onTargets(entries, graph) {
 }
 
 /** @type {(entries: Entry[], graph: GraphState) => Finding[]} */
-function onSkeletons(entries, { width, height, patchSize, poses }) {
-  if (!poses.length) return []
-  const away = placedEntries(entries).filter(
-    ({ origin, point }) =>
-      origin === 'text' &&
-      point &&
-      isInside(point, width, height) &&
-      poses.every(({ x, y }) => Math.hypot(x - point.x, y - point.y) > patchSize / 2)
+function onSkeletons(entries, graph) {
+  const { width, height, patchSize, poses, hasBase, bodies, connected } = graph
+  const inside = placedEntries(entries).filter(
+    ({ point }) => point && isInside(point, width, height)
   )
-  if (!away.length) return []
-  const text =
-    away.length === 1
-      ? `${nameOf(away[0])}’s face is not on a skeleton; the body stays where the pose is.`
-      : `The faces of ${joinNames(away)} are not on skeletons; the bodies stay where the poses are.`
-  return [finding('warning', text)]
+  if (hasBase) {
+    const away = inside.filter(
+      ({ origin, point, joints }) =>
+        origin === 'text' &&
+        !joints &&
+        point &&
+        poses.every(({ x, y }) => Math.hypot(x - point.x, y - point.y) > patchSize / 2)
+    )
+    if (!poses.length || !away.length) return []
+    const text =
+      away.length === 1
+        ? `${nameOf(away[0])}’s face is not on a skeleton; the body stays in the base image.`
+        : `The faces of ${joinNames(away)} are not on skeletons; the bodies stay in the base image.`
+    return [finding('warning', text)]
+  }
+  if (bodies === 'none' || !connected || areProvisional(entries) || !inside.length) return []
+  if (!skeletonsToDraw(entries, graph).length) {
+    const text = 'The image has no skeleton; the released model was not trained on such images.'
+    return [finding('warning', text, { id: 'standing_bodies', label: 'Draw bodies' })]
+  }
+  const without = inside.filter(({ joints }) => !joints)
+  if (!without.length) return []
+  const text = `${joinNames(without)} ${without.length === 1 ? 'has' : 'have'} no body.`
+  return [finding('warning', text, { id: 'give_bodies', label: 'Add' })]
 }

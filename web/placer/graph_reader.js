@@ -4,7 +4,7 @@ import { outputsOf, viewUrl } from '../comfy.js'
 import { EMPTY_GRAPH_STATE } from './graph_state.js'
 import { hasSameAspect } from './layout.js'
 import { findWidget, isConnected, numberOf } from './links.js'
-import { makeStanding, nosesOf, scaleSkeletons } from './poses.js'
+import { headsOf, PRESETS, scaleSkeletons } from './poses.js'
 import { builtInPoseOf, imageOf, peopleOf } from './upstream.js'
 
 /**
@@ -13,10 +13,25 @@ import { builtInPoseOf, imageOf, peopleOf } from './upstream.js'
  */
 
 const DEFAULT_SIDE = 1024
-const NOTES = /^(pose_keypoint|base_image):/ // the warnings that the editor cannot find itself
+const NOTES = /^(pose_keypoint|base_image): (?!it is not black)/ // the warnings that the editor cannot find itself
 
 /** @param {[number, number][] | undefined} pairs */
 const toPoints = (pairs) => (pairs ?? []).map(([x, y]) => ({ x, y }))
+
+/**
+ * The poses that a run found.
+ * @type {(ran: PlacerReport | null) => Pick<GraphState, 'poses' | 'skeletons'>}
+ */
+function readReport(ran) {
+  const skeletons = (ran?.skeletons ?? []).map((joints) =>
+    joints.map((joint) => joint && { x: joint[0], y: joint[1] })
+  )
+  const poses = toPoints(ran?.poses).map((point, index) => ({
+    ...point,
+    skeleton: ran?.pose_people?.[index] ?? -1
+  }))
+  return { poses, skeletons }
+}
 
 export class GraphReader {
   /** @param {ComfyNode} placer */
@@ -41,7 +56,9 @@ export class GraphReader {
     const sameSize = ran?.width === width && ran?.height === height ? ran : null
     const arrangement = String(findWidget(placer, 'arrangement')?.value ?? 'auto')
     const poses = this.readPoses({ width, height }, sameSize)
-    const faces = isConnected(placer, 'base_image') ? toPoints(sameSize?.faces) : []
+    const hasBase = isConnected(placer, 'base_image')
+    const hasReference = isConnected(placer, 'reference_image')
+    const faces = hasBase || hasReference ? toPoints(sameSize?.faces) : []
     return {
       ...EMPTY_GRAPH_STATE,
       ...this.readPeople(ran),
@@ -50,8 +67,12 @@ export class GraphReader {
       patchSize: ran?.patch_size ?? EMPTY_GRAPH_STATE.patchSize,
       patchSizeKnown: ran?.patch_size !== undefined,
       heads: (sameSize?.head_patches ?? []).map(([x, y, size]) => ({ x, y, size })),
-      background: poses.skeletons.length ? null : this.background(ran),
+      background: poses.skeletons.length && !hasBase ? null : this.background(ran),
+      hasBase,
+      reference: hasReference ? this.reference(ran) : null,
       ...poses,
+      drawsPoses: !hasBase,
+      bodies: String(findWidget(placer, 'bodies')?.value ?? EMPTY_GRAPH_STATE.bodies),
       faces,
       arrangement,
       awaited: this.awaited(arrangement, { poses: poses.poses, faces }),
@@ -78,15 +99,14 @@ export class GraphReader {
     const none = { poses: [], skeletons: [], unfitPose: null, canFitPose: false }
     if (!isConnected(placer, 'pose_keypoint')) return none
     const pose = builtInPoseOf(placer, 'pose_keypoint')
-    if (!pose) return { ...none, poses: toPoints(ran?.poses) }
-    const { node, count, width, height } = pose
+    if (!pose) return { ...none, ...readReport(ran) }
+    const { node, preset, width, height } = pose
     if (!hasSameAspect(pose, size)) {
       const canFitPose = ['width', 'height'].every((name) => !isConnected(node, name))
       return { ...none, unfitPose: { width, height }, canFitPose }
     }
-    const skeletons = scaleSkeletons(makeStanding(count, pose), pose, size)
-    const drawn = !isConnected(placer, 'base_image') // which takes the place of the drawing
-    return { ...none, poses: nosesOf(skeletons), skeletons: drawn ? skeletons : [] }
+    const skeletons = scaleSkeletons(PRESETS[preset](pose), pose, size)
+    return { ...none, poses: headsOf(skeletons), skeletons }
   }
 
   /**
@@ -96,7 +116,8 @@ export class GraphReader {
    */
   awaited(arrangement, { poses, faces }) {
     const connected = (/** @type {string} */ name) => isConnected(this.placer, name)
-    if (arrangement === 'faces') return connected('base_image') && !faces.length ? 'faces' : null
+    const photo = connected('base_image') || connected('reference_image')
+    if (arrangement === 'faces') return photo && !faces.length ? 'faces' : null
     if (arrangement !== 'auto' && arrangement !== 'pose') return null
     return connected('pose_keypoint') && !poses.length ? 'poses' : null
   }
@@ -136,5 +157,14 @@ export class GraphReader {
       this.connectedThen = current
     }
     return drawn && current === this.connectedThen ? drawn : (current ?? drawn)
+  }
+
+  /**
+   * The image to place people after: what is connected now, or was in the last run.
+   * @param {PlacerReport | null} ran
+   */
+  reference(ran) {
+    const reported = ran?.reference ? viewUrl(ran.reference) : null
+    return imageOf(this.placer, 'reference_image') ?? reported
   }
 }

@@ -1,8 +1,10 @@
 // What the graph says about a Patch Placer. Pure functions; graph_reader.js reads it.
 
 /**
+ * @import { Joints } from './bodies.js'
  * @import { Size } from './geometry.js'
  * @import { Head, Point } from './layout.js'
+ * @import { Target } from './poses.js'
  *
  * @typedef {object} GraphState
  * @property {number} width  of the output, in pixels
@@ -14,8 +16,12 @@
  * @property {(string | null)[]} names
  * @property {(string | null)[]} crops  URLs of the people's faces
  * @property {string | null} background  URL of the image behind the people
- * @property {Point[]} poses  noses of the poses, the most prominent first
- * @property {Point[][]} skeletons  of a built-in pose, to be drawn
+ * @property {boolean} hasBase  whether a base image is connected
+ * @property {string | null} reference  URL of the image to place people after
+ * @property {Target[]} poses  heads of the poses, the most prominent first
+ * @property {Joints[]} skeletons  of all poses
+ * @property {boolean} drawsPoses  whether the node draws the poses, or has a base image for that
+ * @property {string} bodies  which skeletons are drawn under people without one
  * @property {Size | null} unfitPose  the size of a built-in pose that does not fit the image
  * @property {boolean} canFitPose  whether its size can be set
  * @property {Point[]} faces  noses of the faces in the base image
@@ -37,8 +43,12 @@ export const EMPTY_GRAPH_STATE = {
   names: [],
   crops: [],
   background: null,
+  hasBase: false,
+  reference: null,
   poses: [],
   skeletons: [],
+  drawsPoses: true,
+  bodies: 'from_pose',
   unfitPose: null,
   canFitPose: false,
   faces: [],

@@ -2,11 +2,34 @@
 
 /** @import { Size } from './geometry.js' */
 
+// As in idpatch_core/pose_fit.py.
+const DARK = 0.04 * 255 // brightness of a drawing's background
+const DRAWING_DARK = 0.6 // a drawing of poses has at least this share of dark pixels
+const SAMPLE = 128 // pixels of each side that are looked at
+
+/**
+ * Whether an image is no drawing of poses: not mostly black.
+ * @param {HTMLImageElement} image
+ */
+function isPhoto(image) {
+  const canvas = document.createElement('canvas')
+  canvas.width = canvas.height = SAMPLE
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'))
+  context.imageSmoothingEnabled = false
+  context.drawImage(image, 0, 0, SAMPLE, SAMPLE)
+  const { data } = context.getImageData(0, 0, SAMPLE, SAMPLE)
+  let dark = 0
+  for (let at = 0; at < data.length; at += 4) {
+    if (Math.max(data[at], data[at + 1], data[at + 2]) < DARK) dark += 1
+  }
+  return dark < DRAWING_DARK * SAMPLE * SAMPLE
+}
+
 export class Images {
   /** @param {(url: string) => void} loaded  called when an image can be drawn */
   constructor(loaded) {
     this.loaded = loaded
-    /** @type {Map<string, {image: HTMLImageElement, ready: boolean}>} */
+    /** @type {Map<string, {image: HTMLImageElement, ready: boolean, photo?: boolean}>} */
     this.entries = new Map()
     /** @type {{image: HTMLImageElement, canvas: HTMLCanvasElement} | null} */
     this.latestScaled = null
@@ -50,12 +73,16 @@ export class Images {
   }
 
   /**
-   * The image's size if it is loaded.
-   * @type {(url: string | null) => Size | null}
+   * The image's size if it is loaded, and whether it is a photo: not mostly black.
+   * @type {(url: string | null) => (Size & {photo: boolean}) | null}
    */
-  sizeOf(url) {
+  describe(url) {
     const image = this.get(url)
-    return image && { width: image.naturalWidth, height: image.naturalHeight }
+    if (!image || !url) return null
+    const entry = this.entries.get(url)
+    if (entry) entry.photo ??= isPhoto(image)
+    const { naturalWidth: width, naturalHeight: height } = image
+    return { width, height, photo: Boolean(entry?.photo) }
   }
 
   /**

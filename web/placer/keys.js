@@ -1,6 +1,9 @@
 // The keys of the stage.
 
+import { mirrorSelected, scaleSelected } from './body_actions.js'
+import { moveWithBody } from './entry_bodies.js'
 import { clampInside } from './geometry.js'
+import { chooseForSwap, stopSwap } from './swap.js'
 
 /**
  * @import { PlacerEditor } from './editor.js'
@@ -25,6 +28,9 @@ export function pressKey(editor, event) {
   if (key in ARROWS) nudge(editor, event)
   else if (key === 'Tab') cycle(editor, event.shiftKey ? -1 : 1)
   else if (key === 'Delete' || key === 'Backspace') editor.takeOff(editor.selected)
+  else if (key === '+' || key === '=') resize(editor, event, 1)
+  else if (key === '-') resize(editor, event, -1)
+  else if (key === 'm') mirrorSelected(editor)
   else if (key === 'Enter' || key === ' ') enter(editor)
   else if (key === 'Escape') cancel(editor)
   else return
@@ -40,9 +46,16 @@ function nudge(editor, { key, shiftKey, repeat }) {
   const step = shiftKey ? BIG_STEP : STEP
   const moved = { x: point.x + step * ARROWS[key].x, y: point.y + step * ARROWS[key].y }
   editor.host.beginStep() // a key that is held is one step; it ends with keyup
-  const changes = { [selected]: { point: clampInside(moved, graph.width, graph.height) } }
-  editor.commitChanges(changes, repeat)
+  const at = clampInside(moved, graph.width, graph.height)
+  const change = moveWithBody(editor.entries[selected], at, graph)
+  editor.commitChanges({ [selected]: change }, repeat)
   editor.announce(selected)
+}
+
+/** @type {(editor: PlacerEditor, event: KeyboardEvent, by: number) => void} */
+function resize(editor, { repeat }, by) {
+  editor.host.beginStep()
+  scaleSelected(editor, by, repeat)
 }
 
 /** @type {(editor: PlacerEditor, by: number) => void} */
@@ -57,13 +70,13 @@ function cycle(editor, by) {
 /** @param {PlacerEditor} editor */
 function enter(editor) {
   const { entries, selected, swapping } = editor
-  if (swapping !== null) editor.chooseForSwap(selected)
+  if (swapping !== null) chooseForSwap(editor, selected)
   else if (entries[selected]?.placement.placed === false) editor.putBack([selected])
 }
 
 /** @param {PlacerEditor} editor */
 function cancel(editor) {
   if (editor.stage.drag) editor.stage.endDrag()
-  else if (editor.swapping !== null) editor.stopSwap()
+  else if (editor.swapping !== null) stopSwap(editor)
   else editor.leave()
 }

@@ -129,6 +129,8 @@ class Binding {
       wheel: (event) => this.wheel(event),
       pan: (event) => this.pan(event),
       fitPose: () => this.fitPose(),
+      chooseBodies: (kind) => this.chooseBodies(kind),
+      useReference: () => this.useReference(),
       isPanning: () => Boolean(app.canvas?.read_only),
       heightChanged: () => node.graph?.setDirtyCanvas?.(true, true)
     })
@@ -210,7 +212,7 @@ class Binding {
   start() {
     this.ready = true
     const { node, placer, editor } = this
-    for (const name of ['width', 'height', 'arrangement']) {
+    for (const name of ['width', 'height', 'arrangement', 'bodies']) {
       const widget = findWidget(placer, name)
       if (node !== placer || !widget || this.watched.has(widget)) continue
       this.watched.add(widget)
@@ -272,6 +274,39 @@ class Binding {
     }
     canvas?.emitAfterChange?.()
     pose.node.graph?.setDirtyCanvas?.(true, true)
+    this.refresh()
+  }
+
+  /**
+   * Sets the node's choice of bodies.
+   * @param {string} kind
+   */
+  chooseBodies(kind) {
+    const widget = findWidget(this.placer, 'bodies')
+    if (!widget) return
+    const { canvas } = app
+    canvas?.emitBeforeChange?.()
+    widget.value = kind
+    widget.callback?.(kind)
+    canvas?.emitAfterChange?.()
+    this.refresh()
+  }
+
+  /** Connects what is the base image as the reference image instead. */
+  useReference() {
+    const { placer } = this
+    const [base, reference] = ['base_image', 'reference_image'].map(
+      (name) => placer.inputs?.findIndex((input) => input.name === name) ?? -1
+    )
+    const link = base >= 0 ? placer.getInputLink(base) : null
+    const from = link && placer.graph?.getNodeById(link.origin_id)
+    if (!link || !from || reference < 0) return
+    const { canvas } = app
+    canvas?.emitBeforeChange?.()
+    const slot = link.origin_slot
+    placer.disconnectInput(base)
+    from.connect(slot, placer, reference)
+    canvas?.emitAfterChange?.()
     this.refresh()
   }
 

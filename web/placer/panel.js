@@ -4,6 +4,7 @@ import { make, replaceChildren } from '../dom.js'
 import { colourOf } from './draw.js'
 import { nameOf } from './entries.js'
 import { icon } from './icons.js'
+import { PersonBar } from './person_bar.js'
 
 /**
  * @import { Entry } from './entries.js'
@@ -13,6 +14,7 @@ import { icon } from './icons.js'
  * @property {Entry[]} entries
  * @property {(string | null)[]} crops
  * @property {number} selected  -1 is no one
+ * @property {boolean} movable  whether people can be moved and shaped
  * @property {Finding[]} findings
  * @property {string} text
  * @property {boolean} fixed  whether the text cannot be edited
@@ -29,6 +31,8 @@ import { icon } from './icons.js'
  * @property {(index: number) => void} choose  a person
  * @property {(index: number) => void} hover  a person, or -1
  * @property {(text: string) => void} write  the text was edited
+ * @property {(kind: string) => void} chooseBody  of the selected person
+ * @property {(strength: number) => void} setPatchStrength  of the selected person
  */
 
 /** @type {([id: string, label: string] | null)[]} */
@@ -136,6 +140,7 @@ export class Panel {
     this.buttons = {}
     this.toolbar = this.makeToolbar()
     this.people = make('div', 'idpatch-people', { role: 'group', 'aria-label': 'People' })
+    this.bar = new PersonBar(host)
     this.messages = make('div', 'idpatch-messages', { role: 'status' })
     this.textarea = make('textarea', 'idpatch-text', {
       'aria-label': 'Placements as JSON',
@@ -179,7 +184,7 @@ export class Panel {
     })
     people.addEventListener('pointerleave', () => this.host.hover(-1))
     /** @type {HTMLElement[]} */
-    const parts = [toolbar, people, messages, textarea]
+    const parts = [toolbar, people, this.bar.element, messages, textarea]
     for (const part of parts) {
       // Typing here is not a shortcut of the graph.
       part.addEventListener('keydown', (event) => {
@@ -194,14 +199,16 @@ export class Panel {
 
   /** The height in page pixels, with the gaps. */
   get height() {
-    const parts = [this.toolbar, this.people, this.messages, this.textarea]
+    const { toolbar, people, bar, messages, textarea } = this
+    const parts = [toolbar, people, bar.element, messages, textarea]
     const heights = parts.map((part) => part.offsetHeight).filter(Boolean)
     return heights.reduce((sum, height) => sum + height + 5, 10)
   }
 
   /** @param {PanelState} state */
-  update({ entries, crops, selected, findings, text, fixed, wrong, toolbar }) {
+  update({ entries, crops, selected, movable, findings, text, fixed, wrong, toolbar }) {
     this.updateToolbar(toolbar)
+    this.bar.update(entries[selected], movable)
     this.updatePeople(
       entries.map((entry) => makeChip(entry, crops[entry.index], entry.index === selected))
     )

@@ -5,13 +5,16 @@
 //   {"version": 1, "width": 1024, "height": 1024, "people": [
 //     {"x": 412, "y": 230, "name": "Ada"}, {"x": 600, "y": 231, "placed": false}, null]}
 // x and y are output pixels, people in the order in which they are encoded. `"placed": false` or
-// null takes a person off the canvas, `patch_strength` scales their patch. `width` and `height` are
-// of the image that the placements were made for and `name` is the person; Python reads none of
-// these. Fields that this editor does not know are kept.
+// null takes a person off the canvas, `patch_strength` scales their patch. `body` is a list of the 18
+// joints of OpenPose: [x, y] in pixels from the person's point, or null. `width` and `height` are of
+// the image that the placements were made for and `name` is the person. Fields that this editor does
+// not know are kept.
 
+import { scaleBody } from './bodies.js'
 import { denormalise, normalise } from './geometry.js'
 
 /**
+ * @import { Body } from './bodies.js'
  * @import { Size } from './geometry.js'
  * @import { Point } from './layout.js'
  *
@@ -21,11 +24,12 @@ import { denormalise, normalise } from './geometry.js'
  * @property {string | null} name
  * @property {Record<string, unknown>} extra  fields that this editor does not know
  *
- * @typedef {PlacementSettings & {x: number | null, y: number | null}} StoredPlacement
- *   as in the text: in pixels, null where no point is known
+ * @typedef {PlacementSettings & {x: number | null, y: number | null, body: Body | null}}
+ *   StoredPlacement  as in the text: in pixels, null where no point is known
  *
- * @typedef {PlacementSettings & {point: Point | null}} Placement
- *   with the point normalised to [0, 1], so that it scales with the image
+ * @typedef {PlacementSettings & {point: Point | null, body: Body | null}} Placement
+ *   with the point normalised to [0, 1], so that it scales with the image, and the body in units of
+ *   the geometric mean of the image's sides, so that it keeps its shape
  *
  * @typedef {object} StoredPlacements  what a text holds; no people means automatic
  * @property {StoredPlacement[]} people
@@ -43,6 +47,7 @@ import { denormalise, normalise } from './geometry.js'
 export const SCHEMA_VERSION = 1
 export const MAX_COORDINATE = 1e6 // pixels, as in Python
 export const MAX_PATCH_STRENGTH = 10
+const JOINTS = 18
 
 /** @type {(value: unknown) => value is Record<string, unknown>} */
 const isObject = (value) => typeof value === 'object' && value !== null && !Array.isArray(value)
@@ -109,21 +114,44 @@ export function parsePlacements(text) {
  */
 function parsePerson(item) {
   if (item === null)
-    return { x: null, y: null, placed: false, patchStrength: 1, name: null, extra: {} }
+    return { x: null, y: null, body: null, placed: false, patchStrength: 1, name: null, extra: {} }
   if (!isObject(item)) return `expected {"x": ..., "y": ...} or null, got ${quote(item)}`
-  const { x, y, placed = true, patch_strength: patchStrength = 1, name, ...extra } = item
+  const { x, y, placed = true, patch_strength: patchStrength = 1, name, ...rest } = item
   if (!isPatchStrength(patchStrength)) {
     const range = `a number from 0 to ${MAX_PATCH_STRENGTH}`
     return `patch_strength must be ${range}, got ${quote(patchStrength)}`
   }
   if (typeof placed !== 'boolean') return `placed must be true or false, got ${quote(placed)}`
-  const settings = { placed, patchStrength, name: typeof name === 'string' ? name : null, extra }
+  const { body: stored = null, ...extra } = rest
+  const body = stored === null ? null : parseBody(stored)
+  if (typeof body === 'string') return body
+  const known = typeof name === 'string' ? name : null
+  const settings = { body, placed, patchStrength, name: known, extra }
   if (isPixel(x) && isPixel(y)) return { x, y, ...settings }
   if (!placed) return { x: null, y: null, ...settings }
   const [axis, value] = isPixel(x) ? ['y', y] : ['x', x]
   if (value === undefined) return `${axis} is missing`
   if (typeof value !== 'number') return `${axis} must be a number, got ${quote(value)}`
   return `${axis} is ${value} pixels, far outside any image`
+}
+
+/**
+ * Reads a body; a string says what is wrong with it.
+ * @param {unknown} value
+ * @returns {Body | string}
+ */
+function parseBody(value) {
+  if (!Array.isArray(value) || value.length !== JOINTS) {
+    return `body must be a list of ${JOINTS} joints, got ${quote(value)}`
+  }
+  /** @type {Body} */
+  const body = []
+  for (const joint of value) {
+    const pair = Array.isArray(joint) && joint.length === 2 && joint.every(isPixel)
+    if (joint !== null && !pair) return `a joint must be [x, y] or null, got ${quote(joint)}`
+    body.push(joint && { x: joint[0], y: joint[1] })
+  }
+  return body
 }
 
 /**
@@ -142,13 +170,16 @@ export function serialisePlacements({ people, width, height, extra = {} }) {
 }
 
 /** @param {StoredPlacement} person */
-function serialisePerson({ x, y, placed, patchStrength, name, extra }) {
+function serialisePerson({ x, y, body, placed, patchStrength, name, extra }) {
   if (x === null && !name && patchStrength === 1 && Object.keys(extra).length === 0) return null
   return {
     ...(x !== null && y !== null && { x: toHundredths(x), y: toHundredths(y) }),
     ...(!placed && { placed: false }),
     ...(patchStrength !== 1 && { patch_strength: patchStrength }),
     ...(name && { name }),
+    ...(body && {
+      body: body.map((joint) => joint && [toHundredths(joint.x), toHundredths(joint.y)])
+    }),
     ...extra
   }
 }
@@ -158,6 +189,9 @@ function serialisePerson({ x, y, placed, patchStrength, name, extra }) {
  * @param {number} value
  */
 const toHundredths = (value) => Math.round(value * 100) / 100 || 0
+
+/** @param {Size} size */
+export const meanSide = ({ width, height }) => Math.sqrt(width * height)
 
 /**
  * Reads the text for an image of this size.
@@ -172,8 +206,9 @@ export function readState(text, size) {
   }
   const { people, width, height, extra } = parsed
   return {
-    placements: people.map(({ x, y, ...settings }) => ({
+    placements: people.map(({ x, y, body, ...settings }) => ({
       ...settings,
+      body: body && scaleBody(body, 1 / meanSide(size)),
       point: x === null || y === null ? null : normalise({ x, y }, size)
     })),
     extra,
@@ -188,9 +223,9 @@ export function readState(text, size) {
  * @param {Size} size
  */
 export function writeState({ placements, extra }, { width, height }) {
-  const people = placements.map(({ point, ...settings }) => {
+  const people = placements.map(({ point, body, ...settings }) => {
     const { x, y } = point ? denormalise(point, { width, height }) : { x: null, y: null }
-    return { ...settings, x, y }
+    return { ...settings, x, y, body: body && scaleBody(body, meanSide({ width, height })) }
   })
   return serialisePlacements({ people, width, height, extra })
 }
@@ -205,7 +240,8 @@ export function keepPixels(state, from, to) {
     point: placement.point && {
       x: (placement.point.x * from.width) / to.width,
       y: (placement.point.y * from.height) / to.height
-    }
+    },
+    body: placement.body && scaleBody(placement.body, meanSide(from) / meanSide(to))
   }))
   return { ...state, placements }
 }

@@ -3,16 +3,21 @@
 import { make } from '../dom.js'
 import { colourOf, draw, markerRadius } from './draw.js'
 import { nameOf, pointsOf } from './entries.js'
+import { moveWithBody, previewChange, skeletonsToDraw } from './entry_bodies.js'
 import { contain, drag, fromStage, hitTest, toStage } from './geometry.js'
 import { EMPTY_GRAPH_STATE, targetsOf } from './graph_state.js'
+import { boxOnStage, dragHandle, findHandle, handlesOf } from './handles.js'
 import { Images } from './images.js'
 import { isInside } from './layout.js'
+import { SkeletonLayer } from './skeleton_layer.js'
 
 /**
- * @import { PersonView } from './draw.js'
- * @import { Entry } from './entries.js'
+ * @import { Body } from './bodies.js'
+ * @import { Handles, PersonView } from './draw.js'
+ * @import { Change, Entry } from './entries.js'
  * @import { Size, Viewport } from './geometry.js'
  * @import { GraphState } from './graph_state.js'
+ * @import { Handle } from './handles.js'
  * @import { Point } from './layout.js'
  *
  * @typedef {object} StageState  what the stage shows
@@ -27,6 +32,8 @@ import { isInside } from './layout.js'
  * @typedef {object} StageHost
  * @property {(index: number) => boolean} press  a person, or -1; returns whether a drag may begin
  * @property {(index: number, point: Point) => void} move
+ * @property {(index: number, body: Body | null) => void} shape  of a person's body
+ * @property {() => void} mirror  the selected person's body
  * @property {(event: PointerEvent) => boolean} isForGraph
  * @property {() => void} backgroundLoaded
  *
@@ -36,6 +43,8 @@ import { isInside } from './layout.js'
  * @property {Point} start  where the person was
  * @property {Point} from  where the pointer was
  * @property {Point} point  where the person is now
+ * @property {Handle | null} handle  of the body that is dragged, in place of the person
+ * @property {Point} at  where the pointer is on the stage
  * @property {boolean} moved
  */
 
@@ -45,7 +54,8 @@ const LEAST_MOVE = 2 // page pixels; a shorter way is a click
 const DENSEST = 3 // canvas pixels for each page pixel
 const HELP =
   'Tab selects a person, arrow keys move them by 1 pixel and with Shift by 10, Delete takes ' +
-  'them off the canvas and Enter puts them back, Escape leaves the canvas.'
+  'them off the canvas and Enter puts them back, plus and minus scale their body and M mirrors it, ' +
+  'Escape leaves the canvas.'
 
 export class Stage {
   /** @param {StageHost} host */
@@ -66,6 +76,7 @@ export class Stage {
     this.hovered = -1
     this.connected = false
     this.frame = 0
+    this.layer = new SkeletonLayer()
     this.images = new Images((url) => {
       if (url === this.state.graph.background) host.backgroundLoaded()
       this.requestDraw()
@@ -101,6 +112,7 @@ export class Stage {
     this.frame = 0
     this.endDrag()
     this.images.clear()
+    this.layer.clear()
   }
 
   /** @param {StageState} state */
@@ -111,7 +123,8 @@ export class Stage {
     // Who is dragged may be gone, or someone else may have their number now.
     if (entries.length !== number || locked) this.endDrag()
     if (this.hovered >= entries.length) this.hovered = -1
-    this.images.load([graph.background, ...graph.crops].filter((url) => url !== null))
+    const { background, reference, crops } = graph
+    this.images.load([background, reference, ...crops].filter((url) => url !== null))
     const count = pointsOf(entries).filter(Boolean).length
     const people = count === 1 ? '1 person' : `${count} people`
     this.element.setAttribute('aria-label', `Placements of ${people} in the image. ${HELP}`)
@@ -122,8 +135,28 @@ export class Stage {
   /** Where each person is shown now, also in the middle of a drag; null for who is off. */
   get points() {
     const points = pointsOf(this.state.entries)
-    if (this.drag) points[this.drag.index] = this.drag.point
+    if (this.drag && !this.drag.handle) points[this.drag.index] = this.drag.point
     return points
+  }
+
+  /**
+   * What a drag would change if it ended now.
+   * @returns {Change | null}
+   */
+  get pending() {
+    if (!this.drag?.moved) return null
+    const { index, point, handle, at } = this.drag
+    const { entries, graph } = this.state
+    const entry = entries[index]
+    if (!handle) return moveWithBody(entry, point, graph)
+    return { body: dragHandle(entry, handle, at, this.measure().viewport, graph) }
+  }
+
+  /** The people as they would be if a drag ended now. */
+  get shown() {
+    const { entries, graph } = this.state
+    const { drag, pending } = this
+    return drag && pending ? previewChange(entries, drag.index, pending, graph) : entries
   }
 
   // ---- drawing
@@ -157,6 +190,8 @@ export class Stage {
       this.canvas.height = height
     }
     const { graph } = this.state
+    const { shown } = this
+    const people = skeletonsToDraw(shown, graph)
     const scaled = (/** @type {number} */ side) =>
       Math.max(Math.round(side * viewport.scale * density), 1)
     draw(this.context, {
@@ -168,11 +203,26 @@ export class Stage {
       patchSize: graph.patchSize,
       heads: graph.heads,
       background: this.images.scaled(graph.background, scaled(graph.width), scaled(graph.height)),
-      skeletons: graph.skeletons,
+      reference: this.images.get(graph.reference),
+      skeletons: this.layer.draw(people, graph.width, graph.height),
+      handles: this.viewHandles(shown, viewport, box),
       targets: targetsOf(graph),
-      reached: this.drag?.moved ? toStage(viewport, this.drag.point) : null,
+      reached: this.drag?.moved && !this.drag.handle ? toStage(viewport, this.drag.point) : null,
       people: this.viewPeople(viewport, box)
     })
+  }
+
+  /**
+   * The handles of the selected person's body, where it can be changed.
+   * @type {(entries: Entry[], viewport: Viewport, box: Size) => Handles | null}
+   */
+  viewHandles(entries, viewport, box) {
+    const { selected, locked, graph } = this.state
+    const entry = entries[selected]
+    const around = entry && !locked ? boxOnStage(entry, viewport, box) : null
+    if (!around) return null
+    const handles = handlesOf(entry, viewport, box, markerRadius(viewport, graph.patchSize))
+    return { box: around, handles, colour: colourOf(selected) }
   }
 
   /**
@@ -249,9 +299,15 @@ export class Stage {
     if (event.button !== 0 || this.drag || this.host.isForGraph(event)) return
     event.preventDefault()
     this.element.focus({ preventScroll: true })
-    const { point } = this.locate(event)
-    const index = this.findPerson(event)
-    if (!this.host.press(index)) return
+    const { viewport, point } = this.locate(event)
+    let index = this.findPerson(event)
+    const at = toStage(viewport, point)
+    const { selected, entries } = this.state
+    const handles = this.viewHandles(entries, viewport, this.measure().box)?.handles ?? []
+    const handle = (index < 0 && findHandle(handles, at)) || null
+    if (handle?.part === 'mirror') return this.host.mirror()
+    if (handle) index = selected
+    else if (!this.host.press(index)) return
     const start = this.points[index]
     if (!start) return
     this.drag = {
@@ -260,6 +316,8 @@ export class Stage {
       start,
       from: point,
       point: start,
+      handle,
+      at,
       moved: false
     }
     this.element.setPointerCapture(event.pointerId)
@@ -279,6 +337,8 @@ export class Stage {
     const way = Math.hypot(point.x - from.x, point.y - from.y) * viewport.scale
     if (!this.drag.moved && way < LEAST_MOVE) return
     this.drag.moved = true
+    this.drag.at = toStage(viewport, point)
+    if (this.drag.handle) return this.requestDraw()
     const { graph, snapping } = this.state
     this.drag.point = drag(start, from, point, {
       width: graph.width,
@@ -292,9 +352,12 @@ export class Stage {
   /** @param {PointerEvent} event */
   pointerUp(event) {
     if (!this.drag || event.pointerId !== this.drag.pointer) return
-    const { index, point, moved } = this.drag
+    const { index, point, handle, moved } = this.drag
+    const { pending } = this
     this.endDrag()
-    if (moved) this.host.move(index, point)
+    if (!moved) return
+    if (handle) this.host.shape(index, pending?.body ?? null)
+    else this.host.move(index, point)
   }
 
   /** Ends a drag where the person was before. */

@@ -7,7 +7,7 @@ import { PRESETS } from './poses.js'
 
 /**
  * @typedef {{name?: string | null, crop?: string | null}} KnownPerson  the crop as a URL
- * @typedef {{node: ComfyNode, count: number, width: number, height: number}} BuiltInPose
+ * @typedef {{node: ComfyNode, preset: string, width: number, height: number}} BuiltInPose
  */
 
 /** @param {ComfyNode | undefined} node */
@@ -38,9 +38,9 @@ export function builtInPoseOf(node, name) {
   const from = source(node, name)?.node
   if ((from?.comfyClass ?? from?.type) !== 'IDPatchLoadPose' || !from) return null
   if (isConnected(from, 'pose')) return null
-  const count = PRESETS[String(findWidget(from, 'pose')?.value)]
+  const preset = String(findWidget(from, 'pose')?.value)
   const [width, height] = [numberOf(from, 'width'), numberOf(from, 'height')]
-  return count && width && height ? { node: from, count, width, height } : null
+  return preset in PRESETS && width && height ? { node: from, preset, width, height } : null
 }
 
 /**

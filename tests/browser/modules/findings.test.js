@@ -13,6 +13,7 @@ function find(text, more = {}, image = null) {
     count: 2,
     names: ['Ada', 'Bob'],
     connected: true,
+    bodies: 'none',
     ...more
   }
   const state = readState(text, graph)
@@ -65,22 +66,46 @@ test('reports an image of another aspect ratio, as the node refuses it', () => {
   ])
 })
 
-test('reports whose face is on no skeleton', () => {
+test('reports whose face is not on the skeletons of a base image', () => {
+  const base = (poses) => ({ poses, hasBase: true, drawsPoses: false })
   const poses = [
     { x: 100, y: 200 },
     { x: 332, y: 200 }
   ]
-  assert.deepEqual(texts(TWO, { poses }), [])
-  assert.deepEqual(texts(TWO, { poses: [poses[0], { x: 333, y: 200 }] }), [
-    'Bob’s face is not on a skeleton; the body stays where the pose is.'
+  assert.deepEqual(texts(TWO, base(poses)), [])
+  assert.deepEqual(texts(TWO, base([poses[0], { x: 333, y: 200 }])), [
+    'Bob’s face is not on a skeleton; the body stays in the base image.'
   ])
-  const away = texts('[{"x": 9, "y": 9}, {"x": 500, "y": 9}]', { poses })
+  const away = texts('[{"x": 9, "y": 9}, {"x": 500, "y": 9}]', base(poses))
   assert.deepEqual(away, [
-    'The faces of Ada and Bob are not on skeletons; the bodies stay where the poses are.'
+    'The faces of Ada and Bob are not on skeletons; the bodies stay in the base image.'
   ])
-  assert.deepEqual(texts('[null, {"x": 332, "y": 200}]', { poses: [poses[1]] }), [
+  assert.deepEqual(texts('[null, {"x": 332, "y": 200}]', base([poses[1]])), [
     'Ada is off the canvas.'
   ])
+})
+
+test('reports people without a body, unless the model needs none', () => {
+  const none = 'The image has no skeleton; the released model was not trained on such images.'
+  const [{ text, actions }] = find(TWO, { bodies: 'from_pose' })
+  assert.equal(text, none)
+  assert.deepEqual(actions, [{ id: 'standing_bodies', label: 'Draw bodies' }])
+  assert.deepEqual(texts(TWO, { bodies: 'none' }), [])
+  assert.deepEqual(texts(TWO, { bodies: 'standing' }), [])
+  const body = Array.from({ length: 18 }, (_, index) => [index, index])
+  const one = JSON.stringify([
+    { x: 100, y: 200, body },
+    { x: 300, y: 200 }
+  ])
+  assert.deepEqual(texts(one, { bodies: 'from_pose' }), ['Bob has no body.'])
+})
+
+test('reports a base image that is a photo, and offers it as the reference', () => {
+  const photo = { width: 512, height: 512, photo: true }
+  const [{ text, actions }] = find(TWO, { hasBase: true }, photo)
+  assert.ok(text.startsWith('The base image looks like a photo'))
+  assert.deepEqual(actions, [{ id: 'use_reference', label: 'Use as reference' }])
+  assert.deepEqual(texts(TWO, { hasBase: true }, { ...photo, photo: false }), [])
 })
 
 test('reports that points are known after a run only', () => {

@@ -9,6 +9,7 @@ const person = (x, y, more = {}) => ({
   patchStrength: 1,
   name: null,
   extra: {},
+  body: null,
   ...more
 })
 
