@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from .bodies import scale_body
 from .layout import MAX_COORDINATE, Body, Placement, Point, count_of, join_names
+from .newcomers import find_free_point, match_names
 from .skeleton import Joint
 
 SCHEMA_VERSION = 1  # of the placements object
@@ -26,53 +27,64 @@ class Placements(NamedTuple):
 
 
 def read_placements(
-    text: str, names: Sequence[str], width: int, height: int
+    text: str, names: Sequence[str], width: int, height: int, patch_size: int = 64
 ) -> tuple[list[Placement], list[str]]:
     """Read the placements JSON for an image of this size; return them and warnings.
 
-    Placements for another size are scaled to it, and those of the same people in another order are
-    given to them by name. Raises a ValueError as `parse_placements` does, and for points that seem
-    to be normalised to the image.
+    Where each placement has a name, people have those of their names: people in another order, new
+    ones and those who are gone are no error. Placements for another size are scaled to it. Raises
+    a ValueError as `parse_placements` does, and for points that seem to be normalised to the image.
     """
-    given = parse_placements(text, names)
-    people, warnings = given.people, []
-    if order := _find_order(given.names, names):
-        people = [people[index] for index in order]
-        warnings.append(
-            f"placements: they were made for {', '.join(map(str, given.names))}, in this order; "
-            "each person has their own. Save them again in the order of the people."
-        )
-    elif given.names and None not in given.names and given.names != tuple(names):
-        warnings.append(
-            f"placements: they were made for {', '.join(map(str, given.names))}, but the people "
-            f"are {', '.join(names)}; they are used in this order. Check who stands where."
-        )
-    points = [placement.point for placement in people]
-    _refuse_shares([point for point in points if point], width, height)
-    if given.size and given.size != (width, height):
-        scale_x, scale_y = width / given.size[0], height / given.size[1]
-        people = [
-            placement._replace(
-                point=placement.point
-                and Point(placement.point.x * scale_x, placement.point.y * scale_y),
-                body=scale_body(placement.body, math.sqrt(scale_x * scale_y)),
-            )
-            for placement in people
-        ]
-        made_for = f"{given.size[0]:g}x{given.size[1]:g}"
+    stored, warnings = parse_placements(text, names), []
+    people = stored.people
+    _refuse_shares([placement.point for placement in people if placement.point], width, height)
+    if stored.size and stored.size != (width, height):
+        people = _rescale(people, width / stored.size[0], height / stored.size[1])
+        made_for = f"{stored.size[0]:g}x{stored.size[1]:g}"
         warnings.append(
             f"placements: they were made for an image of {made_for} and scaled to {width}x{height}."
         )
-    return people, warnings
+    placed = [placement.point is not None for placement in people]
+    found = match_names(stored.names, placed, names) if people else None
+    if found is None or found == list(range(len(people))) == list(range(len(names))):
+        if found is not None and stored.names != tuple(names):
+            warnings.append(_describe_order(stored.names, names))
+        return people, warnings
+    warnings.append(_describe_order(stored.names, names))
+    matched = [None if index is None else people[index] for index in found]
+    for person, placement in enumerate(matched):
+        if placement is None:
+            others = [other.point for other in matched if other and other.point]
+            point = find_free_point(person, len(names), others, width, height, patch_size)
+            matched[person] = Placement(point)
+            warnings.append(
+                f"placements: {names[person]} is new and was placed at {point.x:.0f}, "
+                f"{point.y:.0f}. Place them by hand if they are to be elsewhere."
+            )
+    return [placement for placement in matched if placement], warnings
 
 
-def _find_order(stored: Sequence[str | None], names: Sequence[str]) -> list[int]:
-    """Return which stored placement each person has, where only the order differs, else nothing."""
-    if tuple(stored) == tuple(names) or set(stored) != set(names):
-        return []
-    if not len(set(names)) == len(names) == len(stored):
-        return []
-    return [list(stored).index(name) for name in names]
+def _rescale(people: Sequence[Placement], x: float, y: float) -> list[Placement]:
+    return [
+        placement._replace(
+            point=placement.point and Point(placement.point.x * x, placement.point.y * y),
+            body=scale_body(placement.body, math.sqrt(x * y)),
+        )
+        for placement in people
+    ]
+
+
+def _describe_order(stored: Sequence[str | None], names: Sequence[str]) -> str:
+    made_for = f"placements: they were made for {', '.join(map(str, stored))}"
+    if set(stored) == set(names):
+        return (
+            f"{made_for}, in this order; each person has their own. Save them again in the order "
+            "of the people."
+        )
+    return (
+        f"{made_for}, but the people are {', '.join(names)}; each person has their own. Check "
+        "where the others are."
+    )
 
 
 def _refuse_shares(points: Sequence[Point], width: int, height: int) -> None:
@@ -93,7 +105,8 @@ def parse_placements(text: str, names: Sequence[str]) -> Placements:
     `"patch_strength"` and `"body"`; `null` or `"placed": false` takes a person off the canvas. An
     object with `"version": 1` and the list as `"people"` is read likewise, with the `"width"` and
     `"height"` of its image; other fields are ignored. An empty text or list has no one: no one has
-    been placed by hand. Raises a ValueError for anything else.
+    been placed by hand. Where each placement has a `"name"` of its own, there may be more or fewer
+    than people. Raises a ValueError for anything else.
 
     A body is a list of the 18 joints of OpenPose: `[x, y]` in output pixels from the person's
     point, or `null` for a joint that is not seen. Pixels need no size of a face, which is not
@@ -106,25 +119,34 @@ def parse_placements(text: str, names: Sequence[str]) -> Placements:
     items = _read_list(data)
     if not items:
         return Placements([])
-    if len(items) < len(names):
+    made_for = tuple(_read_name(item) for item in items)
+    if None in made_for or len(set(made_for)) < len(items):
+        _check_count(len(items), names)
+    people = [
+        _read_placement(item, f"placements: person {number} ({name or names[number - 1]})")
+        for number, (item, name) in enumerate(zip(items, made_for, strict=True), start=1)
+    ]
+    return Placements(people, _read_size(data), made_for)
+
+
+def _read_name(item: Any) -> str | None:
+    name = item.get("name") if isinstance(item, dict) else None
+    return name if isinstance(name, str) and name else None
+
+
+def _check_count(count: int, names: Sequence[str]) -> None:
+    if count < len(names):
         raise ValueError(
-            f"placements: {count_of(len(items), 'placement')} for {join_names(names)}; "
-            f"none for {', '.join(names[len(items) :])}. Give each person a placement, or null "
+            f"placements: {count_of(count, 'placement')} for {join_names(names)}; "
+            f"none for {', '.join(names[count:])}. Give each person a placement, or null "
             "for no patch."
         )
-    if len(items) > len(names):
-        surplus = ", ".join(str(n) for n in range(len(names) + 1, len(items) + 1))
+    if count > len(names):
+        surplus = ", ".join(str(n) for n in range(len(names) + 1, count + 1))
         raise ValueError(
-            f"placements: {len(items)} placements for {join_names(names)}; no one is left for "
+            f"placements: {count} placements for {join_names(names)}; no one is left for "
             f"placement {surplus}. Delete the extra placements, or add another Face Encoder."
         )
-    people = [
-        _read_placement(item, f"placements: person {number} ({name})")
-        for number, (item, name) in enumerate(zip(items, names, strict=True), start=1)
-    ]
-    stored = [item.get("name") if isinstance(item, dict) else None for item in items]
-    made_for = tuple(name if isinstance(name, str) and name else None for name in stored)
-    return Placements(people, _read_size(data), made_for)
 
 
 def format_placements(points: Sequence[Point | None]) -> str:

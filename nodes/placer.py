@@ -228,7 +228,7 @@ class IDPatchPlacer(sockets.Node):
         parsed = arrangement in (AUTO_ARRANGEMENT, FROM_PLACEMENTS)
         given, more = [], []
         if parsed:
-            given, more = read_placements(placements, names, width, height)
+            given, more = read_placements(placements, names, width, height, size)
         warnings += more
         arranged, more = arrange_people(
             arrangement, given, poses, faces, names, width, height, size, source

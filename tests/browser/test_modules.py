@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed (
 
 MODULES = (
     *("bodies", "entries", "entry_bodies", "findings", "geometry", "graph_state", "handles"),
-    *("history", "layout", "links", "placements", "poses", "skeletons"),
+    *("history", "layout", "links", "newcomers", "placements", "poses", "skeletons"),
 )
 
 SIZES = [(1024, 1024), (512, 768), (1344, 768), (200, 1000), (64, 64), (2048, 96), (264, 200)]
@@ -147,6 +147,9 @@ def assert_joints(made: list, people: np.ndarray) -> None:
     assert np.allclose(points, people[seen][:, :2], rtol=0, atol=1e-9)
 
 
+HEAD = (0, 14, 15, 16, 17)  # nose, eyes and ears
+
+
 def random_arrangement(rng: np.random.Generator) -> dict:
     """1 to 8 people in an image: with bodies of their own, on poses, or without."""
     width, height = (int(side) for side in rng.choice([256, 384, 512, 704], 2))
@@ -156,8 +159,11 @@ def random_arrangement(rng: np.random.Generator) -> dict:
         person = {"x": x, "y": y, "placed": bool(rng.random() < 0.9)}
         if rng.random() < 0.6:
             body = make_body(str(rng.choice(list(KINDS))), rng.uniform(80, 900), rng.random() < 0.5)
-            bent = [joint and [joint.x + rng.normal(), joint.y + rng.normal()] for joint in body]
-            person["body"] = [joint and np.round(joint, 2).tolist() for joint in bent]
+            bent = rng.normal(size=(18, 2)) * [[joint not in HEAD] for joint in range(18)]
+            person["body"] = [
+                joint and np.round(joint + shift, 2).tolist()
+                for joint, shift in zip(body, bent, strict=True)
+            ]
         people.append(person)
     preset = str(rng.choice(list(PRESETS))) if rng.random() < 0.5 else None
     return {
@@ -167,6 +173,32 @@ def random_arrangement(rng: np.random.Generator) -> dict:
         "preset": preset,
         "text": json.dumps({"version": 1, "width": width, "height": height, "people": people}),
     }
+
+
+def test_newcomers_are_placed_as_by_the_node():
+    """Names are matched and free points found alike, in 100 random arrangements."""
+    rng = np.random.default_rng(15)
+    cases = []
+    for _ in range(100):
+        names = [str(name) for name in rng.permutation(list("ABCDEFG"))]
+        stored, now = names[: rng.integers(1, 6)], rng.permutation(names)[: rng.integers(1, 6)]
+        placed = [
+            {"x": int(x), "y": int(y), "name": name, "placed": bool(rng.random() < 0.8)}
+            for name, (x, y) in zip(stored, rng.integers(0, 500, (len(stored), 2)), strict=True)
+        ]
+        cases.append([json.dumps(placed), now.tolist()])
+    got = run_module(
+        f"{READ}console.log(JSON.stringify(data.map(([text, names]) => {{"
+        " const size = { width: 512, height: 384, count: names.length, names }\n"
+        " const graph = { ...graph_state.EMPTY_GRAPH_STATE, ...size }\n"
+        " const shown = entries.listEntries(placements.readState(text, graph), graph)\n"
+        " return entries.pointsOf(shown).slice(0, names.length) })))",
+        cases,
+    )
+    for (text, names), points in zip(cases, got, strict=True):
+        placements, _ = read_placements(text, names, 512, 384)
+        expected = [placement.point for placement in placements]
+        assert [point and (point["x"], point["y"]) for point in points] == expected
 
 
 DRAW = """

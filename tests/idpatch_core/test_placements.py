@@ -131,10 +131,30 @@ def test_placements_follow_the_names_with_a_warning():
     assert "made for Bob, Ann, in this order; each person has their own" in warning
 
 
-def test_placements_of_others_stay_in_order_with_a_warning():
+def test_a_new_person_takes_the_placement_of_one_who_is_gone():
     placements, (warning,) = read_placements(stored(BOB, ANN), ("Ann", "Cleo"), 512, 512)
-    assert [placement.point for placement in placements] == [(300, 60), (100, 50)]
-    assert "made for Bob, Ann, but the people are Ann, Cleo" in warning
+    assert [placement.point for placement in placements] == [(100, 50), (300, 60)]
+    assert "made for Bob, Ann, but the people are Ann, Cleo; each person has their own" in warning
+
+
+def test_a_person_who_is_gone_breaks_nothing():
+    placements, (warning,) = read_placements(stored(ANN, BOB), ("Bob",), 512, 512)
+    assert [placement.point for placement in placements] == [(300, 60)]
+    assert "made for Ann, Bob, but the people are Bob" in warning
+
+
+def test_a_new_person_is_placed_apart_from_the_others():
+    placements, (_, warning) = read_placements(stored(ANN, BOB), ("Cleo", *TWO), 512, 512)
+    cleo, *others = [placement.point for placement in placements]
+    assert others == [(100, 50), (300, 60)]
+    assert cleo is not None and all(max(abs(cleo.x - x), abs(cleo.y - y)) >= 64 for x, y in others)
+    assert f"Cleo is new and was placed at {cleo.x:.0f}, {cleo.y:.0f}" in warning
+
+
+def test_a_new_person_is_not_off_the_canvas():
+    gone = {**BOB, "placed": False}
+    placements, _ = read_placements(stored(ANN, gone), ("Ann", "Cleo"), 512, 512)
+    assert placements[1].point is not None
 
 
 def test_placements_without_some_names_stay_in_order():

@@ -1,14 +1,7 @@
 // The actions of the toolbar and of the messages.
 
 import { giveBodies, mirrorSelected, scaleSelected } from './body_actions.js'
-import {
-  applyChanges,
-  arrange,
-  assignPlacements,
-  findReordering,
-  moveInside,
-  placedEntries
-} from './entries.js'
+import { applyChanges, arrange, assignPlacements, moveInside, placedEntries } from './entries.js'
 import { targetsOf } from './graph_state.js'
 import { canRedo, canUndo } from './history.js'
 import { ARRANGEMENTS } from './layout.js'
@@ -60,7 +53,6 @@ export function act(editor, action) {
     case 'text':
       return editor.toggleText()
     case 'complete':
-    case 'rename':
       return editor.commitChanges({})
     case 'trim':
       return editor.commitPlacements(applyChanges(entries, {}, graph).slice(0, graph.count ?? 0))
@@ -70,10 +62,6 @@ export function act(editor, action) {
       return editor.commit(writeState(keepPixels(state, graph, state.madeFor ?? graph), graph))
     case 'keep':
       return editor.commit(writeState(state, graph))
-    case 'follow': {
-      const order = findReordering(state, graph) ?? []
-      return editor.commitPlacements(order.map((index) => state.placements[index]))
-    }
     case 'smaller':
       return scaleSelected(editor, -1)
     case 'larger':

@@ -42,6 +42,7 @@ import { isInside, patchSide, patchSquare } from './layout.js'
  * @property {boolean} selected
  * @property {boolean} marked
  * @property {boolean} alarm  the patch overlaps another
+ * @property {boolean} hasBody  below the face
  * @property {string | null} label
  */
 
@@ -321,14 +322,15 @@ function badge(context, x, y, colour, label) {
 }
 
 /** @type {(context: Context, view: View, person: PersonView & {label: string}) => void} */
-function drawLabel(context, view, { shownAt, label, colour }) {
+function drawLabel(context, view, { shownAt, label, colour, hasBody }) {
   const { x, y } = toStage(view.viewport, shownAt)
   const radius = markerRadius(view.viewport, view.patchSize)
   context.font = `500 11px ${FONT}`
   const width = Math.min(context.measureText(label).width + 14, view.box.width - 4)
   const left = Math.min(Math.max(x - width / 2, 2), view.box.width - width - 2)
-  const below = y + radius + 7
-  const top = below + 18 <= view.box.height ? below : y - radius - 25
+  const [above, below] = [y - radius - 25, y + radius + 7]
+  const fits = below + 18 <= view.box.height && !(hasBody && above >= 2)
+  const top = fits ? below : above
   context.beginPath()
   context.roundRect(left, top, width, 18, 9)
   context.fillStyle = 'rgba(16, 20, 26, 0.92)'

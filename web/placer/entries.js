@@ -6,6 +6,7 @@ import { addSkeletons, moveAll, storedBody } from './entry_bodies.js'
 import { clampInside, denormalise, normalise } from './geometry.js'
 import { usesPlacements } from './graph_state.js'
 import { ARRANGEMENTS, assignLeftToRight, overlapping, row } from './layout.js'
+import { findFreePoint, matchNames } from './newcomers.js'
 import { meanSide } from './placements.js'
 
 /**
@@ -20,9 +21,10 @@ import { meanSide } from './placements.js'
  * @property {Placement} placement
  * @property {Point | null} point
  *   in pixels; null for a person off the canvas of whom no point is known
- * @property {'text' | 'automatic' | 'provisional' | 'missing' | 'surplus'} origin
+ * @property {'text' | 'automatic' | 'provisional' | 'missing' | 'surplus' | 'new' | 'gone'} origin
  *   where the placement comes from: the text, the automatic arrangement, the same before a run
- *   finds the points, nowhere yet, or the text without a person for it
+ *   finds the points, nowhere yet, or the text without a person for it; by name, a free point for
+ *   someone who is new, or the text of someone who is gone
  * @property {Joints | null} joints  of the skeleton, in pixels
  * @property {'placement' | 'pose' | 'kind' | null} source  where the skeleton comes from
  *
@@ -49,32 +51,64 @@ export function automaticPoints(count, { width, height, patchSize, arrangement, 
 }
 
 /**
- * Lists each person, and each placement too many.
+ * Lists each person, and each placement too many. People have the placements of their names, or of
+ * their positions where names do not tell.
  * @type {(state: State, graph: GraphState) => Entry[]}
  */
 export function listEntries(state, graph) {
-  const fromText = !state.problem && usesPlacements(graph) && state.placements.length > 0
-  const known = graph.count ?? (fromText ? state.placements.length : 0)
-  const number = fromText ? Math.max(known, state.placements.length) : known
-  const points = automaticPoints(Math.max(known, 1), graph)
+  const { placements } = state
+  const fromText = !state.problem && usesPlacements(graph) && placements.length > 0
+  const count = graph.count ?? (fromText ? placements.length : 0)
+  const found = fromText ? matchByName(placements, graph) : null
+  const unused = [...placements.keys()].filter((index) => !found?.includes(index))
+  const order = found ? [...found, ...unused] : [...placements.keys()]
+  const number = fromText ? Math.max(count, order.length) : count
+  const points = automaticPoints(Math.max(count, 1), graph)
   const automatic = graph.awaited ? 'provisional' : 'automatic'
+  const [lacking, spare] = found ? ['new', 'gone'] : ['missing', 'surplus']
   /** @type {Entry[]} */
   const entries = Array.from({ length: number }, (_, index) => {
-    const stored = fromText ? state.placements[index] : undefined
-    const { patchStrength = 1, extra = {} } = state.placements[index] ?? {}
+    const stored = fromText ? placements[order[index] ?? -1] : undefined
+    const { patchStrength = 1, extra = {} } = (found ? stored : placements[index]) ?? {}
     const unplaced = { placed: true, patchStrength, name: null, extra, point: null, body: null }
     const placement = stored ?? unplaced
+    const origin = !fromText ? automatic : index >= count ? spare : stored ? 'text' : lacking
+    const isNamed = graph.count === null || origin === 'gone'
     return {
       index,
-      name: graph.names[index] ?? (graph.count === null ? placement.name : null),
+      name: graph.names[index] ?? (isNamed ? placement.name : null),
       placement,
       point: stored ? stored.point && denormalise(stored.point, graph) : points[index],
-      origin: !fromText ? automatic : index >= known ? 'surplus' : stored ? 'text' : 'missing',
+      origin: /** @type {Entry['origin']} */ (origin),
       joints: null,
       source: null
     }
   })
-  return addSkeletons(entries, graph)
+  return addSkeletons(placeNewcomers(entries, count, graph), graph)
+}
+
+/** @type {(placements: Placement[], graph: GraphState) => (number | null)[] | null} */
+function matchByName(placements, { count, names }) {
+  if (count === null || names.length !== count) return null
+  const stored = placements.map(({ name }) => name)
+  const placed = placements.map((placement) => placement.placed && Boolean(placement.point))
+  return matchNames(stored, placed, names)
+}
+
+/**
+ * Places people who are new where they are apart from the others.
+ * @type {(entries: Entry[], count: number, graph: GraphState) => Entry[]}
+ */
+function placeNewcomers(entries, count, { width, height, patchSize }) {
+  const others = entries.flatMap(({ origin, placement, point }) =>
+    origin === 'text' && placement.placed && point ? [point] : []
+  )
+  return entries.map((entry) => {
+    if (entry.origin !== 'new') return entry
+    const point = findFreePoint(entry.index, count, others, width, height, patchSize)
+    others.push(point)
+    return { ...entry, point }
+  })
 }
 
 /**
@@ -88,9 +122,13 @@ export const nameOf = ({ name, index }) => name || `Person ${index + 1}`
  * @param {Entry[]} entries
  */
 export const placedEntries = (entries) =>
-  entries.filter(
-    ({ placement, point, origin }) => placement.placed && point && origin !== 'surplus'
-  )
+  entries.filter((entry) => entry.placement.placed && entry.point && isPerson(entry))
+
+/**
+ * Whether an entry is of someone who comes in, not a placement too many.
+ * @param {Entry} entry
+ */
+export const isPerson = ({ origin }) => origin !== 'surplus' && origin !== 'gone'
 
 /**
  * Points in the entries' order, null for those without a patch.
@@ -219,17 +257,4 @@ export function putBack(entries, indices, graph) {
   return Object.fromEntries(
     indices.map((index) => [index, { placed: true, point: pointFor(index) }])
   )
-}
-
-/**
- * The order of the stored names among those of the people now: a permutation, or null.
- * @type {(state: State, graph: GraphState) => number[] | null}
- */
-export function findReordering({ placements }, { names }) {
-  const stored = placements.map(({ name }) => name)
-  if (stored.length !== names.length || [...stored, ...names].some((name) => !name)) return null
-  if (new Set(names).size !== names.length) return null
-  if (stored.every((name, index) => name === names[index])) return null
-  const order = names.map((name) => stored.indexOf(name))
-  return order.includes(-1) ? null : order
 }

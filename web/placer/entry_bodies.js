@@ -12,6 +12,8 @@ import { meanSide } from './placements.js'
  * @import { Target } from './poses.js'
  */
 
+/** @type {Set<Entry['origin']>} */
+const BODILESS = new Set(['surplus', 'gone', 'provisional'])
 const SAME_POINT = 1 // pixels; a person who is put on a pose has its point, rounded
 const MOST_SCALE = 40 // a body is at most so many times as large as it was
 
@@ -40,7 +42,7 @@ export const storedBody = ({ placement }, graph) =>
 export function addSkeletons(entries, graph) {
   const { bodies, drawsPoses, height, patchSize, skeletons } = graph
   const shown = (/** @type {Entry} */ { placement, point, origin }) =>
-    placement.placed && point && origin !== 'surplus' && origin !== 'provisional' ? point : null
+    placement.placed && point && !BODILESS.has(origin) ? point : null
   return entries.map((entry) => {
     const point = shown(entry)
     if (!point) return { ...entry, joints: null, source: null }

@@ -1,13 +1,6 @@
 // What the editor reports about the placements. Pure functions.
 
-import {
-  areProvisional,
-  findReordering,
-  nameOf,
-  overlapsOf,
-  placedEntries,
-  pointsOf
-} from './entries.js'
+import { areProvisional, nameOf, overlapsOf, placedEntries, pointsOf } from './entries.js'
 import { skeletonsToDraw } from './entry_bodies.js'
 import { targetsOf, usesPlacements } from './graph_state.js'
 import { hasSameAspect, isInside, outside } from './layout.js'
@@ -121,6 +114,17 @@ function onPeople(entries, { count }) {
     const text = `${joinNames(missing)} ${missing.length === 1 ? 'has' : 'have'} no placement yet.`
     found.push(finding('error', text, { id: 'complete', label: 'Place' }))
   }
+  const added = entries.filter(({ origin }) => origin === 'new')
+  if (added.length) {
+    const [verb, was] = added.length === 1 ? ['is', 'was'] : ['are', 'were']
+    const text = `${joinNames(added)} ${verb} new and ${was} placed automatically.`
+    found.push(finding('info', text, { id: 'complete', label: 'Keep' }))
+  }
+  const gone = entries.filter(({ origin }) => origin === 'gone')
+  if (gone.length) {
+    const text = `${joinNames(gone)} ${gone.length === 1 ? 'is' : 'are'} gone.`
+    found.push(finding('info', text, { id: 'trim', label: 'Remove' }))
+  }
   const surplus = entries.filter(({ origin }) => origin === 'surplus')
   if (surplus.length) {
     const people = plural(count ?? 0, 'person', 'people')
@@ -154,11 +158,6 @@ function onChanges(state, graph) {
     const text = `The placements are for ${shown(madeFor)}; the image is ${shown(graph)}.`
     const scale = { id: 'scale', label: 'Scale' }
     found.push(finding('warning', text, scale, { id: 'keep', label: 'Keep pixels' }))
-  }
-  if (usesPlacements(graph) && findReordering(state, graph)) {
-    const text = 'The order of the people has changed since they were placed.'
-    const follow = { id: 'follow', label: 'Follow names' }
-    found.push(finding('warning', text, follow, { id: 'rename', label: 'Keep placements' }))
   }
   return found
 }

@@ -2,7 +2,7 @@
 
 import { make, replaceChildren } from '../dom.js'
 import { colourOf } from './draw.js'
-import { nameOf } from './entries.js'
+import { isPerson, nameOf } from './entries.js'
 import { icon } from './icons.js'
 import { PersonBar } from './person_bar.js'
 
@@ -85,14 +85,16 @@ const ORIGINS = {
   automatic: '',
   provisional: '',
   missing: 'new',
-  surplus: 'no one'
+  surplus: 'no one',
+  new: 'new',
+  gone: 'gone'
 }
 
 /** @type {(entry: Entry, crop: string | null, selected: boolean) => HTMLElement} */
 function makeChip(entry, crop, selected) {
   const { index, placement, point, origin } = entry
   const off = !placement.placed
-  const state = off && origin !== 'surplus' ? OFF : ORIGINS[origin]
+  const state = off && isPerson(entry) ? OFF : ORIGINS[origin]
   const at = point && !off ? `${Math.round(point.x)}, ${Math.round(point.y)}` : ''
   const label = [`${index + 1}: ${nameOf(entry)}`, state, at].filter(Boolean).join(', ')
   const number = String(index + 1)
@@ -111,7 +113,7 @@ function makeChip(entry, crop, selected) {
   }
   const chip = make('button', 'idpatch-person', attributes, disc, name)
   chip.style.setProperty('--person', colourOf(index))
-  chip.classList.toggle('idpatch-off', off || origin === 'surplus')
+  chip.classList.toggle('idpatch-off', off || !isPerson(entry))
   return chip
 }
 

@@ -2,7 +2,7 @@
 
 import { make } from '../dom.js'
 import { KINDS } from './bodies.js'
-import { nameOf } from './entries.js'
+import { isPerson, nameOf } from './entries.js'
 import { icon } from './icons.js'
 import { MAX_PATCH_STRENGTH } from './placements.js'
 
@@ -76,7 +76,7 @@ export class PersonBar {
    * @param {boolean} editable
    */
   update(entry, editable) {
-    this.element.hidden = !entry || entry.origin === 'surplus' || !entry.placement.placed
+    this.element.hidden = !entry || !isPerson(entry) || !entry.placement.placed
     if (!entry || this.element.hidden) return
     this.element.setAttribute('aria-label', `Settings of ${nameOf(entry)}`)
     const { source } = entry

@@ -248,6 +248,7 @@ export class Stage {
         selected: index === selected,
         marked: index === marked,
         alarm: overlaps.has(index),
+        hasBody: Boolean(entry.joints),
         label: labelled ? `${nameOf(entry)} · ${position}` : null
       }
     })

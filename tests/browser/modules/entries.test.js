@@ -3,7 +3,6 @@ import { test } from 'node:test'
 import {
   applyChanges,
   arrange,
-  findReordering,
   listEntries,
   moveInside,
   overlapsOf,
@@ -105,10 +104,42 @@ test('puts people back where they were, or where they would be automatically', (
   })
 })
 
-test('people who come in another order are noticed', () => {
-  const text = '[{"x": 1, "y": 2, "name": "Bob"}, {"x": 99, "y": 2, "name": "Ada"}]'
-  assert.deepEqual(findReordering(readState(text, GRAPH), GRAPH), [1, 0])
-  assert.equal(findReordering(readState(TWO, GRAPH), GRAPH), null)
+const NAMED = '[{"x": 1, "y": 2, "name": "Bob"}, {"x": 999, "y": 2, "name": "Ada"}]'
+const origins = (entries) => entries.map(({ origin }) => origin)
+
+test('people have the placements of their names', () => {
+  assert.deepEqual(pointsOf(read(NAMED)), [
+    { x: 999, y: 2 },
+    { x: 1, y: 2 }
+  ])
+})
+
+test('who is gone keeps no one from their placement, and can be removed', () => {
+  const graph = graphState({ count: 1, names: ['Ada'] })
+  const entries = read(NAMED, graph)
+  assert.deepEqual(origins(entries), ['text', 'gone'])
+  assert.deepEqual(
+    entries.map(({ name }) => name),
+    ['Ada', 'Bob']
+  )
+  assert.deepEqual(pointsOf(entries), [{ x: 999, y: 2 }, null])
+})
+
+test('who is new is placed apart from the others', () => {
+  const graph = graphState({ count: 3, names: ['Eve', 'Ada', 'Bob'] })
+  const entries = read(NAMED, graph)
+  assert.deepEqual(origins(entries), ['new', 'text', 'text'])
+  const [eve, ada] = pointsOf(entries)
+  assert.deepEqual(ada, { x: 999, y: 2 })
+  assert.deepEqual(eve, { x: 171, y: 358 })
+})
+
+test('who is renamed stays', () => {
+  const graph = graphState({ names: ['Ada', 'Rob'] })
+  assert.deepEqual(pointsOf(read(NAMED, graph)), [
+    { x: 999, y: 2 },
+    { x: 1, y: 2 }
+  ])
 })
 
 test('without knowledge of the graph the text says how many there are', () => {

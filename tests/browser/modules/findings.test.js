@@ -53,10 +53,12 @@ test('reports a broken text, which places no one', () => {
   )
 })
 
-test('reports another order of the people', () => {
-  const text = '[{"x": 1, "y": 2, "name": "Bob"}, {"x": 99, "y": 2, "name": "Ada"}]'
-  assert.deepEqual(texts(text), ['The order of the people has changed since they were placed.'])
-  assert.deepEqual(texts(TWO), [])
+test('reports who is new and who is gone', () => {
+  const text = '[{"x": 1, "y": 2, "name": "Bob"}, {"x": 999, "y": 2, "name": "Ada"}]'
+  assert.deepEqual(texts(text), [])
+  assert.deepEqual(texts(text, { count: 1, names: ['Ada'] }), ['Bob is gone.'])
+  const three = { count: 3, names: ['Ada', 'Bob', 'Eve'] }
+  assert.deepEqual(texts(text, three), ['Eve is new and was placed automatically.'])
 })
 
 test('reports an image of another aspect ratio, as the node refuses it', () => {

@@ -110,8 +110,8 @@ def test_as_many_people_stand_in_the_built_in_pose():
         inputs_of(fill_template(template(), three, None, ""), "IDPatchLoadPose")["pose"]
         == "standing_3"
     )
-    seven = [PersonPhotos(f"P{i}", [f"{i}.png"]) for i in range(7)]
-    graph = fill_template(template(), seven, None, "")
+    thirteen = [PersonPhotos(f"P{i}", [f"{i}.png"]) for i in range(13)]
+    graph = fill_template(template(), thirteen, None, "")
     assert "pose_keypoint" not in inputs_of(graph, "IDPatchPlacer")
     assert find_nodes(graph, "IDPatchLoadPose") == []
 
