@@ -5,13 +5,11 @@ import { rint } from './layout.js'
 
 /**
  * @import { Joints } from './bodies.js'
+ * @import { Point } from './layout.js'
  *
- * @typedef {object} Pixels  a part of an image
- * @property {Uint8ClampedArray<ArrayBuffer>} data  RGBA
- * @property {number} left
- * @property {number} top
- * @property {number} width
- * @property {number} height
+ * @typedef {{left: number, top: number, width: number, height: number}} Part  of an image
+ *
+ * @typedef {Part & {data: Uint8ClampedArray<ArrayBuffer>}} Pixels  RGBA
  *
  * @typedef {[red: number, green: number, blue: number]} Colour
  */
@@ -64,11 +62,69 @@ const COLOURS = [
   [255, 0, 85]
 ]
 
+const DEGREES = Array.from({ length: 361 }, (_, degrees) => (degrees * Math.PI) / 180)
+const [COS, SIN] = [DEGREES.map(Math.cos), DEGREES.map(Math.sin)]
+
+/**
+ * The colour, as RGBA in a word, of a pixel of the joint `disc` and the limb `stick`; 0 is none.
+ * @type {(disc: number, stick: number) => Colour}
+ */
+function blend(disc, stick) {
+  const under = disc ? COLOURS[disc - 1] : [0, 0, 0]
+  if (!stick) return /** @type {Colour} */ (under)
+  const over = COLOURS[stick - 1]
+  const mixed = under.map((value, channel) =>
+    rint((1 - STICK_OPACITY) * value + STICK_OPACITY * over[channel])
+  )
+  return /** @type {Colour} */ (mixed)
+}
+
+const KINDS = COLOURS.length + 1 // of joints, none included
+const BLENDS = new Uint32Array(KINDS * KINDS)
+for (let disc = 0; disc < KINDS; disc++) {
+  for (let stick = 0; stick < KINDS; stick++) {
+    const bytes = new Uint8Array([...blend(disc, stick), disc || stick ? 255 : 0])
+    BLENDS[disc * KINDS + stick] = new Uint32Array(bytes.buffer)[0]
+  }
+}
+
 /**
  * The pixels that people cover in an image of a size, transparent around them; null if none.
  * @type {(people: Joints[], width: number, height: number) => Pixels | null}
  */
 export function drawSkeletons(people, width, height) {
+  const part = coverJoints(people, width, height)
+  if (!part) return null
+  const discs = new Uint8Array(part.width * part.height) // the joint of each pixel, from 1
+  const sticks = new Uint8Array(part.width * part.height) // the limb
+  for (const person of people) {
+    const ends = LIMBS.filter(([a, b]) => person[a] && person[b]).flat()
+    for (const index of [...new Set(ends)].sort((a, b) => a - b)) {
+      const { x, y } = /** @type {Point} */ (person[index])
+      const [column, row] = [Math.trunc(x), Math.trunc(y)]
+      DISC.forEach((start, nth) => {
+        fill(discs, part, row + nth - RADIUS, column + start, column - start, index + 1)
+      })
+    }
+  }
+  for (const person of people) {
+    LIMBS.forEach(([from, to], index) => {
+      const [a, b] = [person[from], person[to]]
+      if (a && b) fillStick(sticks, part, a, b, index + 1)
+    })
+  }
+  const words = new Uint32Array(discs.length)
+  for (let at = 0; at < words.length; at++) {
+    if (discs[at] || sticks[at]) words[at] = BLENDS[discs[at] * KINDS + sticks[at]]
+  }
+  return { data: new Uint8ClampedArray(words.buffer), ...part }
+}
+
+/**
+ * The part of an image around all joints; null where there is none.
+ * @type {(people: Joints[], width: number, height: number) => Part | null}
+ */
+function coverJoints(people, width, height) {
   const joints = people.flat().filter((joint) => joint !== null)
   if (!joints.length) return null
   const [xs, ys] = [joints.map(({ x }) => x), joints.map(({ y }) => y)]
@@ -77,85 +133,36 @@ export function drawSkeletons(people, width, height) {
   const right = Math.min(Math.ceil(Math.max(...xs)) + MARGIN, width)
   const bottom = Math.min(Math.ceil(Math.max(...ys)) + MARGIN, height)
   if (right <= left || bottom <= top) return null
-  const part = { left, top, width: right - left, height: bottom - top }
-  const discs = new Uint8ClampedArray(part.width * part.height * 4)
-  for (const person of people) {
-    const ends = LIMBS.filter(([a, b]) => person[a] && person[b]).flat()
-    for (const index of [...new Set(ends)].sort((a, b) => a - b)) {
-      const { x, y } = /** @type {import('./layout.js').Point} */ (person[index])
-      const [column, row] = [Math.trunc(x), Math.trunc(y)]
-      DISC.forEach((start, nth) => {
-        fill(discs, part, row + nth - RADIUS, column + start, column - start, COLOURS[index])
-      })
-    }
-  }
-  const data = new Uint8ClampedArray(discs)
-  for (const person of people) {
-    LIMBS.forEach(([from, to], index) => {
-      const [a, b] = [person[from], person[to]]
-      if (!a || !b) return
-      for (const [row, [start, end]] of outline(stick(a, b))) {
-        fill(data, part, row, start, end, COLOURS[index])
-      }
-    })
-  }
-  for (let at = 0; at < data.length; at += 4) {
-    if (!data[at + 3]) continue
-    for (let channel = at; channel < at + 3; channel++) {
-      data[channel] = rint((1 - STICK_OPACITY) * discs[channel] + STICK_OPACITY * data[channel])
-    }
-  }
-  return { data, ...part }
+  return { left, top, width: right - left, height: bottom - top }
 }
 
 /**
  * Fills a part of a row, both ends included.
- * @type {(data: Uint8ClampedArray, part: Omit<Pixels, 'data'>, row: number, start: number,
- *   end: number, colour: Colour) => void}
+ * @type {(pixels: Uint8Array, part: Part, row: number, start: number, end: number,
+ *   value: number) => void}
  */
-function fill(data, { left, top, width, height }, row, start, end, [red, green, blue]) {
-  if (row < top || row >= top + height) return
+function fill(pixels, { left, top, width, height }, row, start, end, value) {
+  if (row < top || row >= top + height || end < left || start >= left + width) return
+  const begin = (row - top) * width
   const last = Math.min(end - left, width - 1)
-  for (let x = Math.max(start - left, 0); x <= last; x++) {
-    const at = ((row - top) * width + x) * 4
-    data[at] = red
-    data[at + 1] = green
-    data[at + 2] = blue
-    data[at + 3] = 255
-  }
+  pixels.fill(value, begin + Math.max(start - left, 0), begin + last + 1)
 }
 
 /**
- * The corners of an ellipse from a to b, on whole pixels.
- * @type {(a: {x: number, y: number}, b: {x: number, y: number}) => [number, number][]}
+ * Fills a limb: an ellipse from a to b, as a polygon with corners on whole pixels.
+ * @type {(pixels: Uint8Array, part: Part, a: Point, b: Point, value: number) => void}
  */
-function stick(a, b) {
-  const [x, y] = [Math.trunc((a.x + b.x) / 2), Math.trunc((a.y + b.y) / 2)]
-  const long = Math.trunc(Math.hypot(a.x - b.x, a.y - b.y) / 2)
-  const turn = Math.trunc(Math.atan2(a.y - b.y, a.x - b.x) * (180 / Math.PI))
-  const [cos, sin] = [Math.cos((turn * Math.PI) / 180), Math.sin((turn * Math.PI) / 180)]
-  /** @type {[number, number][]} */
-  const corners = []
-  for (let degrees = 0; degrees <= 360; degrees++) {
-    const angle = (degrees * Math.PI) / 180
-    const [u, v] = [long * Math.cos(angle), STICK_WIDTH * Math.sin(angle)]
-    corners.push([rint(x + u * cos - v * sin), rint(y + u * sin + v * cos)])
-  }
-  return corners
-}
-
-/**
- * The first and last pixel of each row of a convex polygon.
- * @param {[number, number][]} corners
- */
-function outline(corners) {
-  /** @type {Map<number, [number, number]>} */
-  const rows = new Map()
+function fillStick(pixels, part, a, b, value) {
+  const corners = outline(a, b)
+  const ys = corners.map(([, y]) => y)
+  const [top, bottom] = [Math.min(...ys), Math.max(...ys)]
+  /** @type {[number[], number[]]} */
+  const [starts, ends] = [new Array(bottom - top + 1), new Array(bottom - top + 1)]
+  starts.fill(Number.POSITIVE_INFINITY)
+  ends.fill(Number.NEGATIVE_INFINITY)
   const mark = (/** @type {number} */ x, /** @type {number} */ y) => {
-    const row = rows.get(y)
-    if (!row) rows.set(y, [x, x])
-    else if (x < row[0]) row[0] = x
-    else if (x > row[1]) row[1] = x
+    if (x < starts[y - top]) starts[y - top] = x
+    if (x > ends[y - top]) ends[y - top] = x
   }
   corners.forEach((corner, index) => {
     const before = corners[(index || corners.length) - 1]
@@ -166,7 +173,29 @@ function outline(corners) {
       mark(Math.round(x + ((toX - x) * (row - y)) / (toY - y)), row)
     }
   })
-  return rows
+  starts.forEach((start, row) => {
+    fill(pixels, part, top + row, start, ends[row], value)
+  })
+}
+
+/**
+ * The corners of an ellipse from a to b, on whole pixels.
+ * @type {(a: Point, b: Point) => [number, number][]}
+ */
+function outline(a, b) {
+  const [x, y] = [Math.trunc((a.x + b.x) / 2), Math.trunc((a.y + b.y) / 2)]
+  const long = Math.trunc(Math.hypot(a.x - b.x, a.y - b.y) / 2)
+  const turn = Math.trunc(Math.atan2(a.y - b.y, a.x - b.x) * (180 / Math.PI))
+  const [cos, sin] = [Math.cos((turn * Math.PI) / 180), Math.sin((turn * Math.PI) / 180)]
+  /** @type {[number, number][]} */
+  const corners = []
+  for (let degrees = 0; degrees <= 360; degrees++) {
+    const [u, v] = [long * COS[degrees], STICK_WIDTH * SIN[degrees]]
+    const [column, row] = [rint(x + u * cos - v * sin), rint(y + u * sin + v * cos)]
+    const last = corners.at(-1)
+    if (!last || last[0] !== column || last[1] !== row) corners.push([column, row])
+  }
+  return corners
 }
 
 /**
