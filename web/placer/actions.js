@@ -27,7 +27,8 @@ export function enabledActions({ entries, graph, history, locked, movable, selec
     snap: targets,
     off: movable && selected >= 0,
     reset: !graph.locked && text !== '',
-    text: true
+    text: true,
+    pop_out: true
   }
 }
 
@@ -52,6 +53,8 @@ export function act(editor, action) {
       return editor.commitText('')
     case 'text':
       return editor.toggleText()
+    case 'pop_out':
+      return editor.popOut.toggle()
     case 'complete':
       return editor.commitChanges({})
     case 'trim':

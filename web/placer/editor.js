@@ -13,11 +13,13 @@ import { amend, currentText, follow, record, startHistory, step } from './histor
 import { pressKey } from './keys.js'
 import { describe, Panel } from './panel.js'
 import { keepPixels, readState, writeState } from './placements.js'
+import { PopOut } from './pop_out.js'
 import { Stage } from './stage.js'
 import { chooseForSwap } from './swap.js'
 
 /**
  * @import { Changes, Entry } from './entries.js'
+ * @import { Size } from './geometry.js'
  * @import { GraphState } from './graph_state.js'
  * @import { History } from './history.js'
  * @import { Point } from './layout.js'
@@ -33,6 +35,7 @@ import { chooseForSwap } from './swap.js'
  * @property {() => boolean} isPanning  whether all pointer events are for the graph
  * @property {() => void} fitPose  gives the built-in pose the size of the image
  * @property {(kind: string) => void} chooseBodies  sets the node's choice of bodies
+ * @property {(size: Size) => void} setSize  of the image, and of a built-in pose that fits it
  * @property {() => void} useReference  connects the base image as the reference image instead
  * @property {() => void} heightChanged  of everything but the stage
  *
@@ -71,7 +74,8 @@ export class PlacerEditor {
       hover: (index) => this.stage.hover(index),
       write: (text) => this.commitText(text),
       chooseBody: (kind) => chooseKind(this, kind),
-      setPatchStrength: (strength) => setPatchStrength(this, strength)
+      setPatchStrength: (strength) => setPatchStrength(this, strength),
+      setSize: (size) => this.host.setSize(size)
     })
     this.stage = new Stage({
       press: (index) => this.press(index),
@@ -81,7 +85,7 @@ export class PlacerEditor {
       isForGraph: (event) => this.isForGraph(event),
       backgroundLoaded: () => this.refresh()
     })
-    const { toolbar, people, bar, messages, textarea, announcement } = this.panel
+    const { toolbar, people, settings, messages, textarea, announcement } = this.panel
     this.element = make(
       'div',
       'idpatch-placer',
@@ -89,11 +93,15 @@ export class PlacerEditor {
       toolbar,
       this.stage.element,
       people,
-      bar.element,
+      settings,
       messages,
       textarea,
       announcement
     )
+    this.popOut = new PopOut(this.element, () => {
+      this.updateToolbar()
+      this.resized()
+    })
     this.listen()
     this.refresh()
   }
@@ -138,7 +146,7 @@ export class PlacerEditor {
     for (const part of [
       this.stage.element,
       this.panel.people,
-      this.panel.bar.element,
+      this.panel.settings,
       this.panel.messages
     ]) {
       this.observer.observe(part)
@@ -147,6 +155,7 @@ export class PlacerEditor {
   }
 
   disconnect() {
+    this.popOut.close()
     this.observer?.disconnect()
     this.observer = null
     this.stage.disconnect()
@@ -319,8 +328,10 @@ export class PlacerEditor {
     })
     const { toolbar } = this
     const [wrong, fixed] = [Boolean(state.problem), Boolean(graph.locked)]
-    const shown = { entries, crops, selected, movable, findings, text, fixed, wrong, toolbar }
-    this.panel.update(shown)
+    const { width, height, sizable } = graph
+    const image = { size: { width, height }, sizable }
+    const people = { entries, crops, selected, movable, findings }
+    this.panel.update({ ...image, ...people, text, fixed, wrong, toolbar })
   }
 
   updateToolbar() {
@@ -329,7 +340,8 @@ export class PlacerEditor {
 
   get toolbar() {
     const { snapping, swapping } = this
-    return { enabled: enabledActions(this), snapping, swapping }
+    const poppedOut = this.popOut.isOpen
+    return { enabled: enabledActions(this), snapping, swapping, poppedOut }
   }
 
   /**

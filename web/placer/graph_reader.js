@@ -76,6 +76,7 @@ export class GraphReader {
       faces,
       arrangement,
       awaited: this.awaited(arrangement, { poses: poses.poses, faces }),
+      sizable: !['width', 'height'].some((name) => isConnected(placer, name)),
       connected: isConnected(placer, 'id_patches'),
       locked,
       notes: (sameSize?.warnings ?? []).filter((warning) => NOTES.test(warning))

@@ -27,6 +27,7 @@
  * @property {Point[]} faces  noses of the faces in the base image
  * @property {string} arrangement
  * @property {'poses' | 'faces' | null} awaited  what people are placed on and only a run finds
+ * @property {boolean} sizable  whether width and height can be set at the node
  * @property {boolean} connected  whether ID patches are
  * @property {string | null} locked  why no one can be moved
  * @property {string[]} notes  warnings of the last run
@@ -54,6 +55,7 @@ export const EMPTY_GRAPH_STATE = {
   faces: [],
   arrangement: 'auto',
   awaited: null,
+  sizable: true,
   connected: false,
   locked: null,
   notes: []

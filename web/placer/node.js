@@ -131,6 +131,7 @@ class Binding {
       fitPose: () => this.fitPose(),
       chooseBodies: (kind) => this.chooseBodies(kind),
       useReference: () => this.useReference(),
+      setSize: (size) => this.setSize(size),
       isPanning: () => Boolean(app.canvas?.read_only),
       heightChanged: () => node.graph?.setDirtyCanvas?.(true, true)
     })
@@ -290,6 +291,28 @@ class Binding {
     widget.callback?.(kind)
     canvas?.emitAfterChange?.()
     this.refresh()
+  }
+
+  /**
+   * Sets the size of the image, and of a built-in pose that has it, as one step of undo.
+   * @param {import('./geometry.js').Size} size
+   */
+  setSize(size) {
+    const { placer } = this
+    const pose = builtInPoseOf(placer, 'pose_keypoint')
+    const { canvas } = app
+    canvas?.emitBeforeChange?.()
+    for (const [name, value] of Object.entries(size)) {
+      const nodes = pose ? [pose.node, placer] : [placer]
+      for (const node of nodes.filter((one) => !isConnected(one, name))) {
+        const widget = findWidget(node, name)
+        if (!widget) continue
+        widget.value = value
+        widget.callback?.(value)
+      }
+    }
+    canvas?.emitAfterChange?.()
+    this.refresh({ rescale: true })
   }
 
   /** Connects what is the base image as the reference image instead. */

@@ -5,16 +5,20 @@ import { colourOf } from './draw.js'
 import { isPerson, nameOf } from './entries.js'
 import { icon } from './icons.js'
 import { PersonBar } from './person_bar.js'
+import { SizeMenu } from './size_menu.js'
 
 /**
  * @import { Entry } from './entries.js'
  * @import { Finding } from './findings.js'
+ * @import { Size } from './geometry.js'
  *
  * @typedef {object} PanelState  what the panel shows
  * @property {Entry[]} entries
  * @property {(string | null)[]} crops
  * @property {number} selected  -1 is no one
  * @property {boolean} movable  whether people can be moved and shaped
+ * @property {Size} size  of the image
+ * @property {boolean} sizable  whether it can be set here
  * @property {Finding[]} findings
  * @property {string} text
  * @property {boolean} fixed  whether the text cannot be edited
@@ -25,6 +29,7 @@ import { PersonBar } from './person_bar.js'
  * @property {Record<string, boolean>} enabled  by action
  * @property {number | null} swapping  the first of two people to swap, -1 before one is selected
  * @property {boolean} snapping
+ * @property {boolean} poppedOut  whether the editor is open at full size
  *
  * @typedef {object} PanelHost
  * @property {(action: string) => void} act
@@ -33,6 +38,7 @@ import { PersonBar } from './person_bar.js'
  * @property {(text: string) => void} write  the text was edited
  * @property {(kind: string) => void} chooseBody  of the selected person
  * @property {(strength: number) => void} setPatchStrength  of the selected person
+ * @property {(size: Size) => void} setSize  of the image
  */
 
 /** @type {([id: string, label: string] | null)[]} */
@@ -50,7 +56,8 @@ const ACTIONS = [
   null,
   ['off', 'Take off the canvas, or put back'],
   ['reset', 'Reset to automatic placements'],
-  ['text', 'Show the placements as JSON']
+  ['text', 'Show the placements as JSON'],
+  ['pop_out', 'Open at full size, or close']
 ]
 
 /**
@@ -143,6 +150,8 @@ export class Panel {
     this.toolbar = this.makeToolbar()
     this.people = make('div', 'idpatch-people', { role: 'group', 'aria-label': 'People' })
     this.bar = new PersonBar(host)
+    this.sizes = new SizeMenu((size) => host.setSize(size))
+    this.settings = make('div', 'idpatch-bar', {}, this.bar.element, this.sizes.element)
     this.messages = make('div', 'idpatch-messages', { role: 'status' })
     this.textarea = make('textarea', 'idpatch-text', {
       'aria-label': 'Placements as JSON',
@@ -186,7 +195,7 @@ export class Panel {
     })
     people.addEventListener('pointerleave', () => this.host.hover(-1))
     /** @type {HTMLElement[]} */
-    const parts = [toolbar, people, this.bar.element, messages, textarea]
+    const parts = [toolbar, people, this.settings, messages, textarea]
     for (const part of parts) {
       // Typing here is not a shortcut of the graph.
       part.addEventListener('keydown', (event) => {
@@ -201,16 +210,18 @@ export class Panel {
 
   /** The height in page pixels, with the gaps. */
   get height() {
-    const { toolbar, people, bar, messages, textarea } = this
-    const parts = [toolbar, people, bar.element, messages, textarea]
+    const { toolbar, people, settings, messages, textarea } = this
+    const parts = [toolbar, people, settings, messages, textarea]
     const heights = parts.map((part) => part.offsetHeight).filter(Boolean)
     return heights.reduce((sum, height) => sum + height + 5, 10)
   }
 
   /** @param {PanelState} state */
-  update({ entries, crops, selected, movable, findings, text, fixed, wrong, toolbar }) {
+  update(state) {
+    const { entries, crops, selected, movable, findings, text, fixed, wrong, toolbar } = state
     this.updateToolbar(toolbar)
     this.bar.update(entries[selected], movable)
+    this.sizes.update(state.size, this.bar.element.hidden, state.sizable)
     this.updatePeople(
       entries.map((entry) => makeChip(entry, crops[entry.index], entry.index === selected))
     )
@@ -224,10 +235,11 @@ export class Panel {
   }
 
   /** @param {ToolbarState} state */
-  updateToolbar({ enabled, swapping, snapping }) {
+  updateToolbar({ enabled, swapping, snapping, poppedOut }) {
     for (const [id, button] of Object.entries(this.buttons)) button.disabled = !enabled[id]
     this.buttons.swap.setAttribute('aria-pressed', String(swapping !== null))
     this.buttons.snap.setAttribute('aria-pressed', String(snapping))
+    this.buttons.pop_out.setAttribute('aria-pressed', String(poppedOut))
     this.buttons.text.setAttribute('aria-pressed', String(!this.textarea.hidden))
   }
 
