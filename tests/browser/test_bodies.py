@@ -189,7 +189,7 @@ def test_a_person_without_a_body_is_given_one_from_the_menu(editor: EditorPage, 
     placer = two_people(editor, None)
     assert placer.messages()[0].startswith("The image has no skeleton")
     placer.click(256, 358)
-    menu = editor.page.locator(".idpatch-menu")
+    menu = editor.page.get_by_label("Body", exact=True)
     assert menu.evaluate("(one) => one.selectedOptions[0].textContent") == "No body"
     menu.select_option("sitting")
     editor.settle()
@@ -237,7 +237,7 @@ def test_a_person_off_the_canvas_has_no_body_and_gets_it_back(editor: EditorPage
     placer = with_own_body(editor)
     placer.press("Delete")
     assert len(drawn_by_the_node(placer)) == 1
-    assert editor.page.locator(".idpatch-settings").is_hidden()
+    assert editor.page.get_by_label("Settings of obama").is_hidden()
     placer.press("Enter")
     assert len(drawn_by_the_node(placer)) == 2
 
