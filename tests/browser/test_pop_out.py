@@ -59,3 +59,21 @@ def test_a_size_is_chosen_for_image_pose_and_placements_at_once(editor: EditorPa
     assert size == [1152, 896]
     assert placer.points == [(337.5, 262.5), (787.5, 262.5)]
     assert placer.messages() == []
+
+
+def test_a_person_is_dragged_in_line_with_another(editor: EditorPage, shots: Path):
+    placer = editor.placer(TWO)
+    start, end = placer.on_page(300, 300), placer.on_page(450, 310)
+    mouse = editor.page.mouse
+    mouse.move(*start)
+    mouse.down()
+    mouse.move(*end, steps=4)
+    editor.settle()
+    editor.shot(shots / "in_line.png", placer)
+    mouse.up()
+    editor.settle()
+    point = placer.points[0]
+    assert near(point, (450, 300), placer.pixel()) and point and point[1] == 300
+    placer.act("snap")
+    placer.drag((450, 300), (450, 310))
+    assert placer.points[0] is not None and placer.points[0][1] != 300

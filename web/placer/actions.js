@@ -24,7 +24,7 @@ export function enabledActions({ entries, graph, history, locked, movable, selec
     redo: !graph.locked && canRedo(history),
     left_to_right: movable && entries.length > 0 && (several || targets),
     swap: movable && several,
-    snap: targets,
+    snap: movable && (several || targets),
     off: movable && selected >= 0,
     reset: !graph.locked && text !== '',
     text: true,

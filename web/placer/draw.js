@@ -24,6 +24,7 @@ import { isInside, patchSide, patchSquare } from './layout.js'
  * @property {Layer | null} skeletons  on black where there is no background
  * @property {Handles | null} handles  of the selected person's body
  * @property {Point[]} targets
+ * @property {Point[]} guides  points that the dragged person is in line with
  * @property {Point | null} reached  where a dragged person is, on the stage
  * @property {PersonView[]} people  the last on top
  *
@@ -95,6 +96,7 @@ export function draw(context, view) {
   context.globalAlpha = 1
   drawBackground(context, view)
   if (view.handles) drawHandles(context, view.handles)
+  drawGuides(context, view)
   for (const target of view.targets) drawTarget(context, toStage(view.viewport, target), view)
   for (const person of view.people) drawPerson(context, view, person)
   for (const { label, ...person } of view.people) {
@@ -188,6 +190,25 @@ function drawGrid(context, { left, top, scale }, width, height) {
   context.strokeStyle = 'rgba(128, 128, 128, 0.22)'
   context.lineWidth = 1
   context.stroke()
+}
+
+/**
+ * Draws lines from a dragged person to those in line with them.
+ * @type {(context: Context, view: View) => void}
+ */
+function drawGuides(context, { guides, reached, viewport }) {
+  if (!reached || !guides.length) return
+  context.save()
+  context.strokeStyle = '#ff4fd8'
+  context.lineWidth = 1
+  context.beginPath()
+  for (const guide of guides) {
+    const { x, y } = toStage(viewport, guide)
+    context.moveTo(x, y)
+    context.lineTo(reached.x, reached.y)
+  }
+  context.stroke()
+  context.restore()
 }
 
 /** @type {(context: Context, at: Point, view: View) => void} */

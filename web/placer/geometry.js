@@ -8,6 +8,8 @@
  *   where the image is in the stage, in page pixels before zooming
  */
 
+const ALIGNING = 0.4 // of the reach of targets
+
 /**
  * Keeps a point on a pixel of the image.
  * @type {(point: Point, width: number, height: number) => Point}
@@ -33,15 +35,30 @@ export function snap(point, targets, reach) {
 }
 
 /**
+ * A point in line with others where it is nearly so: at the x of one, the y of one, or both.
+ * @type {(point: Point, others: Point[], reach: number) => Point}
+ */
+export function align({ x, y }, others, reach) {
+  const nearest = (/** @type {number} */ value, /** @type {number[]} */ values) =>
+    values
+      .filter((other) => Math.abs(other - value) <= reach)
+      .sort((a, b) => Math.abs(a - value) - Math.abs(b - value))[0] ?? value
+  const [xs, ys] = [others.map((other) => other.x), others.map((other) => other.y)]
+  return { x: nearest(x, xs), y: nearest(y, ys) }
+}
+
+/**
  * Where a dragged person is: as far from `start` as the pointer went, snapped, kept inside.
  * @param {Point} start
  * @param {Point} from  where the pointer was pressed
  * @param {Point} to  where it is now
- * @param {Size & {targets?: Point[], reach?: number}} image
+ * @param {Size & {targets?: Point[], reach?: number, others?: Point[]}} image
  */
-export function drag(start, from, to, { width, height, targets = [], reach = 0 }) {
+export function drag(start, from, to, { width, height, targets = [], reach = 0, others = [] }) {
   const free = { x: start.x + to.x - from.x, y: start.y + to.y - from.y }
-  return clampInside(snap(free, targets, reach), width, height)
+  const snapped = snap(free, targets, reach)
+  const aligned = snapped === free ? align(free, others, reach * ALIGNING) : snapped
+  return clampInside(aligned, width, height)
 }
 
 /**

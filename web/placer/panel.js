@@ -52,7 +52,7 @@ const ACTIONS = [
   null,
   ['left_to_right', 'Assign people from left to right, to the poses or the current placements'],
   ['swap', 'Swap two people'],
-  ['snap', 'Snap to poses and faces'],
+  ['snap', 'Snap to poses and faces, and in line with other people'],
   null,
   ['off', 'Take off the canvas, or put back'],
   ['reset', 'Reset to automatic placements'],
@@ -118,7 +118,7 @@ function makeChip(entry, crop, selected) {
     'data-person': String(index),
     title: off ? `${label}. Click to select, Enter to put back` : label
   }
-  const chip = make('button', 'idpatch-person', attributes, disc, name)
+  const chip = make('button', 'idpatch-person', attributes, disc, ' ', name)
   chip.style.setProperty('--person', colourOf(index))
   chip.classList.toggle('idpatch-off', off || !isPerson(entry))
   return chip

@@ -139,6 +139,12 @@ export class Stage {
     return points
   }
 
+  /** Where the people are who are not dragged. */
+  get others() {
+    const points = pointsOf(this.state.entries)
+    return points.flatMap((point, index) => (point && index !== this.drag?.index ? [point] : []))
+  }
+
   /**
    * What a drag would change if it ended now.
    * @returns {Change | null}
@@ -207,9 +213,19 @@ export class Stage {
       skeletons: this.layer.draw(people, graph.width, graph.height),
       handles: this.viewHandles(shown, viewport, box),
       targets: targetsOf(graph),
+      guides: this.drag?.moved && !this.drag.handle ? this.guides : [],
       reached: this.drag?.moved && !this.drag.handle ? toStage(viewport, this.drag.point) : null,
       people: this.viewPeople(viewport, box)
     })
+  }
+
+  /** The points of others that the dragged person is in line with. */
+  get guides() {
+    const { drag } = this
+    if (!drag) return []
+    return this.others.filter(
+      ({ x, y }) => Math.round(x) === drag.point.x || Math.round(y) === drag.point.y
+    )
   }
 
   /**
@@ -340,11 +356,13 @@ export class Stage {
     this.drag.moved = true
     this.drag.at = toStage(viewport, point)
     if (this.drag.handle) return this.requestDraw()
-    const { graph, snapping } = this.state
+    const { graph } = this.state
+    const snapping = this.state.snapping && !event.altKey
     this.drag.point = drag(start, from, point, {
       width: graph.width,
       height: graph.height,
-      targets: snapping && !event.altKey ? targetsOf(graph) : [],
+      targets: snapping ? targetsOf(graph) : [],
+      others: snapping ? this.others : [],
       reach: REACH / viewport.scale
     })
     this.requestDraw()

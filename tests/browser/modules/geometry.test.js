@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
+  align,
   clampInside,
   contain,
   drag,
@@ -45,4 +46,27 @@ test('fits a image into a box, there and back', () => {
   assert.deepEqual(viewport, { scale: 0.05, left: 10, top: 35 })
   assert.deepEqual(toStage(viewport, { x: 2000, y: 1000 }), { x: 110, y: 85 })
   assert.deepEqual(fromStage(viewport, { x: 110, y: 85 }), { x: 2000, y: 1000 })
+})
+
+test('a point is brought in line with others that are near in x or y', () => {
+  const others = [
+    { x: 100, y: 50 },
+    { x: 104, y: 300 }
+  ]
+  assert.deepEqual(align({ x: 101, y: 200 }, others, 5), { x: 100, y: 200 })
+  assert.deepEqual(align({ x: 103, y: 297 }, others, 5), { x: 104, y: 300 })
+  assert.deepEqual(align({ x: 120, y: 200 }, others, 5), { x: 120, y: 200 })
+})
+
+test('a drag prefers a target to a line', () => {
+  const image = { width: 500, height: 500, reach: 20 }
+  const [start, from] = [
+    { x: 0, y: 0 },
+    { x: 0, y: 0 }
+  ]
+  const others = [{ x: 300, y: 100 }]
+  const to = { x: 50, y: 106 }
+  assert.deepEqual(drag(start, from, to, { ...image, others }), { x: 50, y: 100 })
+  const targets = [{ x: 55, y: 112 }]
+  assert.deepEqual(drag(start, from, to, { ...image, others, targets }), targets[0])
 })
