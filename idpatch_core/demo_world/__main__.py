@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from .stages import STAGES, train_stage
+from .stages import STAGE_NAMES, train_stage
 from .steps import STEPS
 from .world import RECIPES, World, read_world
 
@@ -14,9 +14,9 @@ def make_world(folder: Path, world: World, names: list[str], changes: list[str])
     for name, make in STEPS.items():
         if name in names:
             make(folder, world)
-    for name, recipe in STAGES.items():
+    for name in STAGE_NAMES:
         if name in names:
-            train_stage(folder, recipe, changes)
+            train_stage(folder, RECIPES / world.recipes / f"{name}.toml", changes)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--world", type=Path, default=RECIPES / "world.toml", help="settings of the world"
     )
-    names = [*STEPS, *STAGES]
+    names = [*STEPS, *STAGE_NAMES]
     parser.add_argument("--only", nargs="+", choices=names, default=names, help="only these steps")
     parser.add_argument(
         "--stage",

@@ -13,7 +13,6 @@ from .people import WALLS, draw_person, paste_person, sample_appearance
 
 IMAGE_SIZE = 256  # pixels, of an image with one person
 SINGLE_FACE_SIZES = (90, 330)  # pixels of the square that this person is drawn on
-SCENE_SCALES = (1.0, 4 / 3, 2.0, 8 / 3)  # the sides stay multiples of 32
 
 
 class FaceBatch(NamedTuple):
@@ -55,18 +54,21 @@ def draw_single_faces(random: np.random.Generator, count: int, first: int, last:
 
 
 class SceneFaces:
-    """Scenes with their faces; `images` (N, H, W, 3) uint8 are those of the folder, in order."""
+    """Scenes with their faces; `images` (N, H, W, 3) uint8 are those of the folder, in order.
 
-    def __init__(self, folder: Path, images: Tensor):
-        self.images = images
+    Batches are enlarged by one of the scales.
+    """
+
+    def __init__(self, folder: Path, images: Tensor, scales: tuple[float, ...]):
+        self.images, self.scales = images, scales
         self._people = [
             read_annotation(source.annotation).people for source in find_sources(folder)
         ]
 
     def sample(self, random: np.random.Generator, count: int) -> FaceBatch:
-        """Return random scenes, all enlarged by one of SCENE_SCALES."""
+        """Return random scenes, all enlarged by one of the scales."""
         indices = random.integers(len(self.images), size=count).tolist()
-        scale = SCENE_SCALES[int(random.integers(len(SCENE_SCALES)))]
+        scale = self.scales[int(random.integers(len(self.scales)))]
         people = [(i, person) for i, n in enumerate(indices) for person in self._people[n]]
         x = self.images[indices].permute(0, 3, 1, 2).float() / 255
         x = F.interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)

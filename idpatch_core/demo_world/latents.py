@@ -1,7 +1,7 @@
 """Encodes the scenes of a world once, for the training of the base model."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file
@@ -10,6 +10,16 @@ from torch import Tensor
 from ..training.base_model import load_vae
 from ..training.sources import find_sources, read_annotation
 from .files import load_scenes, save_tensors
+
+PART = 1000  # images of a file
+
+
+class LatentSet(NamedTuple):
+    """Scaled latents of N scenes: means and deviations (N, C, h, w), and the captions."""
+
+    means: Tensor
+    deviations: Tensor
+    captions: list[str]
 
 
 def encode_images(vae: Any, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -22,24 +32,32 @@ def encode_images(vae: Any, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def load_latents(folder: Path, precision: str) -> tuple[tuple[Tensor, Tensor], list[str]]:
-    """Return the training scenes' scaled latents (means and deviations), and their captions.
+def load_latents(folder: Path, name: str, precision: str) -> LatentSet:
+    """Return the latents of a set of scenes.
 
-    Latents are kept in `latents.safetensors`, and read from it if it exists.
+    They are kept in `latents/`, in parts, and read from there if they exist.
     """
     from tqdm import tqdm
 
-    vae = load_vae(str(folder / "base"))
-    scenes, file = folder / "scenes" / "training", folder / "latents.safetensors"
-    if not file.is_file():
-        parts = load_scenes(scenes).split(8)
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            pairs = [encode_images(vae, part) for part in tqdm(parts, desc="latents")]
-        means, deviations = (
-            torch.cat(tensors).half().contiguous() for tensors in zip(*pairs, strict=True)
-        )
-        save_tensors({"means": means, "deviations": deviations}, file)
-    tensors = load_file(file)
-    scale = vae.config.scaling_factor
+    vae, scenes = load_vae(str(folder / "base")), folder / "scenes" / name
     captions = [read_annotation(source.annotation).caption for source in find_sources(scenes)]
-    return (tensors["means"] * scale, tensors["deviations"] * scale), captions
+    starts = range(0, len(captions), PART)
+    files = [folder / "latents" / f"{name}-{start:06d}.safetensors" for start in starts]
+    images = None if all(file.is_file() for file in files) else load_scenes(scenes)
+    parts = []
+    for start, file in zip(starts, files, strict=True):
+        if not file.is_file():
+            assert images is not None
+            batches = images[start : start + PART].split(8)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+                pairs = [encode_images(vae, batch) for batch in tqdm(batches, desc=file.stem)]
+            means, deviations = (
+                torch.cat(tensors).half().contiguous() for tensors in zip(*pairs, strict=True)
+            )
+            save_tensors({"means": means, "deviations": deviations}, file)
+        parts.append(load_file(file))
+    scale = vae.config.scaling_factor
+    means, deviations = (
+        torch.cat([part[key] for part in parts]) * scale for key in ("means", "deviations")
+    )
+    return LatentSet(means, deviations, captions)

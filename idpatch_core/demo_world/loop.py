@@ -1,6 +1,7 @@
 """The training loop of the world's own networks; random numbers depend on the step alone."""
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from .files import save_tensors
 
 LossTerms = dict[str, Tensor]
 SAVE_EVERY = 500  # steps
+SAVE_AFTER = 300  # seconds, if that is sooner
 
 
 def fit(
@@ -50,6 +52,7 @@ def fit(
     network.train()
     bar = tqdm(total=steps, initial=step, desc=file.stem)
     averages: dict[str, float] = {}
+    saved = time.monotonic()
     while step < steps:
         for group in optimiser.param_groups:
             group["lr"] = rate * _rate_factor(step, steps)
@@ -67,11 +70,13 @@ def fit(
             averages[name] = 0.98 * averages.get(name, current) + 0.02 * current
         if step % 20 == 0:
             bar.set_postfix({name: f"{value:.4f}" for name, value in averages.items()})
-        if step % SAVE_EVERY == 0 and step < steps:
+        due = step % SAVE_EVERY == 0 or time.monotonic() - saved > SAVE_AFTER
+        if due and step < steps:
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
             temporary = checkpoint.with_suffix(".writing")
             torch.save({**state, "ema": ema.shadow, "step": step}, temporary)
             temporary.replace(checkpoint)
+            saved = time.monotonic()
     bar.close()
     if decay:
         network.load_state_dict(ema.shadow, strict=False)

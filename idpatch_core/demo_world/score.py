@@ -32,7 +32,7 @@ from ..verification.assignment import make_assignment
 from ..verification.metrics import association_accuracy, face_similarity
 from ..verification.tally import Tally, bootstrap_interval, pooled
 from .portraits import draw_portrait
-from .scenes import SCENE_HEIGHT, SCENE_WIDTH, ScenePlan, draw_scene, plan_scene
+from .scenes import FIRST_CANVAS, ScenePlan, draw_scene, plan_scene
 from .world import read_world
 
 SELF_TEST_WORKFLOW = api_file("self_test")
@@ -77,8 +77,8 @@ def make_case(
         "prompt": plan.caption,
         "negative": "",
         "seed": seed,
-        "width": SCENE_WIDTH,
-        "height": SCENE_HEIGHT,
+        "width": plan.width,
+        "height": plan.height,
         "people": [
             {
                 "name": person["group"],
@@ -91,7 +91,7 @@ def make_case(
     }
     if not pose_free:
         poses = np.array([person["pose"] for person in people])
-        case["pose"] = to_pose_keypoint(poses, SCENE_WIDTH, SCENE_HEIGHT)
+        case["pose"] = to_pose_keypoint(poses, plan.width, plan.height)
     return case
 
 
@@ -108,7 +108,7 @@ def make_template(workflow: Path, pose_free: bool, unguided: bool = False) -> Gr
     save_decoded_images(graph)  # not enlarged
     inputs_of(graph, "IDPatchSampler")["guide_patches"] = not unguided
     if not pose_free:
-        add_standing_pose(graph, 2, SCENE_WIDTH, SCENE_HEIGHT)
+        add_standing_pose(graph, 2, FIRST_CANVAS.width, FIRST_CANVAS.height)
     return graph
 
 

@@ -6,7 +6,8 @@ from ..training.config_file import load_config, read_settings
 from ..training.trainer import train
 from .world import RECIPES
 
-STAGES = {name: RECIPES / f"{name}.toml" for name in ("stage1", "stage2", "stage3")}
+STAGE_NAMES = ("stage1", "stage2", "stage3")
+STAGES = {name: RECIPES / f"{name}.toml" for name in STAGE_NAMES}
 # Settings of a recipe that are paths in the world's folder.
 PATH_SETTINGS = {
     "models": ("base", "unet", "controlnet", "id_patch", "face_model", "detector", "scorer"),

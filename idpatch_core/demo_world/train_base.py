@@ -5,6 +5,7 @@ section 3.3.
 """
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from torch import Tensor, nn
 from ..training import losses
 from ..training.base_model import load_alphas
 from ..training.text_encoders import TextEncoders
+from .captions import COUNT_PHRASES
+from .latents import LatentSet
 from .loop import LossTerms, fit
 from .people import SHIRTS, WALLS
-from .scenes import COUNT_PHRASES
+from .world import BaseSettings
 
-UNET_WIDTHS = (64, 128, 192)  # multiples of the first, as ComfyUI needs them
 TEXT_WIDTHS = (64, 128)  # of the two encoders, whose outputs are concatenated
 SCHEDULER = {
     "_class_name": "EulerDiscreteScheduler",
@@ -34,14 +36,15 @@ SCHEDULER = {
 CAPTION_WORDS = "in front of a an wall wearing shirt shirts people person drawn and with the , ."
 
 
-def write_tokenizers(base: Path) -> int:
-    """Write both CLIP tokenizers: words of the captions are one token, others are spelt.
+def write_tokenizers(base: Path, captions: Iterable[str] = ()) -> int:
+    """Write both CLIP tokenizers: words of these and of all short captions are one token.
 
-    Returns the size of the vocabulary.
+    Other words are spelt. Returns the size of the vocabulary.
     """
     from transformers.models.clip.tokenization_clip import bytes_to_unicode
 
-    words = {*CAPTION_WORDS.split(), *" ".join(COUNT_PHRASES).split(), *WALLS, *SHIRTS}
+    words = {*CAPTION_WORDS.split(), *" ".join(COUNT_PHRASES[:5]).split(), *WALLS, *SHIRTS}
+    words.update(*(caption.replace(",", " ").split() for caption in captions))
     letters = list(bytes_to_unicode().values())
     vocabulary = [*letters, *(letter + "</w>" for letter in letters)]
     merges = []
@@ -97,7 +100,7 @@ def new_text_encoders(base: Path) -> TextEncoders:
     return TextEncoders(first, second, (tokenizers[0], tokenizers[1]))
 
 
-def new_unet(channels: int) -> Any:
+def new_unet(channels: int, widths: tuple[int, ...] = (64, 128, 192)) -> Any:
     """Make a UNet of SDXL's structure: no attention at the first level."""
     from diffusers.models.unets import unet_2d_condition
 
@@ -107,10 +110,10 @@ def new_unet(channels: int) -> Any:
         out_channels=channels,
         down_block_types=("DownBlock2D", *("CrossAttnDownBlock2D",) * 2),
         up_block_types=(*("CrossAttnUpBlock2D",) * 2, "UpBlock2D"),
-        block_out_channels=UNET_WIDTHS,
+        block_out_channels=widths,
         layers_per_block=1,
         transformer_layers_per_block=1,
-        attention_head_dim=tuple(width // 32 for width in UNET_WIDTHS),  # diffusers: heads
+        attention_head_dim=tuple(width // 32 for width in widths),  # diffusers: heads
         cross_attention_dim=sum(TEXT_WIDTHS),
         use_linear_projection=True,
         norm_num_groups=8,
@@ -150,30 +153,28 @@ class BaseModel(nn.Module):
 
 
 def train_base(
-    base: Path,
-    latents: tuple[Tensor, Tensor],
-    captions: list[str],
-    steps: int,
-    batch: int,
-    seed: int,
-    precision: str = "no",
+    base: Path, sets: Sequence[LatentSet], settings: BaseSettings, seed: int, precision: str = "no"
 ) -> None:
-    """Train on scaled latents' means and deviations (N, C, h, w) and captions; write `base`."""
+    """Train on the latents of one or two sets; write `base`."""
     if (base / "unet" / "config.json").is_file():
         return
     (base / "scheduler").mkdir(parents=True, exist_ok=True)
     (base / "scheduler" / "scheduler_config.json").write_text(json.dumps(SCHEDULER, indent=1))
-    write_tokenizers(base)
+    write_tokenizers(base, (caption for latents in sets for caption in latents.captions))
     torch.manual_seed(seed)
-    means, deviations = latents
-    network = BaseModel(new_unet(means.shape[1]), new_text_encoders(base))
+    unet = new_unet(sets[0].means.shape[1], settings.widths)
+    network = BaseModel(unet, new_text_encoders(base))
     zero_residual_blocks(network.unet)
     alphas, kind = load_alphas(str(base))
-    height, width = means.shape[2] * 8, means.shape[3] * 8
-    sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(batch, -1)
 
     def compute_loss(step: int) -> LossTerms:
         random = np.random.default_rng([seed, step, 70])
+        means, deviations, captions = sets[0]
+        if len(sets) > 1 and random.random() < settings.large_share:
+            means, deviations, captions = sets[1]
+        batch = settings.batch * sets[0].means[0].numel() // means[0].numel()
+        height, width = means.shape[2] * 8, means.shape[3] * 8
+        sizes = torch.tensor([[height, width, 0, 0, height, width]]).expand(batch, -1)
         indices = torch.from_numpy(random.integers(len(means), size=batch))
         shape = (2, batch, *means.shape[1:])
         noise, sampled = torch.from_numpy(random.standard_normal(shape, np.float32))
@@ -187,7 +188,8 @@ def train_base(
         weights = losses.min_snr_weights(level, 5.0, kind)
         return {"denoising": losses.denoising(predicted, noise, weights)}
 
-    fit(network, compute_loss, base.with_suffix(".safetensors"), steps, 8e-4, 0.998, precision)
+    weights = base.with_suffix(".safetensors")
+    fit(network, compute_loss, weights, settings.steps, 8e-4, 0.998, precision)
     network.text.first.save_pretrained(str(base / "text_encoder"))
     network.text.second.save_pretrained(str(base / "text_encoder_2"))
     network.unet.save_pretrained(str(base / "unet"))  # last: its config marks completion

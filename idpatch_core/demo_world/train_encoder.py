@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ..arcface import IRSE50, embed, load_arcface
+from ..arcface import IRSE50, embed
 from .crops import augment_crops
+from .files import save_tensors
 from .loop import LossTerms, fit
 
 SCALE, MARGIN = 24.0, 0.3
@@ -44,24 +44,22 @@ def train_face_encoder(
     batch: int,
     seed: int,
     precision: str = "no",
-) -> IRSE50:
+) -> None:
     """Train on crops (people, each, 112, 112, 3); write the network as `load_arcface` reads it."""
-    if not file.is_file():
-        torch.manual_seed(seed)
-        classifier = Classifier(IRSE50(blocks), len(crops))
+    torch.manual_seed(seed)
+    classifier = Classifier(IRSE50(blocks), len(crops))
 
-        def compute_loss(step: int) -> LossTerms:
-            random = np.random.default_rng([seed, step, 50])
-            torch.manual_seed(int(random.integers(2**31)))  # for dropout
-            labels = torch.from_numpy(random.integers(len(crops), size=batch))
-            indices = torch.from_numpy(random.integers(crops.shape[1], size=batch))
-            faces = augment_crops(crops[labels, indices].float(), random)
-            return {"margin": classifier(faces, labels)}
+    def compute_loss(step: int) -> LossTerms:
+        random = np.random.default_rng([seed, step, 50])
+        torch.manual_seed(int(random.integers(2**31)))  # for dropout
+        labels = torch.from_numpy(random.integers(len(crops), size=batch))
+        indices = torch.from_numpy(random.integers(crops.shape[1], size=batch))
+        faces = augment_crops(crops[labels, indices].float(), random)
+        return {"margin": classifier(faces, labels)}
 
-        weights = file.with_name(f"{file.stem}-classifier.safetensors")
-        fit(classifier, compute_loss, weights, steps, 1e-3, 0.0, precision)
-        save_file(classifier.network.state_dict(), file)
-    return load_arcface(file)
+    weights = file.with_name(f"{file.stem}-classifier.safetensors")
+    fit(classifier, compute_loss, weights, steps, 1e-3, 0.0, precision)
+    save_tensors(classifier.network.state_dict(), file)
 
 
 @torch.no_grad()

@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from .latents import encode_images
 from .loop import LossTerms, fit
+from .world import VaeSettings
 
 KL_WEIGHT = 1e-6
 INITIAL_LOG_VARIANCE = -5.0  # of the latents; with more noise, training starts slowly
-CROP = 48  # pixels; the network is convolutional
 
 
 def new_vae(channels: int, widths: tuple[int, ...] = (32, 32, 64, 128)) -> Any:
@@ -50,9 +50,7 @@ def initialise_weights(vae: Any) -> None:
 def train_vae(
     folder: Path,
     scenes: Tensor,
-    channels: int,
-    steps: int,
-    batch: int,
+    settings: VaeSettings,
     seed: int,
     precision: str = "no",
 ) -> Any:
@@ -61,15 +59,15 @@ def train_vae(
 
     if not (folder / "config.json").is_file():
         torch.manual_seed(seed)
-        vae = new_vae(channels)
+        vae = new_vae(settings.channels, settings.widths)
         initialise_weights(vae)
         with torch.no_grad():
-            vae.quant_conv.weight[channels:] = 0
-            vae.quant_conv.bias[channels:] = INITIAL_LOG_VARIANCE
+            vae.quant_conv.weight[settings.channels :] = 0
+            vae.quant_conv.bias[settings.channels :] = INITIAL_LOG_VARIANCE
 
         def compute_loss(step: int) -> LossTerms:
             random = np.random.default_rng([seed, step, 60])
-            x = _sample_crops(scenes, random, batch)
+            x = _sample_crops(scenes, random, settings.batch, settings.crop)
             latents = vae.encode(x).latent_dist
             noise = torch.from_numpy(random.standard_normal(latents.mean.shape, np.float32))
             y = vae.decode(latents.mean + latents.std * noise).sample
@@ -79,19 +77,20 @@ def train_vae(
             kl = KL_WEIGHT * latents.kl().mean()
             return {"pixels": pixels, "edges": edges, "kl": kl}  # pyright: ignore[reportReturnType]
 
-        fit(vae, compute_loss, folder.with_suffix(".safetensors"), steps, 1e-3, 0.998, precision)
+        weights = folder.with_suffix(".safetensors")
+        fit(vae, compute_loss, weights, settings.steps, 1e-3, 0.998, precision)
         vae.register_to_config(scaling_factor=1 / _measure_deviation(vae, scenes))
         vae.save_pretrained(str(folder))
     return AutoencoderKL.from_pretrained(str(folder)).eval()
 
 
-def _sample_crops(scenes: Tensor, random: np.random.Generator, batch: int) -> Tensor:
+def _sample_crops(scenes: Tensor, random: np.random.Generator, batch: int, side: int) -> Tensor:
     height, width = scenes.shape[1:3]
     crops = []
     for _ in range(batch):
-        top, left = random.integers(height - CROP + 1), random.integers(width - CROP + 1)
+        top, left = random.integers(height - side + 1), random.integers(width - side + 1)
         scene = scenes[int(random.integers(len(scenes)))]
-        crops.append(scene[top : top + CROP, left : left + CROP])
+        crops.append(scene[top : top + side, left : left + side])
     return torch.stack(crops).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 

@@ -18,4 +18,4 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> SceneFaces:
         Image.fromarray(pixels).save(folder / f"{index}.png")
         (folder / f"{index}.json").write_text(json.dumps(about), "utf-8")
         images.append(torch.from_numpy(pixels))
-    return SceneFaces(folder, torch.stack(images))
+    return SceneFaces(folder, torch.stack(images), (1.0, 4 / 3, 2.0, 8 / 3))

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from idpatch_core.demo_world.scenes import (
-    SCENE_HEIGHT,
-    SCENE_WIDTH,
+    FIRST_CANVAS,
     draw_scene,
     plan_scene,
     write_scenes,
@@ -18,12 +17,12 @@ def test_people_are_where_the_json_says():
     plan = plan_scene(seed=0, index=4, first=0, last=100, count=3)
     pixels, about = draw_scene(plan)
     empty, _ = draw_scene(plan._replace(people=[]))
-    assert pixels.shape == (SCENE_HEIGHT, SCENE_WIDTH, 3)
+    assert pixels.shape == (FIRST_CANVAS.height, FIRST_CANVAS.width, 3)
     assert len(about["people"]) == 3
     for person in about["people"]:
         x, y = np.mean(person["keypoints"], axis=0).astype(int)
         assert (pixels[y, x] != empty[y, x]).any()
-        assert 0 <= x < SCENE_WIDTH and 0 <= y < SCENE_HEIGHT
+        assert 0 <= x < FIRST_CANVAS.width and 0 <= y < FIRST_CANVAS.height
     changed = (pixels != empty).any(-1)
     top = int(min(person["box"][1] for person in about["people"])) - 25
     assert not changed[: max(top, 0)].any()

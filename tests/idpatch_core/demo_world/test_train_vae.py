@@ -7,6 +7,7 @@ import torch
 
 from idpatch_core.demo_world.latents import encode_images
 from idpatch_core.demo_world.train_vae import measure_psnr, new_vae, train_vae
+from idpatch_core.demo_world.world import VaeSettings
 
 
 def test_the_vae_learns_and_its_latents_have_unit_spread(tmp_path: Path):
@@ -15,7 +16,7 @@ def test_the_vae_learns_and_its_latents_have_unit_spread(tmp_path: Path):
     scenes = torch.from_numpy(small.repeat(32, axis=1).repeat(32, axis=2))
     torch.manual_seed(0)
     before = measure_psnr(new_vae(8), scenes)
-    vae = train_vae(tmp_path / "vae", scenes, 8, 16, 2, seed=0)
+    vae = train_vae(tmp_path / "vae", scenes, VaeSettings(8, 16, 2), seed=0)
     assert measure_psnr(vae, scenes) > before + 0.5
     with torch.no_grad():
         spread = encode_images(vae, scenes)[0].std() * vae.config.scaling_factor
