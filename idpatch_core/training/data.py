@@ -5,6 +5,8 @@ reference photos. So a resumed run, and a run on a different number of processes
 as one uninterrupted process.
 """
 
+import atexit
+import multiprocessing
 import signal
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -198,6 +200,17 @@ def _ignore_sigterm(_: int) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+def _kill_workers() -> None:
+    """Kill what `multiprocessing` would end with SIGTERM, which workers ignore, and wait for."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler raises if a worker is killed
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
+
+
+atexit.register(_kill_workers)
+
+
 def load_batches(
     data: PreparedData,
     drop: DropConfig,
@@ -213,6 +226,5 @@ def load_batches(
         batch_sampler=BatchSampler(data.images, batch_size, seed, start),  # pyright: ignore[reportArgumentType]
         collate_fn=collate,
         num_workers=workers,
-        persistent_workers=workers > 0,
         worker_init_fn=_ignore_sigterm,
     )

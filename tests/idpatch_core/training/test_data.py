@@ -1,5 +1,7 @@
 """Batches depend on the seed and the step alone."""
 
+import subprocess
+import sys
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -137,3 +139,24 @@ def test_a_joint_draw_leaves_the_other_draws_as_they_are(world: dict[str, str]):
 def test_an_unprepared_folder_is_refused(tmp_path: Path):
     with pytest.raises(ValueError, match=r"has no index\.jsonl.*prepare"):
         PreparedData(tmp_path)
+
+
+END_WITH_WORKERS = """
+import sys
+
+from idpatch_core.training.config import DropConfig
+from idpatch_core.training.data import load_batches
+from idpatch_core.training.prepared_data import PreparedData
+
+batches = iter(load_batches(PreparedData(sys.argv[1]), DropConfig(), 0, 2, workers=1))
+next(batches)
+raise SystemExit(7) if sys.argv[2] == "end" else KeyError(batches)
+"""
+
+
+@pytest.mark.parametrize(("how", "code"), [("end", 7), ("error", 1)])
+def test_a_process_ends_though_its_workers_ignore_sigterm(tmp_path: Path, how: str, code: int):
+    make_prepared(tmp_path / "data", images=4)
+    command = [sys.executable, "-c", END_WITH_WORKERS, str(tmp_path / "data"), how]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == code, ended.stderr[-2000:]
