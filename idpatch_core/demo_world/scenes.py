@@ -225,13 +225,12 @@ def write_scenes(
 def _write_scene(task: tuple[Path, int, int, int, int, int, CanvasSettings]) -> None:
     from PIL import Image
 
-    folder, *plan = task
-    index = plan[1]
+    folder, seed, index, first, last, count, canvas = task
     path = folder / f"{index // 1000:03d}" / f"{index:06d}.png"
     if path.with_suffix(".json").is_file():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels, about = draw_scene(plan_scene(*plan))
+    pixels, about = draw_scene(plan_scene(seed, index, first, last, count, canvas))
     Image.fromarray(pixels).save(path)
     # Last: a scene with its JSON is complete.
     path.with_suffix(".json").write_text(json.dumps(about), "utf-8")
