@@ -1,13 +1,17 @@
-"""Metrics of whole images: FID, and CLIP similarity to the prompt."""
+"""Metrics of whole images: FID and KID, and CLIP similarity to the prompt."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..verification.assignment import cosine
+
+KEPT_FEATURES = 5000  # of the images of a set, for KID
+FID_IMAGES = 10_000  # from which FIDs are usually compared
 
 
 def find_inception_weights() -> Path | None:
@@ -17,15 +21,19 @@ def find_inception_weights() -> Path | None:
     return path if path.is_file() else None
 
 
-def compute_fid(
-    real: Iterable[Tensor], generated: Iterable[Tensor], feature: str | Path | nn.Module
-) -> float:
-    """Return the Fréchet inception distance between two sets of images.
+class ImageFeatures(NamedTuple):
+    """The features (D) of N images: their mean, their covariance, and a part of them for KID."""
 
-    |μr - μg|² + tr(Σr + Σg - 2 (Σr Σg)^½) over features of the images, each (3, H, W) uint8.
-    `feature` is the file of torch-fidelity's InceptionV3 weights, which torchmetrics reads, or any
-    network from images (N, 3, H, W) to features (N, D). Raises ValueError without torchmetrics or
-    with fewer than two images on a side. Source: Heusel et al., arXiv 1706.08500.
+    count: int
+    mean: np.ndarray  # (D)
+    covariance: np.ndarray  # (D, D)
+    kept: np.ndarray  # (n, D), at most KEPT_FEATURES
+
+
+def load_feature_network(weights: Path) -> nn.Module:
+    """Load InceptionV3 with torch-fidelity's weights: images (N, 3, H, W) uint8 to (N, 2048).
+
+    Raises ValueError without torchmetrics.
     """
     try:
         from torchmetrics.image.fid import FrechetInceptionDistance
@@ -33,24 +41,83 @@ def compute_fid(
         raise ValueError(
             "FID needs torchmetrics and torch-fidelity: pip install torchmetrics torch-fidelity"
         ) from None
-    if isinstance(feature, torch.nn.Module):
-        metric = FrechetInceptionDistance(feature=feature)
-    else:
-        torch.load(feature, weights_only=True)  # torch-fidelity would run a pickle's code
-        metric = FrechetInceptionDistance(feature_extractor_weights_path=str(feature))
-    counts = []
-    for images, are_real in ((real, True), (generated, False)):
-        count = 0
-        for image in images:
-            metric.update(image[None], real=are_real)
-            count += 1
-        counts.append(count)
-    if min(counts) < 2:
-        raise ValueError(
-            f"FID: expected at least two images on each side, got {counts[0]} real and "
-            f"{counts[1]} generated."
-        )
-    return float(metric.compute())
+    torch.load(weights, weights_only=True)  # torch-fidelity would run a pickle's code
+    metric = FrechetInceptionDistance(feature_extractor_weights_path=str(weights))
+    network = metric.inception
+    assert isinstance(network, nn.Module)
+    return network
+
+
+@torch.inference_mode()
+def collect_features(images: Iterable[Tensor], network: nn.Module) -> ImageFeatures:
+    """Return the features of images, each (3, H, W) uint8; memory does not grow with their number.
+
+    Of many images every second, fourth, … is kept for KID, evenly over all of them.
+    Raises ValueError for fewer than two images.
+    """
+    count, stride = 0, 1
+    total, products, kept = np.zeros(0), np.zeros((0, 0)), []
+    for image in images:
+        feature = network(image[None])[0].double().numpy()
+        if not count:
+            total, products = np.zeros(len(feature)), np.zeros((len(feature),) * 2)
+        if count % stride == 0:
+            kept.append(feature.astype(np.float32))
+            if len(kept) > KEPT_FEATURES:
+                kept, stride = kept[::2], 2 * stride
+        total += feature
+        products += np.outer(feature, feature)
+        count += 1
+    if count < 2:
+        raise ValueError(f"FID: expected at least two images on each side, got {count}.")
+    mean = total / count
+    covariance = (products - count * np.outer(mean, mean)) / (count - 1)
+    return ImageFeatures(count, mean, covariance, np.stack(kept))
+
+
+def compute_fid(real: ImageFeatures, generated: ImageFeatures) -> float:
+    """Return the Fréchet inception distance, |μr - μg|² + tr(Σr + Σg - 2 (Σr Σg)^½).
+
+    Source: Heusel et al., arXiv 1706.08500.
+    """
+    eigenvalues = np.linalg.eigvals(real.covariance @ generated.covariance)
+    root = np.real(np.sqrt(eigenvalues.astype(np.complex128)).sum())
+    traces = np.trace(real.covariance) + np.trace(generated.covariance)
+    return float(((real.mean - generated.mean) ** 2).sum() + traces - 2 * root)
+
+
+def compute_kid(real: ImageFeatures, generated: ImageFeatures) -> float:
+    """Return the kernel inception distance: the unbiased squared MMD with (x·y / D + 1)³.
+
+    Its expectation does not depend on the number of images. Source: Bińkowski et al., arXiv
+    1801.01401, eq. 4, on all kept images at once instead of the mean over subsets.
+    """
+    x, y = real.kept.astype(np.float64), generated.kept.astype(np.float64)
+    n, m = len(x), len(y)
+    within = [
+        (_kernel_sum(z, z) - (((z**2).sum(axis=1) / z.shape[1] + 1) ** 3).sum())
+        / (len(z) * (len(z) - 1))
+        for z in (x, y)
+    ]
+    return float(sum(within) - 2 * _kernel_sum(x, y) / (n * m))
+
+
+def _kernel_sum(x: np.ndarray, y: np.ndarray) -> float:
+    """Return Σ (x_i · y_j / D + 1)³ over all pairs."""
+    parts = (x[start : start + 1000] for start in range(0, len(x), 1000))
+    return float(sum(((part @ y.T / x.shape[1] + 1) ** 3).sum() for part in parts))
+
+
+def warn_of_few_images(system: str, real: ImageFeatures, generated: ImageFeatures) -> str:
+    """Return a notice if there are too few images for a FID that can be compared; else nothing."""
+    fewest = min(real.count, generated.count)
+    if fewest >= FID_IMAGES:
+        return ""
+    return (
+        f"FID for {system} is from {real.count} real and {generated.count} generated images: with "
+        f"fewer than {FID_IMAGES} it is biased upwards, more so the fewer there are, and must not "
+        "be compared with that of other numbers. Compare KID, which is not biased."
+    )
 
 
 def load_clip_similarity(directory: str | Path) -> Callable[[np.ndarray, str], float]:

@@ -3,19 +3,18 @@
 import base64
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from ..verification import metrics
 from ..verification.annotate import GREEN, RED, annotate_record
-from .scoring import UnreadableFile, read_assignment, read_image
+from .report_data import ReportData, SystemData
+from .scoring import UnreadableFile, read_image
 from .table import MORE_COLUMNS, PAPER_COLUMNS, Row, format_cell, select_measured
 
-GALLERY_SIZE = 24  # images
 GALLERY_WIDTH = 560  # pixels of a image in the gallery
 LETTER_SIZE = 30  # pixels at twice that width
 SYSTEM_COLOURS = ["#2563a8", "#c2571a", "#2f855a", "#7b3fa0", "#9a7b1e", "#4a5565"]
@@ -23,34 +22,33 @@ SYSTEM_COLOURS = ["#2563a8", "#c2571a", "#2f855a", "#7b3fa0", "#9a7b1e", "#4a556
 
 def render_report(
     source: str,
-    records: Sequence[dict[str, Any]],
+    records: Iterable[dict[str, Any]],
     rows: Sequence[Row],
     settings: dict[str, Any],
     seed: int,
     notices: Sequence[str] = (),
+    differences: str = "",
 ) -> str:
-    """Return the report as HTML.
+    """Return the report as HTML; its size does not grow with the number of records.
+
+    `differences` is the text of the comparison with a baseline.
 
     Needs jinja2, a dependency of torch. Without matplotlib the report has no plots, and a notice
     says so.
     """
     import jinja2
 
-    notices = list(notices)
+    notices, data = list(notices), ReportData(records)
     try:
-        plots = _make_plots(records, rows)
+        plots = _make_plots(data, rows)
     except ImportError:
         plots = None
         notices.append("No plots: matplotlib is not installed (pip install matplotlib).")
-    notes: dict[str, list[str]] = {}
-    for record in records:
-        if record.get("note"):
-            notes.setdefault(record["note"], []).append(record["id"])
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     template = Path(__file__).with_name("report.html").read_text("utf-8")
     return environment.from_string(template).render(
         source=source,
-        cases=len(records),
+        cases=data.cases,
         rows=rows,
         settings=settings,
         seed=seed,
@@ -59,24 +57,17 @@ def render_report(
         more=select_measured(rows, MORE_COLUMNS),
         format_cell=format_cell,
         plots=plots,
-        gallery=_make_gallery(records),
-        problems=[record for record in records if "problem" in record],
-        notes=notes,
+        gallery=_make_gallery(data.weakest),
+        problems=data.problems,
+        failed=data.failed,
+        notes=data.notes,
+        differences=differences,
     )
 
 
-def _make_gallery(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    ranked = []
-    for record in records:
-        if "verdict" in record:
-            assignment = read_assignment(record)
-            wrong = len(assignment.placed_people) - sum(metrics.correctness(assignment))
-            if wrong:
-                scores = record["verdict"]["scores"]
-                ranked.append((-wrong, scores, record["system"], record["id"], record))
-    ranked.sort(key=lambda entry: entry[:4])
+def _make_gallery(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     items = []
-    for *_, record in ranked[:GALLERY_SIZE]:
+    for record in records:
         try:
             image = Image.fromarray(read_image(Path(record["result"])))
         except UnreadableFile:
@@ -127,16 +118,13 @@ def _to_data_url(pixels: np.ndarray, width: int) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(content.getvalue()).decode()
 
 
-def _make_plots(records: Sequence[dict[str, Any]], rows: Sequence[Row]) -> dict[str, list[str]]:
-    placed = [record for record in records if any(record["placed"])]
-    systems = list(dict.fromkeys(row.system for row in rows))
-    own = {system: [r for r in placed if r["system"] == system] for system in systems}
-    own = {system: some for system, some in own.items() if some}
+def _make_plots(data: ReportData, rows: Sequence[Row]) -> dict[str, list[str]]:
+    own = {s: data.systems[s] for s in dict.fromkeys(r.system for r in rows) if s in data.systems}
     return {
         "accuracy": [
-            _plot_by_people(rows, own, "association_accuracy", "ID-Pos accuracy"),
-            _plot_by_people(rows, own, "face_similarity", "Face similarity"),
-            _plot_by_people(rows, own, "leakage_rate", "Leakage rate"),
+            _plot_by_people(rows, list(own), "association_accuracy", "ID-Pos accuracy"),
+            _plot_by_people(rows, list(own), "face_similarity", "Face similarity"),
+            _plot_by_people(rows, list(own), "leakage_rate", "Leakage rate"),
         ],
         "matrices": [plot for s, some in own.items() for plot in _plot_matrices(s, some)],
         "failures": [
@@ -170,9 +158,7 @@ def _to_svg(figure: Any) -> str:
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
-def _plot_by_people(
-    rows: Sequence[Row], systems: Sequence[str] | dict[str, Any], metric: str, title: str
-) -> str:
+def _plot_by_people(rows: Sequence[Row], systems: Sequence[str], metric: str, title: str) -> str:
     figure, axes = _make_figure(3.8, 2.8)
     numbers = sorted({row.people for row in rows if row.people and metric in row.cells})
     for index, system in enumerate(systems):
@@ -199,23 +185,10 @@ def _plot_by_people(
     return _to_svg(figure)
 
 
-def mean_matrix(records: Sequence[dict[str, Any]], people: int) -> np.ndarray:
-    """Return the mean cosine of the face at each placement (down) and each reference (across)."""
-    total, count = np.zeros((people, people)), np.zeros((people, 1))
-    for record in records:
-        assignment = read_assignment(record)
-        if len(assignment.face_indices) == people:
-            for person in assignment.detected_people:
-                total[person] += assignment.similarity_at(person)
-                count[person] += 1
-    return np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0)
-
-
-def _plot_matrices(system: str, records: Sequence[dict[str, Any]]) -> list[str]:
+def _plot_matrices(system: str, data: SystemData) -> list[str]:
     plots = []
-    for people in sorted({len(record["names"]) for record in records}):
-        matrix = mean_matrix(records, people)
-        if people < 2 or np.isnan(matrix).all():
+    for people, matrix in sorted((n, m.mean) for n, m in data.matrices.items() if n > 1):
+        if np.isnan(matrix).all():
             continue
         figure, axes = _make_figure(1.2 + 0.42 * people, 1.2 + 0.42 * people)
         axes.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
@@ -235,27 +208,18 @@ def _plot_matrices(system: str, records: Sequence[dict[str, Any]]) -> list[str]:
     return plots
 
 
-def _plot_points(system: str, records: Sequence[dict[str, Any]]) -> str:
-    kinds = {
+def _plot_points(system: str, data: SystemData) -> str:
+    styles = {
         "correct": (_to_hex(GREEN), "o", 14, 0.35),
         "wrong": (_to_hex(RED), "x", 36, 0.9),
         "no face": ("#e08a00", "s", 26, 0.9),
     }
     figure, axes = _make_figure(4.4, 4.0)
-    points: dict[str, list[tuple[float, float]]] = {kind: [] for kind in kinds}
-    for record in records:
-        if "verdict" not in record:
-            continue
-        width, height = record["size"]
-        for person in record["verdict"]["people"]:
-            if person["point"] is not None:
-                kind = person["verdict"] if person["verdict"] in kinds else "wrong"
-                x, y = person["point"]
-                points[kind].append((x / width, y / height))
-    for kind, (colour, marker, size, alpha) in kinds.items():
-        if points[kind]:
-            x, y = zip(*points[kind], strict=True)
-            label = f"{kind} ({len(x)})"
+    for kind, (colour, marker, size, alpha) in styles.items():
+        sample = data.points[kind]
+        if sample.count:
+            x, y = zip(*sample.points, strict=True)
+            label = f"{kind} ({sample.count})"
             axes.scatter(
                 x, y, size, colour, marker=marker, alpha=alpha, label=label, linewidths=1.5
             )
@@ -265,22 +229,16 @@ def _plot_points(system: str, records: Sequence[dict[str, Any]]) -> str:
     return _to_svg(figure)
 
 
-def _plot_ranks(system: str, records: Sequence[dict[str, Any]]) -> str:
+def _plot_ranks(system: str, data: SystemData) -> str:
     """Accuracy by rank from the left, for each number of people."""
     figure, axes = _make_figure(4.6, 3.4)
-    numbers = sorted({sum(record["placed"]) for record in records})
-    for index, people in enumerate(numbers):
-        correct = np.zeros(people)
-        some = [r for r in records if "verdict" in r and sum(r["placed"]) == people]
-        for record in some:
-            placed = [p for p in record["verdict"]["people"] if p["point"] is not None]
-            placed.sort(key=lambda person: person["point"])
-            correct += [person["correct"] for person in placed]
-        if some:
+    for index, people in enumerate(sorted(data.correct)):
+        if data.images[people]:
             x = (np.arange(people) + 0.5) / people
             label = f"{people} people" if people > 1 else "1 person"
             colour = SYSTEM_COLOURS[index % len(SYSTEM_COLOURS)]
-            axes.plot(x, correct / len(some), "o-", color=colour, label=label, alpha=0.85)
+            shares = data.correct[people] / data.images[people]
+            axes.plot(x, shares, "o-", color=colour, label=label, alpha=0.85)
     axes.set(title=f"{system}: from left to right", ylabel="ID-Pos accuracy")
     axes.set(xlim=(0, 1), ylim=(-0.03, 1.05), xticks=[0, 1])
     axes.set_xticklabels(["left", "right"])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,10 @@ from ..verification.scorer import FaceScorer
 from ..verification.tally import Tally
 from ..verification.verdict import Detect, Verdict, embed_faces, verdict_to_json, verify_image
 from .case import Case
+from .record_store import SavedRecords
 
+TRUTH_METRICS = ("truth_similarity", "reference_similarity", "copy_paste")
+CACHED_REFERENCES = 10_000
 PADDING = 1.5  # times the longer side: as MultiID-Bench, for references cropped to the face
 
 
@@ -83,11 +87,11 @@ def read_image(path: Path) -> np.ndarray:
 
 
 class References:
-    """The embeddings of reference photos, each computed once."""
+    """The embeddings of reference photos; those of the last CACHED_REFERENCES are kept."""
 
     def __init__(self, evaluators: Evaluators):
         self._evaluators = evaluators
-        self._cache: dict[Path, np.ndarray | UnreadableFile] = {}
+        self._cache: OrderedDict[Path, np.ndarray | UnreadableFile] = OrderedDict()
 
     def embed(self, case: Case) -> np.ndarray:
         """Return the people's embeddings (F, D): the normalised mean over their photos."""
@@ -104,7 +108,10 @@ class References:
                 self._cache[path] = self._embed(path)
             except UnreadableFile as error:
                 self._cache[path] = error
+            if len(self._cache) > CACHED_REFERENCES:
+                self._cache.popitem(last=False)
         cached = self._cache[path]
+        self._cache.move_to_end(path)
         if isinstance(cached, UnreadableFile):
             raise cached
         return cached
@@ -163,7 +170,7 @@ def score_case(case: Case, evaluators: Evaluators, references: References) -> di
             evaluators.clip(image, case.prompt) if evaluators.clip and case.prompt else None
         )
         if case.truth is not None:
-            record["copy_paste"] = score_copy_paste(case.truth, verdict, embeddings, evaluators)
+            record |= compare_with_truth(case.truth, verdict, embeddings, evaluators)
     except UnreadableFile as error:
         record["problem"] = {"file": error.file, "reason": error.reason}
     return record
@@ -183,19 +190,23 @@ def find_points(case: Case, image: np.ndarray) -> tuple[list[Point | None] | Non
     return rescale_points([person.point for person in case.people], size, (width, height)), ""
 
 
-def score_copy_paste(
+def compare_with_truth(
     truth: Path, verdict: Verdict, references: np.ndarray, evaluators: Evaluators
-) -> list[float]:
-    """Return the copy-paste score of each person with a face in the result.
+) -> dict[str, list[float]]:
+    """Return the scores of each person with a face in the result, with another photo as the truth.
+
+    `truth_similarity` is Sim(GT), the cosine with the face in that photo, `reference_similarity`
+    Sim(Ref), that with the reference, and `copy_paste` the score of `metrics.copy_paste`.
 
     A person's face in the real photo is the one that the Hungarian matching assigns to them; in the
     result it is the one at their placement, or the matched one if no placement is known. As in
-    MultiID-Bench, a photo with another number of faces than people gives no score.
+    MultiID-Bench, a photo with another number of faces than people gives no score. Source:
+    WithAnyone, arXiv 2510.14975, section 4.
     """
     photo = read_image(truth)
     faces = evaluators.detect(photo)
     if len(faces) != len(references):
-        return []
+        return {name: [] for name in TRUTH_METRICS}
     real = embed_faces(photo, faces, evaluators.scorer)
     truths = dict(metrics.hungarian_pairs(cosine(references, real)))
     assignment = verdict.assignment
@@ -205,10 +216,15 @@ def score_copy_paste(
         }
     else:
         generated = dict(metrics.hungarian_pairs(assignment.similarity))
-    return [
-        metrics.copy_paste(verdict.embeddings[face], real[truths[person]], references[person])
+    triples = [
+        (verdict.embeddings[face], real[truths[person]], references[person])
         for person, face in sorted(generated.items())
     ]
+    return {
+        "truth_similarity": [float(cosine(face, true)[0, 0]) for face, true, _ in triples],
+        "reference_similarity": [float(cosine(face, own)[0, 0]) for face, _, own in triples],
+        "copy_paste": [metrics.copy_paste(*triple) for triple in triples],
+    }
 
 
 def read_assignment(record: dict[str, Any]) -> FaceAssignment:
@@ -222,25 +238,15 @@ def read_assignment(record: dict[str, Any]) -> FaceAssignment:
 
 def read_tallies(record: dict[str, Any], threshold: float) -> dict[str, Tally]:
     """Return what a record adds to each metric."""
-    scores = record.get("copy_paste") or []
+    scores = {name: record.get(name) or [] for name in TRUTH_METRICS}
     extra = {
-        "copy_paste": Tally(sum(scores), len(scores)),
+        **{name: Tally(sum(values), len(values)) for name, values in scores.items()},
         "seconds": Tally(record["seconds"] or 0.0, record["seconds"] is not None),
         "clip": Tally(record.get("clip") or 0.0, record.get("clip") is not None),
     }
     if not record["names"]:
         return extra  # a case that could not even be read
     return {**metrics.compute_tallies(read_assignment(record), threshold), **extra}
-
-
-def read_records(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the records saved in a folder, by fingerprint."""
-    records = {}
-    for path in sorted(folder.glob("scores*.jsonl")):
-        for record in journal.read(path):
-            if isinstance(record.get("key"), str):
-                records[record["key"]] = record
-    return records
 
 
 def score_cases(
@@ -255,7 +261,7 @@ def score_cases(
     Each new record is on the disk before the next case begins, so a killed run resumes there. Each
     process writes its own file, `scores-<rank>.jsonl`.
     """
-    saved, references = read_records(folder), References(evaluators)
+    saved, references = SavedRecords(folder), References(evaluators)
     with journal.Journal(folder / f"scores-{rank:04}.jsonl") as log:
         for case in progress(cases):
             key = fingerprint_case(case, evaluators.settings)

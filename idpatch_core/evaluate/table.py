@@ -3,10 +3,11 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..verification.tally import Tally, bootstrap_interval, pooled
+from ..verification.tally import bootstrap_interval, pooled
+from .score_table import ScoreTable, collect_scores, list_systems, split_by_people
 from .scoring import read_tallies
 
 
@@ -25,6 +26,7 @@ PAPER_COLUMNS = [
     Column("chance_level", "chance", 3),
     Column("seconds", "Time (s)", 2, "↓"),
     Column("fid", "FID", 2, "↓"),
+    Column("kid", "KID x 1000", 2, "↓"),
 ]
 MORE_COLUMNS = [
     Column("detected_similarity", "Sim of detected faces", 3, "↑"),
@@ -35,6 +37,8 @@ MORE_COLUMNS = [
     Column("duplicate_rate", "Duplicates", 3, "↓"),
     Column("coverage", "Coverage", 3, "↑"),
     Column("count_accuracy", "Count Acc", 3, "↑"),
+    Column("truth_similarity", "Sim(GT)", 3, "↑"),
+    Column("reference_similarity", "Sim(Ref)", 3),
     Column("copy_paste", "Copy-Paste", 3, "↓"),
     Column("clip", "CLIP-T", 3, "↑"),
 ]
@@ -60,36 +64,39 @@ class Row(NamedTuple):
 
 
 def summarise(
-    records: Sequence[dict[str, Any]],
+    records: Iterable[dict[str, Any]],
     threshold: float,
     seed: int = 0,
-    fids: dict[str, float] | None = None,
+    distances: dict[str, dict[str, float]] | None = None,
+) -> list[Row]:
+    """Return the rows of records; see `summarise_scores`."""
+    return summarise_scores(collect_scores(records, threshold), seed, distances)
+
+
+def summarise_scores(
+    scores: ScoreTable, seed: int = 0, distances: dict[str, dict[str, float]] | None = None
 ) -> list[Row]:
     """Return for each system a row of all its cases, then one for each number of people.
 
-    Cases with problems count as failed. The rows do not depend on the order of the records.
+    Cases with problems count as failed. `distances` are each system's FID and KID.
     """
     rows = []
-    ordered = sorted(records, key=lambda record: (record["system"], record["id"], record["key"]))
-    for system in dict.fromkeys(record["system"] for record in ordered):
-        of_system = [record for record in ordered if record["system"] == system]
-        numbers = sorted({len(record["names"]) for record in of_system if record["names"]})
-        for people in [None, *numbers]:
-            group = [r for r in of_system if people is None or len(r["names"]) == people]
-            cells = _pool_cells([read_tallies(record, threshold) for record in group], seed)
-            if people is None and fids and system in fids:
-                cells["fid"] = Cell(fids[system], math.nan, math.nan, len(group))
-            problems = sum("problem" in record for record in group)
-            rows.append(Row(system, people, len(group), problems, cells))
+    for system in list_systems(scores):
+        for people, group in split_by_people(scores.of_system(system)):
+            cells = _pool_cells(group, seed)
+            if people is None and distances and system in distances:
+                for name, value in distances[system].items():
+                    cells[name] = Cell(value, math.nan, math.nan, len(group.ids))
+            rows.append(Row(system, people, len(group.ids), int(group.failed.sum()), cells))
     return rows
 
 
-def _pool_cells(tallies: list[dict[str, Tally]], seed: int) -> dict[str, Cell]:
+def _pool_cells(scores: ScoreTable, seed: int) -> dict[str, Cell]:
     cells = {}
-    for metric in dict.fromkeys(name for part in tallies for name in part):
-        parts = [part[metric] for part in tallies if metric in part]
-        tally = pooled(parts)
-        if tally.count:
+    for metric in scores.metrics:
+        parts = [tally for tally in scores.tallies(metric) if tally.count]
+        if parts:
+            tally = pooled(parts)
             cells[metric] = Cell(tally.value, *bootstrap_interval(parts, seed), tally.count)
     return cells
 
@@ -135,34 +142,35 @@ def format_cell(cell: Cell | None, column: Column) -> str:
 def rows_to_csv(rows: Sequence[Row]) -> str:
     """Return a CSV with one line for each metric of each row."""
     header = ["system", "people", "cases", "problems", "metric", "value", "low", "high", "n"]
-    return _csv(
-        header,
-        (
-            [row.system, row.people or "all", row.cases, row.problems, metric, *map(_plain, cell)]
-            for row in rows
-            for metric, cell in row.cells.items()
-        ),
+    lines = (
+        [row.system, row.people or "all", row.cases, row.problems, metric, *map(_plain, cell)]
+        for row in rows
+        for metric, cell in row.cells.items()
     )
+    return _csv(header, lines)
 
 
-def cases_to_csv(records: Iterable[dict[str, Any]], threshold: float) -> str:
-    """Return a CSV with one line for each case: its metrics and its problem."""
-    metrics = [c.metric for c in (*PAPER_COLUMNS, *MORE_COLUMNS) if c.metric != "fid"]
-    lines = []
+def iterate_cases_csv(records: Iterable[dict[str, Any]], threshold: float) -> Iterator[str]:
+    """Yield the lines of a CSV with one for each case: its metrics and its problem."""
+    metrics = [c.metric for c in (*PAPER_COLUMNS, *MORE_COLUMNS) if c.metric not in ("fid", "kid")]
+    yield _csv(["system", "id", "people", *metrics, "problem"], [])
     for record in records:
-        values = {name: tally.value for name, tally in read_tallies(record, threshold).items()}
-        problem = record.get("problem")
-        text = f"{problem['file']}: {problem['reason']}" if problem else ""
-        numbers = [_plain(values.get(metric, math.nan)) for metric in metrics]
-        lines.append([record["system"], record["id"], len(record["names"]), *numbers, text])
-    return _csv(["system", "id", "people", *metrics, "problem"], lines)
+        yield _csv(_case_line(record, threshold, metrics), [])
+
+
+def _case_line(record: dict[str, Any], threshold: float, metrics: list[str]) -> list:
+    values = {name: tally.value for name, tally in read_tallies(record, threshold).items()}
+    problem = record.get("problem")
+    text = f"{problem['file']}: {problem['reason']}" if problem else ""
+    numbers = [_plain(values.get(metric, math.nan)) for metric in metrics]
+    return [record["system"], record["id"], len(record["names"]), *numbers, text]
 
 
 def _plain(value: float) -> float | str:
     return "" if math.isnan(value) else value
 
 
-def _csv(header: list[str], lines: Iterable[list]) -> str:
+def _csv(header: list, lines: Iterable[list]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from idpatch_core.evaluate.image_metrics import compute_fid, load_clip_similarity
+from idpatch_core.evaluate import image_metrics
+from idpatch_core.evaluate.image_metrics import (
+    collect_features,
+    compute_fid,
+    compute_kid,
+    load_clip_similarity,
+    warn_of_few_images,
+)
 
 
 class Colours(torch.nn.Module):
@@ -16,14 +23,18 @@ class Colours(torch.nn.Module):
         return images.float().mean((2, 3))
 
 
-def test_fid_equals_the_formula():
-    pytest.importorskip("torchmetrics", reason="torchmetrics is not installed")
+def draw_images() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    real = torch.randint(0, 200, (30, 3, 8, 8), dtype=torch.uint8, generator=generator)
+    return real, torch.randint(50, 255, (20, 3, 8, 8), dtype=torch.uint8, generator=generator)
+
+
+def test_fid_equals_the_formula_and_torchmetrics():
+    fid = pytest.importorskip("torchmetrics.image.fid", reason="torchmetrics is not installed")
     pytest.importorskip("torch_fidelity", reason="torch-fidelity is not installed")
     from scipy.linalg import sqrtm
 
-    generator = torch.Generator().manual_seed(0)
-    real = torch.randint(0, 200, (30, 3, 8, 8), dtype=torch.uint8, generator=generator)
-    made = torch.randint(50, 255, (20, 3, 8, 8), dtype=torch.uint8, generator=generator)
+    real, made = draw_images()
     means, covariances = [], []
     for images in (real, made):
         features = images.double().mean((2, 3)).numpy()
@@ -31,14 +42,45 @@ def test_fid_equals_the_formula():
         covariances.append(np.cov(features, rowvar=False))
     root = np.real(np.asarray(sqrtm(covariances[0] @ covariances[1])))
     expected = ((means[0] - means[1]) ** 2).sum() + np.trace(sum(covariances) - 2 * root)
-    assert compute_fid(real, made, Colours()) == pytest.approx(expected, rel=1e-4)
+    own = compute_fid(collect_features(real, Colours()), collect_features(made, Colours()))
+    assert own == pytest.approx(expected, rel=1e-4)
+    metric = fid.FrechetInceptionDistance(feature=Colours())
+    metric.update(real, real=True)
+    metric.update(made, real=False)
+    assert own == pytest.approx(float(metric.compute()), rel=1e-4)
+
+
+def test_kid_equals_that_of_torchmetrics():
+    kid = pytest.importorskip("torchmetrics.image.kid", reason="torchmetrics is not installed")
+    pytest.importorskip("torch_fidelity", reason="torch-fidelity is not installed")
+    real, made = (images[:20] for images in draw_images())
+    metric = kid.KernelInceptionDistance(feature=Colours(), subsets=1, subset_size=20)
+    metric.update(real, real=True)
+    metric.update(made, real=False)
+    own = compute_kid(collect_features(real, Colours()), collect_features(made, Colours()))
+    assert own == pytest.approx(float(metric.compute()[0]), rel=1e-3)
+
+
+def test_the_features_of_many_images_are_kept_in_part(monkeypatch):
+    monkeypatch.setattr(image_metrics, "KEPT_FEATURES", 8)
+    real, _ = draw_images()
+    features = collect_features(real, Colours())
+    means = real.double().mean((2, 3)).numpy()
+    assert features.count == 30
+    np.testing.assert_allclose(features.kept, means[::4], rtol=1e-6)
+    np.testing.assert_allclose(features.mean, means.mean(0))
+    np.testing.assert_allclose(features.covariance, np.cov(means, rowvar=False))
+
+
+def test_a_distance_of_few_images_has_a_warning():
+    features = collect_features(draw_images()[0], Colours())
+    assert "biased upwards" in warn_of_few_images("ours", features, features)
+    assert not warn_of_few_images("ours", *[features._replace(count=10_000)] * 2)
 
 
 def test_fid_of_one_image_is_refused():
-    pytest.importorskip("torchmetrics", reason="torchmetrics is not installed")
-    image = torch.zeros(3, 8, 8, dtype=torch.uint8)
-    with pytest.raises(ValueError, match="1 real and 2 generated"):
-        compute_fid([image], [image, image], Colours())
+    with pytest.raises(ValueError, match="at least two images on each side, got 1"):
+        collect_features([torch.zeros(3, 8, 8, dtype=torch.uint8)], Colours())
 
 
 def test_clip_model_that_is_not_there_is_not_downloaded(tmp_path):

@@ -115,6 +115,37 @@ def test_broken_and_missing_files_are_listed_by_name_and_counted(tmp_path):
     assert content["settings"]["scorer"] == "fr_feature"
 
 
+def test_two_systems_on_one_list_of_cases_are_compared(tmp_path):
+    source = write_volume(tmp_path / "cases", PHOTOS, 8, images=8)
+    results = source.parent / "results"
+    rows = [json.loads(line) for line in source.read_text().splitlines()]
+    for row in rows:
+        del row["result"]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    for folder in (ours, theirs):
+        folder.mkdir()
+        for number, row in enumerate(rows):
+            shown = number if folder == ours else (number + 1) % len(rows)  # of other people
+            (folder / f"{row['id']}.png").write_bytes((results / f"{shown}.png").read_bytes())
+    folders = ["--results", f"ours={ours}", "--results", f"theirs={theirs}"]
+    ended = run(source, *folders, "--baseline", "theirs", "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    (line,) = (
+        line
+        for line in ended.stdout.splitlines()
+        if line.startswith("ours - theirs   all  ID-Pos Acc")
+    )
+    assert line.endswith("better (8 cases)")
+    assert "Paired differences" in (tmp_path / "out" / "report.html").read_text()
+    content = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {d["system"] for d in content["differences"]} == {"ours"}
+    unknown = run(source, *folders, "--baseline", "his", "--out", tmp_path / "out")
+    assert unknown.returncode == 2 and "Choose one of ours, theirs" in unknown.stderr
+    unnamed = run(source, "--results", ours, "--results", theirs, "--out", tmp_path / "out")
+    assert unnamed.returncode == 2 and "give each as SYSTEM=FOLDER" in unnamed.stderr
+
+
 @pytest.mark.parametrize("size", [400, 5000])  # bytes: too few for a score, for the tables
 def test_a_full_disk_is_one_sentence_and_a_rerun_completes(tmp_path, size):
     source = write_volume(tmp_path / "cases", PHOTOS, 2, images=2)

@@ -7,7 +7,8 @@ from photos import read_photos, write_volume
 from scorers import fetch_recogniser
 
 from idpatch_core.evaluate.cases import read_cases
-from idpatch_core.evaluate.report import mean_matrix, render_report
+from idpatch_core.evaluate.report import render_report
+from idpatch_core.evaluate.report_data import MAX_POINTS, MAX_PROBLEMS, MeanMatrix, ReportData
 from idpatch_core.evaluate.scoring import Evaluators, score_cases
 from idpatch_core.evaluate.table import summarise
 from idpatch_core.face_detector import YuNet
@@ -28,6 +29,7 @@ def records(tmp_path_factory):
 
 def html(records, **changes):
     settings = {**EVALUATORS.settings, **changes}
+    records = list(records)
     return render_report(
         "some <source>", records, summarise(records, 0.35), settings, 0, ["A notice."]
     )
@@ -73,7 +75,21 @@ def test_the_mean_matrix():
         verdict = {"similarity": similarity, "face_indices": at_place}
         return {"names": ["a", "b"], "placed": [True, True], "verdict": verdict}
 
-    records = [record([[0.9, 0.1], [0.3, 0.7]], [0, 1]), record([[0.5], [0.1]], [0, None])]
+    matrix = MeanMatrix(2)
+    matrix.add(record([[0.9, 0.1], [0.3, 0.7]], [0, 1]))
+    matrix.add(record([[0.5], [0.1]], [0, None]))
     expected = [[0.7, 0.2], [0.1, 0.7]]  # rows: the face at each placement
-    assert mean_matrix(records, 2) == pytest.approx(np.array(expected))
-    assert np.isnan(mean_matrix(records, 3)).all()
+    assert matrix.mean == pytest.approx(np.array(expected))
+    assert np.isnan(MeanMatrix(3).mean).all()
+
+
+def test_what_the_report_shows_does_not_grow_with_the_images(records):
+    (scored, *_) = (record for record in records if "verdict" in record)
+    (failed,) = (record for record in records if "problem" in record)
+    many = ReportData(record for _ in range(3000) for record in (scored, failed))
+    points = many.systems[scored["system"]].points
+    assert sum(sample.count for sample in points.values()) == 3000 * sum(scored["placed"])
+    assert max(len(sample.points) for sample in points.values()) <= MAX_POINTS
+    assert (many.cases, many.failed, len(many.problems)) == (6000, 3000, MAX_PROBLEMS)
+    text = html(record for _ in range(1100) for record in (failed,))
+    assert "1100 of 1100 images" in text and "all of them in" in text

@@ -9,13 +9,13 @@ from PIL import Image
 from scorers import fetch_recogniser
 
 from idpatch_core.evaluate.cases import read_cases
+from idpatch_core.evaluate.record_store import SavedRecords, SelectedRecords
 from idpatch_core.evaluate.scoring import (
     Evaluators,
     References,
     fingerprint_case,
     read_assignment,
     read_image,
-    read_records,
     read_tallies,
     score_case,
     score_cases,
@@ -136,9 +136,20 @@ def test_copy_paste_against_the_angles(tmp_path):
         people.append({"references": [f"{name}.png"], "point": list(point)})
     row = {"people": people, "result": "made.png", "ground_truth": "truth.png"}
     (tmp_path / "cases.jsonl").write_text(json.dumps(row))
-    copied, natural = score_first(tmp_path)["copy_paste"]
+    record = score_first(tmp_path)
+    copied, natural = record["copy_paste"]
     assert 0.4 < copied < 1.1  # the crop differs a little from the reference's
     assert natural == pytest.approx(-1, abs=0.15)
+    (to_truth, same), (to_reference, other) = (
+        record["truth_similarity"],
+        record["reference_similarity"],
+    )
+    assert to_reference > 0.9 > to_truth  # Ardern's is the reference
+    assert same > 0.95 > other  # Macron's is the truth
+    similarity = record["verdict"]["similarity"]
+    faces = record["verdict"]["face_indices"]
+    assert to_reference == pytest.approx(similarity[0][faces[0]], abs=1e-4)
+    assert read_tallies(record, 0.35)["truth_similarity"] == (to_truth + same, 2)
 
 
 def test_copy_paste_needs_a_truth_with_each_person(folder):
@@ -168,7 +179,11 @@ def test_nothing_is_scored_twice(folder):
 
     blind = EVALUATORS._replace(detect=refuse)
     assert list(score_cases(cases, blind, folder / "out")) == first
-    assert len(read_records(folder / "out")) == len(cases)
+    saved = SavedRecords(folder / "out")
+    assert len(saved) == len(cases)
+    chosen = SelectedRecords(saved, [record["key"] for record in first[::-2]])
+    assert list(chosen) == first[::-2]
+    assert list(chosen[1:]) == first[::-2][1:]
 
 
 def test_a_changed_image_or_setting_is_scored_again(folder):

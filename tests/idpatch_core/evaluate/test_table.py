@@ -3,35 +3,16 @@ import io
 import math
 
 import pytest
+from scored_records import GOOD, SWAPPED, record
 
 from idpatch_core.evaluate import table
 from idpatch_core.evaluate.table import PAPER_COLUMNS, summarise
-
-
-def record(id, similarity, at_place, system="ours", **more):
-    """A scored image; `similarity` holds for each person the cosines with all faces."""
-    people = len(similarity)
-    verdict = {"similarity": similarity, "face_indices": at_place}
-    return {
-        "key": id,
-        "id": id,
-        "system": system,
-        "names": [f"person {i}" for i in range(people)],
-        "placed": [True] * people,
-        "seconds": None,
-        "verdict": verdict,
-        **more,
-    }
 
 
 def failed(id, people, system="ours"):
     made = record(id, [[0.0]] * people, [None] * people, system)
     del made["verdict"]
     return made | {"problem": {"file": f"{id}.png", "reason": "missing"}}
-
-
-GOOD = [[0.9, 0.1], [0.1, 0.7]]
-SWAPPED = [[0.1, 0.9], [0.7, 0.1]]
 
 
 def test_placements_are_pooled_over_images_and_failures_count():
@@ -55,7 +36,7 @@ def test_placements_are_pooled_over_images_and_failures_count():
 
 def test_every_system_has_its_rows_and_its_fid():
     records = [record("a", GOOD, [0, 1], "x"), record("a", SWAPPED, [0, 1], "y")]
-    rows = summarise(records, 0.35, fids={"y": 12.5})
+    rows = summarise(records, 0.35, distances={"y": {"fid": 12.5, "kid": 0.5}})
     assert [(row.system, row.people) for row in rows] == [
         ("x", None),
         ("x", 2),
@@ -64,6 +45,7 @@ def test_every_system_has_its_rows_and_its_fid():
     ]
     assert "fid" not in rows[0].cells
     assert rows[2].cells["fid"].value == 12.5
+    assert rows[2].cells["kid"].value == 0.5
 
 
 def test_the_order_of_records_decides_nothing():
@@ -85,10 +67,10 @@ def test_text_has_the_papers_columns():
     )
     head, rule, line = text.splitlines()
     assert head.split("  ")[0].strip() == "System"
-    for title in ("Face Sim ↑", "ID-Pos Acc ↑", "Time (s) ↓", "FID ↓"):
+    for title in ("Face Sim ↑", "ID-Pos Acc ↑", "Time (s) ↓", "FID ↓", "KID x 1000 ↓"):
         assert title in head
     assert set(rule) == {"-", " "}
-    assert line.split() == ["ours", "all", "1", "0", "0.800", "1.000", "0.500", "2.00", "-"]
+    assert line.split() == ["ours", "all", "1", "0", "0.800", "1.000", "0.500", "2.00", "-", "-"]
 
 
 def test_text_shows_intervals():
@@ -106,8 +88,8 @@ def test_csv_reads_back():
 
 
 def test_csv_of_cases_names_the_problem():
-    text = table.cases_to_csv([record("a", GOOD, [0, 1]), failed("b", 2)], 0.35)
-    good, bad = csv.DictReader(io.StringIO(text))
+    text = table.iterate_cases_csv([record("a", GOOD, [0, 1]), failed("b", 2)], 0.35)
+    good, bad = csv.DictReader(text)
     assert (good["problem"], float(good["association_accuracy"])) == ("", 1.0)
     assert (bad["problem"], float(bad["association_accuracy"])) == ("b.png: missing", 0.0)
     assert bad["blend"] == ""
