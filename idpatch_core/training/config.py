@@ -40,7 +40,10 @@ class ProjectionConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """The training data: folders made by `python -m idpatch_core.training.prepare`."""
+    """The training data: folders made by `python -m idpatch_core.training.prepare`.
+
+    Both may name several folders, separated as in PATH (":", on Windows ";").
+    """
 
     prepared: str
     # Prepared folder of other people. Without images in it there are no samples and no metrics.

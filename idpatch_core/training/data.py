@@ -14,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from ..skeleton import draw_openpose
 from .config import DropConfig
 from .prepared_data import ImageRecord, PreparedData
+from .prepared_shards import read_tensors
 from .sources import FACE_NOSE
 
 TIMESTEPS = 1000  # SDXL's noise levels
@@ -86,7 +86,7 @@ class Examples(torch.utils.data.Dataset):
         index, number = key
         image = self.data.images[index]
         random = np.random.default_rng([self.seed, number])
-        stored = load_file(image.file)
+        stored = read_tensors(image.file)
         mean = stored["latent_mean"].float()
         latents = mean + stored["latent_std"].float() * _standard_normal(random, mean.shape)
         noise = _standard_normal(random, mean.shape)

@@ -43,6 +43,8 @@ from .prepared_files import (
     write_image,
     write_info,
 )
+from .prepared_groups import group_people
+from .prepared_shards import ShardWriter
 from .rejection import RejectedImage
 from .sources import find_sources
 
@@ -60,10 +62,12 @@ def prepare_images(
     workers: int = 2,
     device: str = "cpu",
     evaluation: int = 0,
+    group_from: float = 0.0,
 ) -> dict[str, Any]:
     """Prepare all images that are not prepared yet; return the report.
 
-    `evaluation` is about how many of them are kept from training, by their people. Raises
+    `evaluation` is about how many of them are kept from training, by their people. Above 0,
+    `group_from` is the cosine from which two faces without a name are one person. Raises
     ValueError if the target was started with other settings or if no image can be used.
     """
     from tqdm import tqdm
@@ -78,16 +82,18 @@ def prepare_images(
 
     done = prepared_images(target)
     remaining = [item for item in sources if item.key not in done]
-    with Journal(target / INDEX_FILE) as journal:
+    with Journal(target / INDEX_FILE) as journal, ShardWriter(target, read_index(target)) as shards:
         results = inspect_images(remaining, partial(inspect_image, options=options), workers)
         bar = tqdm(results, total=len(sources), initial=len(sources) - len(remaining))
-        for record in encode_prepared(bar, target, encoders):
+        for record in encode_prepared(bar, shards, encoders):
             journal.append(record)
+    if group_from:
+        group_people(target, group_from)
     return finish(target, evaluation, unreadable)
 
 
 def encode_prepared(
-    results: Iterable[Result], target: Path, encoders: ImageEncoders
+    results: Iterable[Result], shards: ShardWriter, encoders: ImageEncoders
 ) -> Iterator[dict[str, Any]]:
     """Write the tensors of all images; yield their records, also those of rejected images.
 
@@ -100,7 +106,7 @@ def encode_prepared(
             yield rejected_record(result)
             continue
         try:
-            record = write_image(target, result, encoders.encode(result))
+            record = write_image(shards, result, encoders.encode(result))
         except OSError:  # of the disk
             raise
         except Exception as error:
@@ -217,6 +223,14 @@ def main(arguments: list[str] | None = None) -> int:
         default=0,
         help="about how many images go to TARGET-evaluation; no one in them is trained on",
     )
+    parser.add_argument(
+        "--group-people",
+        type=float,
+        default=0.0,
+        metavar="COSINE",
+        help="people whom the JSON does not name are one person from this cosine of their faces, "
+        "such as 0.5",
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes that find people")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parsed = parser.parse_args(arguments)
@@ -231,6 +245,7 @@ def main(arguments: list[str] | None = None) -> int:
             parsed.workers,
             parsed.device,
             parsed.evaluation,
+            parsed.group_people,
         )
     except (ValueError, ImportError) as error:
         print(error, file=sys.stderr)

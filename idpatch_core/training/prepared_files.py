@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from ..journal import write_whole
@@ -22,11 +22,11 @@ from .prepared_data import (
     INDEX_FILE,
     INFO_FILE,
     SPLIT_FILE,
-    existing_files,
     read_index,
     read_info,
     read_split,
 )
+from .prepared_shards import ShardWriter, find_complete, image_slice, read_tensors
 
 Record = dict[str, Any]
 
@@ -59,26 +59,25 @@ def write_info(
     write_whole(target / INFO_FILE, json.dumps(info, indent=1).encode())
 
 
-def write_image(target: Path, image: PreparedImage, tensors: dict[str, Tensor]) -> Record:
+def write_image(shards: ShardWriter, image: PreparedImage, tensors: dict[str, Tensor]) -> Record:
     """Write an image's tensors; return its record in the index."""
     name = hashlib.sha256(image.key.encode()).hexdigest()[:32]
-    file = f"images/{name[:2]}/{name}.safetensors"
-    write_whole(target / file, save({k: t.contiguous() for k, t in tensors.items()}))
+    content = save({k: t.contiguous() for k, t in tensors.items()})
+    place = shards.append(f"{name}.safetensors", content)
     height, width = image.pixels.shape[:2]
-    return {"file": file, "width": width, "height": height, "people": image.groups}
+    return {**place, "width": width, "height": height, "people": image.groups}
 
 
 def prepared_images(target: Path) -> set[str]:
-    """Return the images that are done: rejected, or used with a file that exists."""
+    """Return the images that are done: rejected, or used with tensors that exist."""
     records = read_index(target)
-    files = {target / record["file"] for record in records if "file" in record}
-    existing = existing_files(files)
-    return {r["image"] for r in records if "file" not in r or target / r["file"] in existing}
+    existing = find_complete(image_slice(target, r) for r in records if "file" in r)
+    return {r["image"] for r in records if "file" not in r or image_slice(target, r) in existing}
 
 
 def write_embeddings(target: Path, records: Iterable[Record]) -> None:
     """Collect the embeddings of images in one file."""
-    embeddings = [load_file(target / record["file"])["embeddings"] for record in records]
+    embeddings = [read_tensors(image_slice(target, record))["embeddings"] for record in records]
     write_whole(target / EMBEDDINGS_FILE, save({"embeddings": torch.cat(embeddings)}))
 
 
@@ -110,8 +109,8 @@ def write_evaluation(target: Path, held_out: set[str], defaults: Record) -> list
     used = [record for record in read_index(target) if "file" in record]
     records = [record for record in used if held_out.issuperset(record["people"])]
     write_info(folder, info["settings"], info["scaling_factor"], defaults, of=target.name)
-    for record in records:
-        _link(target / record["file"], folder / record["file"])
+    for file in dict.fromkeys(record["file"] for record in records):
+        _link(target / file, folder / file)
     if records:
         write_embeddings(folder, records)
     write_whole(folder / EMPTY_CAPTION_FILE, (target / EMPTY_CAPTION_FILE).read_bytes())
@@ -126,8 +125,9 @@ def evaluation_folder(target: Path) -> Path:
 
 def _link(source: Path, target: Path) -> None:
     """Let a file have a second name, or copy it where the disk cannot."""
-    if target.is_file():
+    if target.is_file() and target.stat().st_size == source.stat().st_size:
         return
+    target.unlink(missing_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(source, target)

@@ -3,7 +3,6 @@
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +15,7 @@ from .export import rebuild_networks
 from .frozen_networks import FrozenNetworks, load_scorer_network
 from .networks import Networks
 from .precision import autocast, cast_frozen
-from .prepared_data import INDEX_FILE, PreparedData, read_training_records
+from .prepared_data import INDEX_FILE, PreparedData, read_training_records, split_folders
 from .sharding import gather_tensors, is_sharded
 from .stop_signal import StopSignal
 from .time_share import TimeShare
@@ -31,14 +30,15 @@ def load_evaluation_data(config: Config, report: Callable[[str], None]) -> Prepa
     """
     if not config.sampling.every:
         return None
-    folder = Path(config.data.evaluation)
-    if not (folder / INDEX_FILE).is_file():
-        report(f"data.evaluation: {folder} is not a prepared folder, so no samples are taken.")
+    folders = split_folders(config.data.evaluation)
+    for folder in folders:
+        if not (folder / INDEX_FILE).is_file():
+            report(f"data.evaluation: {folder} is not a prepared folder, so no samples are taken.")
+            return None
+    if not any(read_training_records(folder) for folder in folders):
+        report(f"data.evaluation: {config.data.evaluation} has no images, so no samples are taken.")
         return None
-    if not read_training_records(folder):
-        report(f"data.evaluation: {folder} has no images, so no samples are taken.")
-        return None
-    return PreparedData(folder)
+    return PreparedData(config.data.evaluation)
 
 
 class RunValidation:

@@ -16,7 +16,6 @@ import pytest
 import torch
 from photos import drawn_face
 from PIL import Image
-from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_world import make_base, tiny_face_model, tiny_unet
 
@@ -30,6 +29,7 @@ from idpatch_core.training.find_people import ImageInspector, PreparedImage, Pre
 from idpatch_core.training.image_encoders import ImageEncoders
 from idpatch_core.training.prepare import prepare_images
 from idpatch_core.training.prepared_data import PreparedData, read_training_records
+from idpatch_core.training.prepared_shards import image_slice, read_tensors
 from idpatch_core.training.validation import DROP_NOTHING
 
 ROOT = Path(__file__).parents[3]
@@ -140,7 +140,7 @@ def test_an_image_is_scaled_and_cropped_to_its_size(models: tuple[str, str], tmp
     prepare_images(tmp_path / "in", tmp_path / "out", *models, options, workers=0)
     (record,) = records(tmp_path / "out").values()
     assert (record["width"], record["height"]) == (128, 64)
-    stored = load_file(tmp_path / "out" / record["file"])
+    stored = read_tensors(image_slice(tmp_path / "out", record))
     expected = np.array(KEYPOINTS) * 2 * 0.4
     np.testing.assert_allclose(stored["keypoints"][0].numpy(), expected, atol=0.5)
     assert stored["time_ids"].tolist() == [160, 320, 0, 0, 64, 128]
@@ -153,7 +153,7 @@ def test_faces_are_found_where_the_json_has_none(models: tuple[str, str], tmp_pa
     prepare_images(tmp_path / "in", tmp_path / "out", *models, OPTIONS, workers=0)
     (record,) = records(tmp_path / "out").values()
     assert record["people"] == ["eva"]
-    nose = load_file(tmp_path / "out" / record["file"])["keypoints"][0, 2]
+    nose = read_tensors(image_slice(tmp_path / "out", record))["keypoints"][0, 2]
     assert torch.dist(nose, torch.tensor([99.0, 88.0])) < 8
 
 
@@ -254,18 +254,26 @@ def test_a_device_that_fails_rejects_no_image(
     assert report["used"] == report["images"] == 14
 
 
-def test_an_image_whose_file_was_lost_is_prepared_again(models: tuple[str, str], tmp_path: Path):
+@pytest.mark.parametrize("kept", [0, 20_000])  # bytes; the images take 30 to 40 thousand each
+def test_images_whose_shard_was_lost_are_prepared_again(
+    models: tuple[str, str], tmp_path: Path, kept: int
+):
     for name in "ab":
         write(tmp_path / "in", name, {"people": [PERSON]})
     prepare_images(tmp_path / "in", tmp_path / "out", *models, OPTIONS, workers=0)
-    (tmp_path / "out" / records(tmp_path / "out")["a.png"]["file"]).unlink()
-    with pytest.raises(ValueError, match="1 of 2 prepared images are missing"):
+    shard = tmp_path / "out" / records(tmp_path / "out")["a.png"]["file"]
+    if kept:
+        os.truncate(shard, kept)
+    else:
+        shard.unlink()
+    with pytest.raises(ValueError, match="2 of 2 prepared images are missing"):
         PreparedData(tmp_path / "out").check_files()
     report = prepare_images(tmp_path / "in", tmp_path / "out", *models, OPTIONS, workers=0)
     assert (report["images"], report["used"], report["faces"]) == (2, 2, 2)
     data = PreparedData(tmp_path / "out")
     data.check_files()
     assert len(data.images) == len(data.embeddings) == 2
+    assert data.crop(1).shape == (112, 112, 3)
 
 
 def test_photos_are_counted_and_not_files_or_faces(models: tuple[str, str], tmp_path: Path):
@@ -303,7 +311,7 @@ def test_no_one_in_the_evaluation_is_trained_on(models: tuple[str, str], tmp_pat
         data = PreparedData(folder)
         data.check_files()
         for image, record in zip(data.images, found, strict=True):
-            stored = load_file(image.file)["embeddings"]
+            stored = read_tensors(image.file)["embeddings"]
             own = data.embeddings[image.first_face : image.first_face + image.people]
             assert torch.equal(own, stored) and len(own) == len(record["people"])
         Examples(data, DROP_NOTHING, 0)[0, 0]
