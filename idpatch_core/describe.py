@@ -1,9 +1,17 @@
-"""Words for a value that is not what was expected."""
+"""Words for a value that is not what was expected, and text that any log can hold."""
 
 from typing import Any
 
 LONGEST_TEXT = 40  # characters that an error quotes
 HUGE = 10**30
+
+
+def escape_surrogates(text: str) -> str:
+    r"""Return a text with its lone surrogates, which UTF-8 cannot hold, as \ud800.
+
+    ComfyUI's queue stops for good at an error or warning that its log cannot write.
+    """
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def describe_value(value: Any) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .alignment import CROP_SIZE
+from .describe import escape_surrogates
 from .layout import count_people
 from .safetensors_file import serialize_tensors
 from .weights import WEIGHT_DTYPES, read_weights
@@ -195,9 +196,9 @@ def _parse_people(metadata: dict[str, str], tensors: dict[str, Tensor]) -> list[
     for index, (name, strength) in enumerate(zip(names, strengths, strict=True)):
         crop = tensors.get(f"crop.{index}")
         if crop is not None and (crop.dtype != torch.uint8 or crop.shape != CROP_SHAPE):
-            raise ValueError(f"the crop of {name[:100]} is {list(crop.shape)}")
+            raise ValueError(f"the crop of {escape_surrogates(name[:100])} is {list(crop.shape)}")
         pixels = None if crop is None else crop.clone().numpy()
-        people.append(Identity(name, embeddings[index], pixels, float(strength)))
+        people.append(Identity(escape_surrogates(name), embeddings[index], pixels, float(strength)))
     return people
 
 

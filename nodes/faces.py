@@ -122,8 +122,7 @@ class IDPatchLoadFaceModel(sockets.Node):
 
     @classmethod
     def validate_inputs(cls, recognition: str | None = None) -> bool | str:
-        message = recognition and missing_file(FACE_RECOGNITION, recognition)
-        return message or True
+        return recognition is None or missing_file(FACE_RECOGNITION, recognition) or True
 
     @classmethod
     def fingerprint_inputs(cls, recognition: str | None, detector: str = YUNET) -> str:

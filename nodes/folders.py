@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import folder_paths
 
+from ..idpatch_core.describe import describe_value, escape_surrogates
 from ..idpatch_core.journal import write_whole
 
 
@@ -54,18 +55,26 @@ def list_files(folder: ModelFolder) -> list[str]:
     return folder_paths.get_filename_list(folder.name) or [folder.released_file]
 
 
-def missing_file(folder: ModelFolder, file: str) -> str | None:
+def missing_file(folder: ModelFolder, file: Any) -> str | None:
     """Return an error that says what to do if the file does not exist, None otherwise.
 
     For `validate_inputs`, where ComfyUI puts the input's name before it.
     """
-    if folder_paths.get_full_path(folder.name, file) is not None:
+    advice = f"Download {folder.released_file} from {folder.source}, put it there and press R."
+    return describe_missing(folder.name, file, advice)
+
+
+def describe_missing(folder_name: str, file: Any, advice: str) -> str | None:
+    """Return an error if the file is not in one of ComfyUI's folders, None otherwise.
+
+    The value may be anything that a client sent: `validate_inputs` is called before its check.
+    """
+    if not isinstance(file, str):
+        return f"expected the name of a file, got {describe_value(file)}. {advice}"
+    if folder_paths.get_full_path(folder_name, file) is not None:
         return None
-    searched = folder_paths.get_folder_paths(folder.name)
-    return (
-        f"{file} was not found in {' or '.join(searched)}. "
-        f"Download {folder.released_file} from {folder.source}, put it there and press R."
-    )
+    searched = " or ".join(folder_paths.get_folder_paths(folder_name))
+    return f"{escape_surrogates(file) or describe_value(file)} was not found in {searched}. {advice}"
 
 
 def find_file(folder: ModelFolder, input_name: str, file: str) -> Path:

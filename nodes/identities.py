@@ -11,7 +11,7 @@ from comfy_api.v0_0_2 import io
 
 from ..idpatch_core.identity import Identity, append, load_identities, serialize_identities
 from . import sockets
-from .folders import fingerprint_file, save_outputs
+from .folders import describe_missing, fingerprint_file, save_outputs
 from .images import save_crop
 from .schema import Schema
 
@@ -46,12 +46,9 @@ def show_people(
     }
 
 
-def missing_identities(file: str) -> str | None:
+def missing_identities(file: Any) -> str | None:
     """Return an error that says what to do if the file does not exist, None otherwise."""
-    if folder_paths.get_full_path(IDENTITIES_FOLDER, file) is not None:
-        return None
-    searched = " or ".join(folder_paths.get_folder_paths(IDENTITIES_FOLDER))
-    return f"{file} was not found in {searched}. Save people with Save Identities."
+    return describe_missing(IDENTITIES_FOLDER, file, "Save people with Save Identities.")
 
 
 class IDPatchSaveIdentities(sockets.Node):

@@ -153,8 +153,7 @@ class IDPatchLoadModel(sockets.Node):
 
     @classmethod
     def validate_inputs(cls, model_name: str | None = None) -> bool | str:
-        message = model_name and missing_file(ID_PATCH, model_name)
-        return message or True
+        return model_name is None or missing_file(ID_PATCH, model_name) or True
 
     @classmethod
     def fingerprint_inputs(cls, model_name: str | None, weight_dtype: str = FILE_DTYPE) -> str:

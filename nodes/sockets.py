@@ -12,7 +12,7 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..idpatch_core.canvas import Hint as HintValue
-from ..idpatch_core.describe import describe_value
+from ..idpatch_core.describe import describe_value, escape_surrogates
 from ..idpatch_core.identity import Identity
 from ..idpatch_core.projection import IDPatches
 
@@ -77,12 +77,16 @@ def _is_finite(value: Any) -> bool:
     return is_number and (isinstance(value, Integral) or math.isfinite(value))
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value == escape_surrogates(value)
+
+
 _is_identity = has_fields(*Identity._fields)
 
 # By the name of the socket type.
 EXPECTED = {
-    "STRING": Expected("text", lambda value: isinstance(value, str), "Give it as text."),
-    "COMBO": Expected("text", lambda value: isinstance(value, str), "Choose one of the list."),
+    "STRING": Expected("text", _is_text, "Give it as text."),
+    "COMBO": Expected("text", _is_text, "Choose one of the list."),
     "INT": Expected(
         "a whole number",
         lambda value: isinstance(value, Integral) and not isinstance(value, bool),
@@ -202,6 +206,12 @@ def _checked(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutp
     @functools.wraps(execute)
     def checked(cls: type[Node], *args: Any, **kwargs: Any) -> io.NodeOutput:
         check_inputs(cls, {**dict(zip(names, args, strict=False)), **kwargs})
-        return execute(cls, *args, **kwargs)
+        try:
+            return execute(cls, *args, **kwargs)
+        except ValueError as error:
+            message = escape_surrogates(str(error))
+            if message == str(error):
+                raise
+            raise ValueError(message) from None
 
     return checked

@@ -77,3 +77,17 @@ def test_a_missing_file_says_what_to_fetch_and_where_to_put_it(folders):
     )
     with pytest.raises(ValueError, match=message):
         folders.find_file(folder, "model_name", "id-patch.bin")
+
+
+@pytest.mark.parametrize(
+    ("file", "words"),
+    [
+        ("\ud800.bin", r"\ud800.bin was not found in"),
+        ("", "'' was not found in"),
+        ({"a": 1}, "expected the name of a file, got an object with a. Download"),
+        ([[1]], "expected the name of a file, got a list of 1. Download"),
+    ],
+)
+def test_anything_but_the_name_of_a_file_is_told_so(folders, file, words):
+    message = folders.missing_file(folders.ID_PATCH, file)
+    assert message.encode().decode().startswith(words)

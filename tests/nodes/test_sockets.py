@@ -21,6 +21,8 @@ VALUES = {
     "an empty text": "",
     "a name that leaves the folder": "../../../etc/passwd",
     "a NUL": "a\0b",
+    "half a character": "\ud800",
+    "half a character in JSON": '[{"\\ud800": 1}]',
     "a list": [1, 2],
     "an empty list": [],
     "a nested list": [[]],
@@ -101,13 +103,13 @@ def fits(schema_input: Any, value: Any) -> bool:
 def run(node: Any, right: dict[str, Any], **wrong: Any) -> str | None:
     """Run a node with these inputs and right ones otherwise; return the error or None.
 
-    Any other exception than a ValueError is the test's failure.
+    Any other exception than a ValueError is the test's failure, and an error that is not UTF-8.
     """
     inputs = node.define_schema().inputs
     try:
         node.execute(**{one.id: right_value(one, right) for one in inputs} | wrong)
     except ValueError as error:
-        return str(error)
+        return str(error).encode().decode()
     return None
 
 
