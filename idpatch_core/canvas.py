@@ -173,28 +173,33 @@ def compose(
     """
     if len(points) != len(patches):
         raise ValueError(f"{len(points)} points for {len(patches)} people; give one point each.")
-    height, width = base.shape[2:]
-    canvas = torch.zeros_like(base, dtype=torch.float32)
-    for patch, point in zip(patches, points, strict=True):
-        if point is not None:
-            _add_patch(
-                canvas[0], patch.to(canvas), *_top_left(point, patch.shape[-1]), width, height
-            )
-    return base.float() + canvas
+    image = base.to(torch.float32, copy=True)
+    height, width = image.shape[2:]
+    placed = [
+        (patch.to(image), box)
+        for patch, point in zip(patches, points, strict=True)
+        if point is not None and (box := _find_box(point, patch.shape[-1], width, height))
+    ]
+    for _, (x, y, side) in placed:
+        x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
+        # All patches are summed before they are added to the base, as in the reference: the order
+        # decides the last bit. Where boxes overlap, the same sum is written again.
+        total = image.new_zeros(3, y1 - y0, x1 - x0)
+        for patch, (left, top, size) in placed:
+            x2, y2 = max(x0, left), max(y0, top)
+            x3, y3 = min(x1, left + size), min(y1, top + size)
+            if x2 < x3 and y2 < y3:
+                part = patch[:, y2 - top : y3 - top, x2 - left : x3 - left]
+                total[:, y2 - y0 : y3 - y0, x2 - x0 : x3 - x0] += part
+        image[0, :, y0:y1, x0:x1] = base[0, :, y0:y1, x0:x1].float() + total
+    return image
 
 
-def _top_left(point: Point, size: int) -> tuple[float, float]:
-    """Round to whole pixels as the reference does: half to even, in float32."""
-    left, top = np.rint(np.array(point, np.float32) - np.float32(size // 2))
-    return float(left), float(top)
-
-
-def _add_patch(
-    canvas: Tensor, patch: Tensor, left: float, top: float, width: int, height: int
-) -> None:
-    half, size = patch.shape[-1] // 2, patch.shape[-1]
+def _find_box(point: Point, side: int, width: int, height: int) -> tuple[int, int, int] | None:
+    """Return left, top and side of a patch in whole pixels, None if its point lies outside."""
+    # Rounded as the reference does: half to even, in float32.
+    left, top = np.rint(np.array(point, np.float32) - np.float32(side // 2)).tolist()
+    half = side // 2
     if not (0 <= left + half < width and 0 <= top + half < height):
-        return
-    x, y = int(left), int(top)
-    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + size, width), min(y + size, height)
-    canvas[:, y0:y1, x0:x1] += patch[:, y0 - y : y1 - y, x0 - x : x1 - x]
+        return None
+    return int(left), int(top), side

@@ -37,6 +37,18 @@ def test_overlapping_patches_add_up():
     assert image[0, 0, 0, [15, 16, 63, 64, 79, 80]].tolist() == [1, 3, 3, 2, 2, 0]
 
 
+def test_each_bit_is_that_of_one_sum_added_to_the_base():
+    case = random_case(people=6, height=128, width=192, seed=4)
+    points = [Point(*point) for point in case.points.tolist()]
+    summed = torch.zeros(3, 128 + 64, 192 + 64)
+    for patch, (x, y) in zip(case.patches, case.points.sub(32).round().int().tolist(), strict=True):
+        summed[:, y + 32 : y + 96, x + 32 : x + 96] += patch
+    expected = case.base + summed[:, 32:-32, 32:-32]
+    before = case.base.clone()
+    assert torch.equal(compose(case.base, case.patches, points), expected)
+    assert torch.equal(case.base, before)
+
+
 def test_patch_is_cut_at_the_edge():
     image = compose(torch.zeros(1, 3, 64, 64), filled(1.0), [Point(0, 0)])
     assert image[0, 0].sum() == 32 * 32
