@@ -34,6 +34,7 @@ from ..idpatch_core.face_detector import (
 from ..idpatch_core.identity import MAX_TOKEN_STRENGTH, Identity, append
 from . import sockets
 from .detectors import find_detector, insightface_directories
+from .embedding_cache import recall_embedding
 from .folders import FACE_RECOGNITION, find_file, fingerprint_file, list_files, missing_file
 from .identities import show_people
 from .images import read_images
@@ -65,9 +66,7 @@ def encode_crops(face_model: FaceModel, crops: Sequence[np.ndarray] | np.ndarray
     Raises ValueError if one is not of unit length.
     """
     # One by one, so that an embedding does not depend on the other faces, not even in its last bit.
-    embeddings = torch.cat(
-        [run_network(face_model.patcher, embed, torch.from_numpy(crop)[None]) for crop in crops]
-    )
+    embeddings = torch.cat([_encode_crop(face_model.patcher, crop) for crop in crops])
     # Absurd weights give NaN, or no embedding at all: zeros.
     if not ((embeddings.norm(dim=1) - 1).abs() < 1e-3).all():
         raise ValueError(
@@ -75,6 +74,11 @@ def encode_crops(face_model: FaceModel, crops: Sequence[np.ndarray] | np.ndarray
             "The file is damaged: download it again."
         )
     return embeddings
+
+
+def _encode_crop(patcher: comfy.model_patcher.ModelPatcher, crop: np.ndarray) -> Tensor:
+    pixels = torch.from_numpy(crop)[None]
+    return recall_embedding(patcher, crop, lambda: run_network(patcher, embed, pixels))
 
 
 def list_recognition() -> list[str]:

@@ -131,6 +131,18 @@ def test_weights_kept_in_another_dtype_are_cast(comfy, face_model):
     assert 0 < abs(found - exact).max() < 1e-3
 
 
+def test_a_new_name_encodes_no_one_again(comfy, face_model, monkeypatch):
+    network, calls = face_model.patcher.model, []
+    monkeypatch.setattr(
+        network, "forward", lambda x: calls.append(x) or type(network).forward(network, x)
+    )
+    (first,) = encode(comfy, face_model, photo("obama"), name="Anna").args[0]
+    (second,) = encode(comfy, face_model, photo("obama"), name="Berta").args[0]
+    assert len(calls) == 1
+    assert (first.name, second.name) == ("Anna", "Berta")
+    assert torch.equal(first.embedding, second.embedding)
+
+
 def test_damaged_weights_are_an_error(comfy, face_model):
     message = r"^face_model: small_arcface\.safetensors gives .* not of unit length"
     for value in (torch.nan, 3e38):
