@@ -179,7 +179,7 @@ def make_runs(arguments: argparse.Namespace, device: str, size: int) -> dict[str
         both = pack.nodes.controlnet.apply_control_net(
             inputs["positive"], inputs["negative"], control_net, hint, 0.8, 0.0, 1.0
         )
-        sigmas = pack.nodes.sampler.compute_sigmas(model, "euler", "normal", arguments.steps, 1.0)
+        sigmas = pack.nodes.sigmas.compute_sigmas(model, "euler", "normal", arguments.steps, 1.0)
         euler = comfy.samplers.sampler_object("euler")
         empty = torch.zeros_like(case.noise)
         comfy.sample.sample_custom(

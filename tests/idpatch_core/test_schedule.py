@@ -5,7 +5,9 @@ import torch
 from diffusers import EulerDiscreteScheduler
 
 from idpatch_core.schedule import (
+    count_first_steps,
     count_whole_steps,
+    find_percent,
     reference_sigmas,
     start_noise_scale,
     warn_of_few_steps,
@@ -77,3 +79,17 @@ def test_few_steps_are_warned_of():
         4, 1000
     )
     assert warn_of_few_steps(14, 1000) and not warn_of_few_steps(15, 1000)
+
+
+@pytest.mark.parametrize(
+    ("steps", "share", "count"),
+    [(10, 0.3, 3), (10, 0.31, 4), (100, 0.55, 55), (100, 0.57, 57), (4, 0, 0), (4, 1, 4)],
+)
+def test_a_share_of_the_steps_includes_the_step_that_it_cuts(steps, share, count):
+    assert count_first_steps(steps, share) == count
+
+
+def test_the_percent_of_a_sigma_is_found():
+    assert find_percent(4.0, lambda percent: 10 * (1 - percent)) == pytest.approx(0.6)
+    assert find_percent(0.0, lambda percent: 10 * (1 - percent)) == 1
+    assert find_percent(math.inf, lambda percent: 10 * (1 - percent)) < 1e-9

@@ -52,7 +52,7 @@ def test_an_id_patch_model_loads(comfy, tmp_path, prompt_state):
         assert all(map(torch.equal, build(), expected))
 
 
-def self_test(comfy: Any) -> dict[str, Tensor]:
+def self_test(comfy: Any, reuse_tokens: bool = False) -> dict[str, Tensor]:
     """Encode a drawn portrait, sample it with the demo models and decode the latent."""
     demo = comfy.nodes.demo_models
     model, clip, vae, control_net, id_patch, face_model = demo.IDPatchLoadDemoModels.execute().args
@@ -76,17 +76,19 @@ def self_test(comfy: Any) -> dict[str, Tensor]:
         scheduler="reference",
         injection_ratio=0.5,
         control_strength=1.0,
+        reuse_tokens=reuse_tokens,
     ).args[0]["samples"]
     face = people[0].embedding
     return {"face": face, "text": text, "latent": latent, "image": vae.decode(latent)}
 
 
+@pytest.mark.parametrize("reuse_tokens", [False, True])
 @torch.inference_mode()
-def test_the_demo_models_make_the_same_image(comfy):
+def test_the_demo_models_make_the_same_image(comfy, reuse_tokens):
     with dynamic_vram(False):
         expected = self_test(comfy)
     with dynamic_vram():
-        made = self_test(comfy)
+        made = self_test(comfy, reuse_tokens)
     assert [name for name in made if not torch.equal(made[name], expected[name])] == []
     assert expected["image"].std() > 0.05
 
@@ -115,6 +117,8 @@ def sample_cancelled(comfy: Any, tiny_sdxl: Any, case: Any) -> None:
 RUNS = {
     "sampler": run_sampler,
     "patches hidden from the negative": lambda *args: run_sampler(*args, guide_patches=True),
+    "tokens reused": lambda *args: run_sampler(*args, reuse_tokens=True),
+    "ended early": lambda *args: run_sampler(*args, control_end=0.5, guidance_end=0.5),
     "another schedule": lambda *args: run_sampler(*args, "dpmpp_2m", "karras"),
     "strong start noise": lambda *args: run_sampler(*args, "euler", "reference", denoise=0.5),
     "composable nodes": lambda *args: run_composable(*args, "euler", "normal"),
@@ -154,7 +158,7 @@ def model_state(tiny_sdxl: Any) -> dict[str, Any]:
         "chain": (control_net.previous_controlnet, control_net.timestep_percent_range),
         "preprocess": control_net.preprocess_image.__qualname__,
         "hooks": [
-            len(layer._forward_hooks) + len(layer._forward_pre_hooks)
+            len(layer._forward_hooks) + len(layer._forward_pre_hooks) + ("forward" in vars(layer))
             for layer in (*patcher.model.modules(), *control_net.control_model.modules())
         ],
     }

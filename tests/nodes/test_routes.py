@@ -42,7 +42,7 @@ def run_sigmas(group: Group, sampler_name: str, sigmas: Tensor, whole: bool, lat
 def same_steps(group: Group, sigmas: Tensor, whole: Tensor, ratio: float = RATIO) -> bool:
     """Return whether both boundaries fall between the same two steps of a run."""
     sampling = group.model.get_model_object("model_sampling")
-    exact = group.pack.nodes.sampler.find_boundary(whole, ratio, sampling)
+    exact = group.pack.nodes.sigmas.find_boundary(whole, ratio, sampling)
     share = sampling.percent_to_sigma(group.pack.idpatch_core.injection.injection_percent(ratio))
     return bool(((sigmas > exact) == (sigmas > share)).all())
 
@@ -61,7 +61,7 @@ def test_routes_agree_at_every_denoise(
     latent = group.empty() if denoise == 1 else group.start()
     given = {"denoise": denoise, "sampler_name": sampler_name, "scheduler": scheduler}
     ours = group.sampler(group.texts(), latent=latent, **given)
-    compute_sigmas = group.pack.nodes.sampler.compute_sigmas
+    compute_sigmas = group.pack.nodes.sigmas.compute_sigmas
     whole = compute_sigmas(group.model, sampler_name, scheduler, STEPS, denoise)
     sigmas = whole[-(STEPS + 1) :]
     assert same_steps(group, sigmas, whole)
@@ -77,7 +77,7 @@ def test_routes_agree_at_every_denoise(
 def test_routes_differ_where_a_step_lies_between_the_boundaries(group: Group):
     """Karras' steps are denser at its end: the last fifth of them begins later."""
     settings, ratio = {"steps": 8, "scheduler": "karras"}, 0.2
-    whole = group.pack.nodes.sampler.compute_sigmas(group.model, "euler", "karras", 8, 1.0)
+    whole = group.pack.nodes.sigmas.compute_sigmas(group.model, "euler", "karras", 8, 1.0)
     assert not same_steps(group, whole, whole, ratio)
     ours = group.sampler(group.texts(), injection_ratio=ratio, **settings)
     assert not torch.equal(ours, group.composable(group.texts(), ratio, **settings))
@@ -90,7 +90,7 @@ def test_the_end_of_the_whole_schedule_is_that_of_ksampler(
 ):
     import comfy.samplers
 
-    compute_sigmas = group.pack.nodes.sampler.compute_sigmas
+    compute_sigmas = group.pack.nodes.sigmas.compute_sigmas
     for denoise in (0.07, 0.35, 0.5, 0.9, 1.0):
         whole = compute_sigmas(group.model, sampler_name, scheduler, 20, denoise)
         theirs = comfy.samplers.KSampler(

@@ -33,7 +33,14 @@ ADVANCED = {
     "IDPatchLoadModel": {"weight_dtype"},
     "IDPatchTokenInjector": {"token_strength"},
     "IDPatchApplyControlNet": {"start_percent", "end_percent", "guide_patches"},
-    "IDPatchSampler": {"denoise", "token_strength", "guide_patches"},
+    "IDPatchSampler": {
+        "denoise",
+        "token_strength",
+        "guide_patches",
+        "control_end",
+        "guidance_end",
+        "reuse_tokens",
+    },
 }
 
 
