@@ -1,17 +1,35 @@
 """The last latent: a run in which only the names of people changed samples nothing again.
 
 ComfyUI runs the sampler again when anything before it changes, a name included. Names do not act on
-the latent, so the last one is kept, with what it was made from: values by their content, models and
-functions by weak references, so that none of them is kept in memory.
+the latent, so the last one is kept, with what it was made from: values by their content, networks
+and other objects by weak references, so that none of them is kept in memory.
 """
 
 import hashlib
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
 from typing import Any
+from uuid import UUID
 
+import comfy.model_patcher
 import torch
 from torch import Tensor
+
+from ..idpatch_core.region_gate import RegionGate
+from . import region_gate
+
+PLAIN = (str, bytes, int, float, UUID, torch.dtype, torch.device)
+# What a patcher has that acts on no latent, or changes with what else acts: `patches_uuid` is new
+# whenever `patches` change.
+NOT_ACTING = frozenset(
+    (
+        *("patches", "backup", "backup_buffers", "object_patches_backup", "hook_backup"),
+        *("hook_patches_backup", "cached_hook_patches", "cached_patcher_init", "current_hooks"),
+        *("parent", "clone_base_uuid", "pinned", "size", "is_injected", "skip_injection"),
+        "non_dynamic_delegate_model",
+    )
+)
 
 _last: dict[str, Any] = {}
 
@@ -35,9 +53,10 @@ def recall_latent(source: Any, names: Sequence[str], sample: Callable[[], Tensor
 def describe_content(value: Any) -> Any:
     """Return something that equals that of another value if both have the same content.
 
-    Objects other than numbers, text, tensors and collections of these equal only themselves.
+    Objects other than numbers, text, tensors, models, Region Gates and collections of these equal
+    only themselves.
     """
-    if value is None or isinstance(value, str | bytes | int | float | torch.dtype | torch.device):
+    if value is None or isinstance(value, PLAIN):
         return type(value), value
     if isinstance(value, Tensor):
         content = value.detach().cpu().contiguous().flatten().view(torch.uint8)
@@ -46,6 +65,15 @@ def describe_content(value: Any) -> Any:
         return [(describe_content(key), describe_content(value[key])) for key in value]
     if isinstance(value, list | tuple):
         return [type(value), *map(describe_content, value)]
+    if isinstance(value, comfy.model_patcher.ModelPatcher):
+        own = {name: item for name, item in vars(value).items() if name not in NOT_ACTING}
+        return [type(value), describe_content(own)]
+    if isinstance(value, RegionGate):
+        own = {name: item for name, item in vars(value).items() if not name.startswith("_")}
+        return [type(value), describe_content(own)]
+    if isinstance(value, FunctionType) and value.__module__ == region_gate.__name__:
+        cells = [cell.cell_contents for cell in value.__closure__ or ()]
+        return [value.__code__, describe_content(cells)]
     try:
         return weakref.ref(value)
     except TypeError:

@@ -253,9 +253,9 @@ class IDPatchSampler(sockets.Node):
         if control_end == 0:
             control_strength = 0.0
         end = find_percent(find_end(sigmas, control_end), sampling.percent_to_sigma)
-        # All that acts on the latent; models by themselves and by the patches on them.
+        # All that acts on the latent.
         source = (
-            (model, model.patches_uuid, model.model_options, control_net),
+            (model, control_net),
             (positive, negative, id_hint.image, id_hint.base, latent),
             (seed, steps, cfg, sampler_name, scheduler, sigmas, denoise),
             (control_strength, end, guide_patches, guidance_end),

@@ -80,7 +80,41 @@ def test_a_name_with_another_change_samples_again(comfy, tiny_sdxl, calls, chang
     assert calls
 
 
-@pytest.mark.parametrize("change", ["hint", "text", "pooled", "tokens", "model", "control_net"])
+def add_patch(model):
+    patched = model.clone()
+    key = "diffusion_model.output_blocks.0.1.transformer_blocks.0.attn2.to_v.weight"
+    patched.add_patches({key: (torch.ones_like(model.model.state_dict()[key]),)}, 0.01)
+    return patched
+
+
+def replace_attention(model):
+    patched = model.clone()
+    patched.set_model_attn2_patch(lambda n, context, value, options: (n, context, value * 1.01))
+    return patched
+
+
+def gate(comfy, model, inputs, outside=0.1):
+    return comfy.nodes.region_gate.IDPatchRegionGate.execute(model, inputs["id_hint"], outside)[0]
+
+
+def test_a_new_name_samples_nothing_again_through_the_region_gate(comfy, tiny_sdxl, calls):
+    case = random_case(people=2, steps=2)
+    latents = []
+    for name in ("Berta", "Carla"):
+        inputs = rename(node_inputs(comfy, case), "Anna", name)
+        inputs["model"] = gate(comfy, tiny_sdxl.model, inputs)
+        latents.append(run_node(comfy, tiny_sdxl, case, **inputs).args[0]["samples"])
+    assert len(calls) == 2
+    assert torch.equal(*latents)
+    inputs = rename(node_inputs(comfy, case), "Anna", "Dora")
+    inputs["model"] = gate(comfy, tiny_sdxl.model, inputs, 0.3)
+    run_node(comfy, tiny_sdxl, case, **inputs)
+    assert len(calls) == 4
+
+
+@pytest.mark.parametrize(
+    "change", ["hint", "text", "pooled", "tokens", "model", "attention", "gate", "control_net"]
+)
 def test_a_name_with_other_content_samples_again(comfy, tiny_sdxl, calls, change):
     case = random_case(people=2, steps=2)
     inputs = rename(node_inputs(comfy, case), "Anna", "Berta")
@@ -91,7 +125,9 @@ def test_a_name_with_other_content_samples_again(comfy, tiny_sdxl, calls, change
         "text": {"positive": [[text + 0.01, options]]},
         "pooled": {"positive": [[text, {"pooled_output": torch.ones(1, 1280)}]]},
         "tokens": {"id_patches": patches._replace(tokens=-patches.tokens)},
-        "model": {"model": tiny_sdxl.model.clone()},
+        "model": {"model": add_patch(tiny_sdxl.model)},
+        "attention": {"model": replace_attention(tiny_sdxl.model)},
+        "gate": {"model": gate(comfy, tiny_sdxl.model, inputs, 0.2)},
         "control_net": {"control_net": tiny_sdxl.control_net.copy()},
     }
     run_node(comfy, tiny_sdxl, case, **inputs)
