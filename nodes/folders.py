@@ -74,7 +74,8 @@ def describe_missing(folder_name: str, file: Any, advice: str) -> str | None:
     if folder_paths.get_full_path(folder_name, file) is not None:
         return None
     searched = " or ".join(folder_paths.get_folder_paths(folder_name))
-    return f"{escape_surrogates(file) or describe_value(file)} was not found in {searched}. {advice}"
+    named = escape_surrogates(file) or describe_value(file)
+    return f"{named} was not found in {searched}. {advice}"
 
 
 def find_file(folder: ModelFolder, input_name: str, file: str) -> Path:

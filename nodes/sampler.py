@@ -263,12 +263,10 @@ class IDPatchSampler(sockets.Node):
         positive, negative = apply_control_net(
             positive, negative, control_net, id_hint, control_strength, 0.0, end, guide_patches
         )
-        networks = []
-        if reuse_tokens:
-            networks = [model.model.diffusion_model, control_net.control_model]
-            if reason := explain_changing_tokens(model, (positive, negative)):
-                networks = []
-                warnings.append(f"reuse_tokens: it has no effect, since {reason}.")
+        networks = [model.model.diffusion_model, control_net.control_model] if reuse_tokens else []
+        if networks and (reason := explain_changing_tokens(model, (positive, negative))):
+            networks = []
+            warnings.append(f"reuse_tokens: it has no effect, since {reason}.")
         if guidance_end < 1:
             model = end_guidance(model, find_end(sigmas, guidance_end))
 
