@@ -73,7 +73,9 @@ def describe_content(value: Any) -> Any:
         return [type(value), describe_content(own)]
     if isinstance(value, FunctionType) and value.__module__ == region_gate.__name__:
         cells = [cell.cell_contents for cell in value.__closure__ or ()]
-        return [value.__code__, describe_content(cells)]
+        # A set holds what a run finds out, which follows from the rest.
+        settings = [each for each in cells if not isinstance(each, set)]
+        return [value.__code__, describe_content(settings)]
     try:
         return weakref.ref(value)
     except TypeError:
