@@ -63,7 +63,9 @@ test('a person who is moved takes the skeleton along', () => {
 })
 
 test('a person who is put on a free pose has its skeleton', () => {
-  const away = change(read('', POSED), { 0: { point: { x: 60, y: 60 } } }, POSED)
+  const entries = read('', POSED)
+  const away = change(entries, { 0: moveWithBody(entries[0], { x: 60, y: 60 }, POSED) }, POSED)
+  assert.ok(away[0].placement.body)
   const [head] = [...POSES].sort((a, b) => a.x - b.x)
   const at = { x: Math.round(head.x), y: Math.round(head.y) }
   const back = change(away, { 0: moveWithBody(away[0], at, POSED) }, POSED)
