@@ -421,6 +421,7 @@ export class PlacerEditor {
   leave() {
     this.select(-1)
     this.stage.element.blur()
+    this.popOut.focus()
     this.blurredAt = -Infinity
   }
 

@@ -28,7 +28,8 @@ export class PopOut {
     const { element, placeholder } = this
     if (this.dialog || !element.isConnected) return
     element.replaceWith(placeholder)
-    const dialog = make('dialog', 'idpatch-popout', { 'aria-label': 'Patch Placer' }, element)
+    const attributes = { 'aria-label': 'Patch Placer', tabindex: '-1' }
+    const dialog = make('dialog', 'idpatch-popout', attributes, element)
     dialog.addEventListener('close', () => this.close())
     dialog.addEventListener('pointerdown', ({ target }) => {
       if (target === dialog) this.close() // beside the editor
@@ -36,11 +37,17 @@ export class PopOut {
     // Keys are for the editor here, but for undo and redo, which act on the whole graph.
     dialog.addEventListener('keydown', (event) => {
       if (!event.ctrlKey && !event.metaKey) event.stopPropagation()
+      if (event.key === 'Escape') this.close()
     })
     document.body.append(dialog)
     this.dialog = dialog
     dialog.showModal()
     this.changed()
+  }
+
+  /** Takes the focus from the parts of an open editor. */
+  focus() {
+    this.dialog?.focus()
   }
 
   close() {
