@@ -196,11 +196,11 @@ def plan_case(
     More than four people are two scenes of half as many, side by side or one above the other.
     `shirts` are the colours that are drawn, from left to right; without them the scene decides.
     """
-    from idpatch_core.demo_world.scenes import SCENE_HEIGHT, SCENE_WIDTH, draw_scene
+    from idpatch_core.demo_world.scenes import FIRST_CANVAS, draw_scene
     from idpatch_core.demo_world.score import make_case, plan_test_scene
 
     halves = [people] if count <= TRAINED else [people[::2], people[1::2]]
-    offset = (SCENE_WIDTH, 0) if rows == 1 else (0, SCENE_HEIGHT)
+    offset = (FIRST_CANVAS.width, 0) if rows == 1 else (0, FIRST_CANVAS.height)
     cases, drawings = [], []
     for number, half in enumerate(halves):
         plan = plan_test_scene(half, count // len(halves), seed, index + number * SECOND_SCENE)
