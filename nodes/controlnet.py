@@ -24,8 +24,11 @@ GUIDE_PATCHES_TIP = (
 )
 
 
-def check_control_net(control_net: object, text_width: int) -> None:
-    """Raise a ValueError unless this is an SDXL ControlNet for text of `text_width`."""
+def check_control_net(control_net: object, text_width: int, text_name: str = "positive") -> None:
+    """Raise a ValueError unless this is an SDXL ControlNet for text of `text_width`.
+
+    `text_name` is the input of that text.
+    """
     network = getattr(control_net, "control_model", None)
     if not isinstance(network, comfy.cldm.cldm.ControlNet):
         kind = type(control_net if network is None else network).__name__
@@ -45,7 +48,7 @@ def check_control_net(control_net: object, text_width: int) -> None:
     }
     if widths and widths != {text_width}:
         raise ValueError(
-            f"control_net: it reads text tokens {max(widths)} wide, those of the conditioning are "
+            f"control_net: it reads text tokens {max(widths)} wide, those of {text_name} are "
             f"{text_width} wide. SDXL's are 2048 wide, SD 1.5's 768. Load the ControlNet of "
             "ID-Patch."
         )
@@ -220,9 +223,9 @@ class IDPatchApplyControlNet(sockets.Node):
         end_percent: float,
         guide_patches: bool = False,
     ) -> io.NodeOutput:
-        for conditioning in (positive, negative):
+        for name, conditioning in (("positive", positive), ("negative", negative)):
             for text, _ in conditioning:
-                check_control_net(control_net, text.shape[-1])
+                check_control_net(control_net, text.shape[-1], name)
         return io.NodeOutput(
             *apply_control_net(
                 positive,
