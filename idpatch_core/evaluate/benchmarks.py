@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ..json_lines import check_value, read_json, read_unchecked_json
 from ..layout import Point
-from .case import IMAGE_SUFFIXES, Case, CasePerson, box_centre, find_image
+from ..read_image import IMAGE_SUFFIXES
+from .case import Case, CasePerson, box_centre, find_image
 
 
 def read_multiid_result(folder: Path, system: str) -> Case:

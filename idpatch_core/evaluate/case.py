@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..layout import MAX_COORDINATE, Point
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
+from ..read_image import IMAGE_SUFFIXES
 
 
 class CasePerson(NamedTuple):

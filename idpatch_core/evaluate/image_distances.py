@@ -5,9 +5,10 @@ from pathlib import Path
 
 import torch
 
+from ..read_image import IMAGE_SUFFIXES
 from . import image_metrics
-from .case import IMAGE_SUFFIXES, Case
-from .scoring import UnreadableFile, read_image
+from .case import Case
+from .scoring import UnreadableFile, read_image_file
 
 
 def measure_distances(
@@ -53,7 +54,7 @@ def measure_distances(
 def _read_tensors(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
     for path in paths:
         try:
-            image = read_image(path)
+            image = read_image_file(path)
         except UnreadableFile:
             continue  # listed by name among the problems
         yield torch.from_numpy(image.copy()).permute(2, 0, 1)

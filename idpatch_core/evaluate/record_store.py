@@ -18,16 +18,17 @@ class RecordPlace(NamedTuple):
 class SavedRecords(Mapping[str, Record]):
     """The records saved in a folder, by the fingerprints of their cases.
 
-    The last record of a fingerprint counts. Unfinished and damaged lines are left out.
+    The last record of a fingerprint counts; one to "retry" only without another. Unfinished and
+    damaged lines are left out.
     """
 
     def __init__(self, folder: Path):
-        self._places = {
-            record["key"]: place
-            for path in sorted(folder.glob("scores*.jsonl"))
-            for record, place in _read_places(path)
-            if isinstance(record.get("key"), str)
-        }
+        self._places: dict[str, RecordPlace] = {}
+        for path in sorted(folder.glob("scores*.jsonl")):
+            for record, place in _read_places(path):
+                key = record.get("key")
+                if isinstance(key, str) and not (record.get("retry") and key in self._places):
+                    self._places[key] = place
 
     def __getitem__(self, key: str) -> Record:
         file, offset = self._places[key]

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..verification.annotate import GREEN, RED, annotate_record
 from .report_data import ReportData, SystemData
-from .scoring import UnreadableFile, read_image
+from .scoring import UnreadableFile, read_image_file
 from .table import MORE_COLUMNS, PAPER_COLUMNS, Row, format_cell, select_measured
 
 GALLERY_WIDTH = 560  # pixels of a image in the gallery
@@ -69,7 +69,7 @@ def _make_gallery(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     items = []
     for record in records:
         try:
-            image = Image.fromarray(read_image(Path(record["result"])))
+            image = Image.fromarray(read_image_file(Path(record["result"])))
         except UnreadableFile:
             continue  # it was deleted after it was scored; the scores stay valid
         people = record["verdict"]["people"]
@@ -104,7 +104,7 @@ def _make_gallery(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _thumbnail(path: str) -> str | None:
     try:
-        return _to_data_url(read_image(Path(path)), 120)
+        return _to_data_url(read_image_file(Path(path)), 120)
     except UnreadableFile:
         return None
 

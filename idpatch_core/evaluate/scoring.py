@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from .. import journal
 from ..layout import Point, has_same_aspect, rescale_points
+from ..read_image import UnreadableImage, read_image
 from ..verification import metrics
 from ..verification.assignment import FaceAssignment, cosine, make_assignment
 from ..verification.scorer import FaceScorer
@@ -70,19 +70,15 @@ def _state(path: Path) -> list[int] | None:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-def read_image(path: Path) -> np.ndarray:
-    """Return an image file as (H, W, 3) uint8 RGB, rotated as its EXIF says.
-
-    Raises UnreadableFile.
-    """
-    from PIL import ImageOps
-
+def read_image_file(path: Path) -> np.ndarray:
+    """Return an image file as `read_image` does; raises UnreadableFile."""
     try:
-        with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        return read_image(path.read_bytes())
     except FileNotFoundError:
         raise UnreadableFile(path, "missing") from None
-    except Exception as error:  # Pillow raises many kinds on broken files
+    except (OSError, ValueError) as error:  # a NUL in a name is a ValueError
+        raise UnreadableFile(path, f"cannot be read ({error})") from None
+    except UnreadableImage as error:
         raise UnreadableFile(path, f"broken ({error})") from None
 
 
@@ -117,7 +113,7 @@ class References:
         return cached
 
     def _embed(self, path: Path) -> np.ndarray:
-        image = read_image(path)
+        image = read_image_file(path)
         for attempt in (image, _padded(image)):
             if faces := self._evaluators.detect(attempt):
                 return embed_faces(attempt, faces[:1], self._evaluators.scorer)[0]
@@ -133,13 +129,9 @@ def _padded(image: np.ndarray) -> np.ndarray:
     return canvas
 
 
-def score_case(case: Case, evaluators: Evaluators, references: References) -> dict[str, Any]:
-    """Score one case; returns a JSON-ready record.
-
-    An unreadable file is a "problem" of the record: the case then counts as failed at all its
-    placements.
-    """
-    record: dict[str, Any] = {
+def describe_case(case: Case) -> dict[str, Any]:
+    """Return what a case's record holds before it is scored, JSON-ready."""
+    return {
         "id": case.id,
         "system": case.system,
         "names": [person.name for person in case.people],
@@ -149,6 +141,15 @@ def score_case(case: Case, evaluators: Evaluators, references: References) -> di
         "prompt": case.prompt,
         "seconds": case.seconds,
     }
+
+
+def score_case(case: Case, evaluators: Evaluators, references: References) -> dict[str, Any]:
+    """Score one case; returns a JSON-ready record.
+
+    An unreadable file is a "problem" of the record: the case then counts as failed at all its
+    placements.
+    """
+    record = describe_case(case)
     if case.problem is not None:
         return {
             **record,
@@ -157,7 +158,7 @@ def score_case(case: Case, evaluators: Evaluators, references: References) -> di
         }
     try:
         embeddings = references.embed(case)
-        image = read_image(case.result)
+        image = read_image_file(case.result)
         points, note = find_points(case, image)
         names = record["names"]
         verdict = verify_image(
@@ -203,7 +204,7 @@ def compare_with_truth(
     MultiID-Bench, a photo with another number of faces than people gives no score. Source:
     WithAnyone, arXiv 2510.14975, section 4.
     """
-    photo = read_image(truth)
+    photo = read_image_file(truth)
     faces = evaluators.detect(photo)
     if len(faces) != len(references):
         return {name: [] for name in TRUTH_METRICS}
@@ -259,14 +260,20 @@ def score_cases(
     """Score the cases that have no saved record yet; yields each case's record, in their order.
 
     Each new record is on the disk before the next case begins, so a killed run resumes there. Each
-    process writes its own file, `scores-<rank>.jsonl`.
+    process writes its own file, `scores-<rank>.jsonl`. An unexpected error, such as a lack of
+    memory, is a "problem" of its case's record, with "retry": the next run scores it again.
     """
     saved, references = SavedRecords(folder), References(evaluators)
     with journal.Journal(folder / f"scores-{rank:04}.jsonl") as log:
         for case in progress(cases):
             key = fingerprint_case(case, evaluators.settings)
             record = saved.get(key)
-            if record is None:
-                record = {"key": key, **score_case(case, evaluators, references)}
+            if record is None or record.get("retry"):
+                try:
+                    record = {"key": key, **score_case(case, evaluators, references)}
+                except Exception as error:  # whatever is wrong with an image costs that image only
+                    reason = f"unexpected error ({type(error).__name__}: {error})"
+                    problem = {"file": str(case.result), "reason": reason}
+                    record = {"key": key, **describe_case(case), "problem": problem, "retry": True}
                 log.append(record)
             yield record

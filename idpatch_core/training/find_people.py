@@ -14,8 +14,8 @@ from ..alignment import align_face
 from ..face_detector import YUNET, Detector, Face, load_detector
 from ..skeleton import Joint
 from .pose_estimator import PoseEstimator, match_poses
-from .read_image import read_pixels, resize_image
 from .rejection import RejectedImage, Rejection
+from .resize_image import read_pixels, resize_image
 from .sources import FACE_NOSE, AnnotatedPerson, Source, read_annotation
 
 

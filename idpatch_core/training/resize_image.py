@@ -1,13 +1,11 @@
 """Reads and resizes the image files of a training set."""
 
-import io
-from typing import Any
+from functools import partial
 
 import numpy as np
 
+from ..read_image import UnreadableImage, read_image
 from .rejection import Rejection
-
-READ_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")  # no format that runs another program
 
 
 def read_pixels(content: bytes, max_aspect: float) -> np.ndarray:
@@ -16,30 +14,16 @@ def read_pixels(content: bytes, max_aspect: float) -> np.ndarray:
     Raises Rejection if it cannot be read, or if its long side is more than `max_aspect` times the
     short one.
     """
-    from PIL import Image, ImageOps
-
     try:
-        with Image.open(io.BytesIO(content), formats=READ_FORMATS) as image:
-            width, height = image.size
-            check_sides(width, height, max_aspect)
-            return _convert_to_rgb(ImageOps.exif_transpose(image))
-    except Rejection:
-        raise
-    except Exception as error:  # a damaged file raises any kind
-        raise Rejection("unreadable image", f"{type(error).__name__}: {error}") from error
+        return read_image(content, partial(check_sides, maximum=max_aspect))
+    except UnreadableImage as error:
+        raise Rejection("unreadable image", error) from error
 
 
 def check_sides(width: int, height: int, maximum: float) -> None:
     """Raise a Rejection if one side is more than `maximum` times the other."""
     if max(width, height) > maximum * min(width, height):
         raise Rejection("aspect ratio", f"{width}x{height}, at most {maximum:g} to 1")
-
-
-def _convert_to_rgb(image: Any) -> np.ndarray:
-    if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
-        grey = np.clip(np.rint(np.asarray(image, np.float64) / 257), 0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    return np.array(image.convert("RGB"))
 
 
 def resize_image(

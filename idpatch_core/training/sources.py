@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..layout import MAX_COORDINATE
+from ..read_image import IMAGE_SUFFIXES
 from ..skeleton import coco17_to_openpose18
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 FACE_NOSE = 2  # among the five keypoints
 
 

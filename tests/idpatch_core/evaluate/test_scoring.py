@@ -15,7 +15,7 @@ from idpatch_core.evaluate.scoring import (
     References,
     fingerprint_case,
     read_assignment,
-    read_image,
+    read_image_file,
     read_tallies,
     score_case,
     score_cases,
@@ -78,6 +78,7 @@ def test_points_of_a_cropped_result_are_not_known(folder):
         ("results/0.png", None, "missing"),
         ("results/0.png", b"", "broken"),
         ("results/0.png", b"\x89PNG\r\n\x1a\n torn", "broken"),
+        ("results/0.png", b"\0\0\0\x18ftypheic", "HEIC image, which is not read here. Save it as"),
         ("{reference}", None, "missing"),
         ("{reference}", b"nothing", "broken"),
         ("{reference}", "grey", "no face found"),
@@ -104,7 +105,7 @@ def test_a_file_that_cannot_be_used_is_named_and_counts_as_failure(folder, name,
 def test_a_reference_that_is_all_face_is_padded(folder):
     case = read_cases(folder)[0]
     path = case.people[0].references[0]
-    photograph = read_image(path)
+    photograph = read_image_file(path)
     left, top, right, bottom = (int(v) for v in EVALUATORS.detect(photograph)[0].box)
     save(path, photograph[top:bottom, left:right])
     assert "problem" not in score_first(folder)
@@ -203,3 +204,40 @@ def test_a_missing_image_is_scored_when_it_has_come(folder):
     assert "problem" in next(iter(score_cases(read_cases(folder), EVALUATORS, folder / "out")))
     file.write_bytes(content)
     assert "problem" not in next(iter(score_cases(read_cases(folder), EVALUATORS, folder / "out")))
+
+
+def test_an_unexpected_error_costs_its_image_and_is_tried_again(folder):
+    cases = read_cases(folder)
+    bad = read_image_file(cases[2].result)
+
+    def detect(image):
+        if np.array_equal(image, bad):
+            raise MemoryError("no room")
+        return EVALUATORS.detect(image)
+
+    failing = EVALUATORS._replace(detect=detect)
+    records = list(score_cases(cases, failing, folder / "out"))
+    problems = [record.get("problem") for record in records]
+    assert problems[2] == {
+        "file": str(cases[2].result),
+        "reason": "unexpected error (MemoryError: no room)",
+    }
+    assert [problem is None for problem in problems] == [n != 2 for n in range(6)]
+    assert read_tallies(records[2], 0.35)["count_accuracy"] == (0, 1)
+    again = list(score_cases(cases, EVALUATORS, folder / "out"))
+    assert "problem" not in again[2]
+    assert again[:2] + again[3:] == records[:2] + records[3:]
+    assert SavedRecords(folder / "out")[again[2]["key"]] == again[2]
+    # The failed record of another process, which is read later, does not replace the good one.
+    shutil.copy(folder / "out/scores-0000.jsonl", folder / "out/scores-0001.jsonl")
+    with (folder / "out/scores-0001.jsonl").open("a") as file:
+        file.write(json.dumps(records[2]) + "\n")
+    assert SavedRecords(folder / "out")[again[2]["key"]] == again[2]
+
+
+def test_a_16_bit_grey_image_is_not_white(folder):
+    case = read_cases(folder)[0]
+    grey = np.asarray(Image.open(case.people[0].references[0]).convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(folder / "grey.png")
+    person = case.people[0]._replace(references=(folder / "grey.png",))
+    assert "problem" not in score_first(folder, people=(person, *case.people[1:]))
