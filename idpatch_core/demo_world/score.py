@@ -1,7 +1,7 @@
 """Generates images of unseen people with the demo models in ComfyUI and scores their identities.
 
     python -m idpatch_core.demo_world.score FOLDER --server URL \\
-        [--people 2 3 4] [--images 500] [--seeds 0 1 2] [--pose-free] [--unguided]
+        [--world FILE] [--people 2 3 4] [--images 500] [--seeds 0 1 2] [--pose-free] [--unguided]
 
 ComfyUI must run with the pack. Every image goes through the nodes: drawn portraits, Face Encoder,
 ID Patch Builder, Patch Placer and ID-Patch Sampler. The scoring encoder was trained on other people
@@ -33,7 +33,7 @@ from ..verification.metrics import association_accuracy, face_similarity
 from ..verification.tally import Tally, bootstrap_interval, pooled
 from .portraits import draw_portrait
 from .scenes import FIRST_CANVAS, ScenePlan, draw_scene, plan_scene
-from .world import read_world
+from .world import RECIPES, CanvasSettings, read_world
 
 SELF_TEST_WORKFLOW = api_file("self_test")
 DEMO_DETECTOR, DEMO_SCORER = (
@@ -60,9 +60,11 @@ def find_detectable_people(folder: Path, first: int, last: int) -> list[int]:
     return json.loads(file.read_text("utf-8"))
 
 
-def plan_test_scene(people: list[int], count: int, seed: int, index: int) -> ScenePlan:
+def plan_test_scene(
+    people: list[int], count: int, seed: int, index: int, canvas: CanvasSettings = FIRST_CANVAS
+) -> ScenePlan:
     """Plan a scene with `count` of these people."""
-    plan = plan_scene(FIRST_SEED + seed, index, 0, len(people), count)
+    plan = plan_scene(FIRST_SEED + seed, index, 0, len(people), count, canvas)
     renumbered = [person._replace(number=people[person.number]) for person in plan.people]
     return plan._replace(people=renumbered)
 
@@ -99,7 +101,12 @@ def _person_number(name: str) -> int:
     return int(name.removeprefix("drawn-"))
 
 
-def make_template(workflow: Path, pose_free: bool, unguided: bool = False) -> Graph:
+def make_template(
+    workflow: Path,
+    pose_free: bool,
+    unguided: bool = False,
+    canvas: CanvasSettings = FIRST_CANVAS,
+) -> Graph:
     """Return the graph of a workflow, with a Load Pose node unless `pose_free`.
 
     `unguided` lets both branches see the patches, as the reference does.
@@ -108,7 +115,7 @@ def make_template(workflow: Path, pose_free: bool, unguided: bool = False) -> Gr
     save_decoded_images(graph)  # not enlarged
     inputs_of(graph, "IDPatchSampler")["guide_patches"] = not unguided
     if not pose_free:
-        add_standing_pose(graph, 2, FIRST_CANVAS.width, FIRST_CANVAS.height)
+        add_standing_pose(graph, 2, canvas.width, canvas.height)
     return graph
 
 
@@ -160,6 +167,9 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--server", action="append", help="address of a ComfyUI; or several")
     parser.add_argument("--scorer", type=Path, default=DEMO_SCORER, help="scoring face encoder")
     parser.add_argument("--workflow", type=Path, default=SELF_TEST_WORKFLOW, help="in API form")
+    parser.add_argument(
+        "--world", type=Path, default=RECIPES / "world.toml", help="settings of the world"
+    )
     parser.add_argument("--people", type=int, nargs="+", default=[2, 3, 4])
     parser.add_argument(
         "--images", type=int, default=500, help="for each number of people and each seed"
@@ -171,11 +181,13 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
     folder: Path = options.folder
     servers = [f"--server={s}" for s in options.server or ["http://127.0.0.1:8188"]]
     portraits = (folder / "portraits").absolute()
-    people = find_detectable_people(portraits, *read_world().people.evaluation)
+    world = read_world(options.world)
+    canvas = world.large_canvas
+    people = find_detectable_people(portraits, *world.people.evaluation)
     scorer = load_arcface(options.scorer).float()
     kind = "-pose-free" * options.pose_free + "-unguided" * options.unguided
     workflow = folder / f"workflow{kind}.json"
-    graph = make_template(options.workflow, options.pose_free, options.unguided)
+    graph = make_template(options.workflow, options.pose_free, options.unguided, canvas)
     workflow.write_text(json.dumps(graph), "utf-8")
     figures: dict[str, Any] = {"detectable_people": len(people)}
     for count in options.people:
@@ -185,7 +197,7 @@ def main(arguments: list[str] | None = None) -> dict[str, Any]:
             name = f"{count}-people-seed-{seed}{kind}"
             cases = [
                 make_case(
-                    plan_test_scene(people, count, seed, index),
+                    plan_test_scene(people, count, seed, index, canvas),
                     f"{index:04d}",
                     1000 * seed + index,
                     portraits,

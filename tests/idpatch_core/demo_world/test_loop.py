@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from idpatch_core.demo_world import loop
 from idpatch_core.demo_world.loop import LossTerms, fit
 
 
@@ -34,6 +35,13 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path):
     resumed = run(tmp_path / "interrupted.safetensors", 600)
     assert torch.equal(whole.weight, resumed.weight)  # pyright: ignore[reportArgumentType]
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_slow_run_is_saved_between_the_steps_too(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(loop, "SAVE_AFTER", -1.0)
+    with pytest.raises(Interrupted):
+        run(tmp_path / "a.safetensors", 600, interrupted_at=7)
+    assert torch.load(tmp_path / "a.part", weights_only=True)["step"] == 7
 
 
 def test_it_learns(tmp_path: Path):

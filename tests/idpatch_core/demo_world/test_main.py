@@ -38,12 +38,29 @@ batch = 2
 steps = 2
 batch = 4
 """
+LARGE = """
+[canvas]
+width = 128
+height = 64
+shares = [0.5, 0.5]
+[large_canvas]
+width = 192
+height = 96
+shares = [0.2, 0.2, 0.2, 0.4]
+two_rows = [0, 0, 0, 0.5]
+described = 0.5
+"""
 CHANGES = ["run.steps=2", "data.batch_size=2", "sampling.every=2", "sampling.images=4"]
 
 
 @pytest.mark.slow
-def test_the_whole_world_is_made_and_exported(tmp_path: Path):
-    (tmp_path / "mini.toml").write_text(MINI)
+@pytest.mark.parametrize("large", [False, True])
+def test_the_whole_world_is_made_and_exported(tmp_path: Path, large: bool):
+    text = MINI
+    if large:
+        text = 'recipes = "eight_people"\n' + MINI + "large_share = 0.5\n" + LARGE
+        text = text.replace("[detector]", "[detector]\nscales = [1, 2]")
+    (tmp_path / "mini.toml").write_text(text)
     command = [str(tmp_path / "world"), "--world", str(tmp_path / "mini.toml"), "--set", *CHANGES]
     assert demo_world.main([*command, "sampling.steps=2"]) == 0
     for stage in ("stage1", "stage2", "stage3"):

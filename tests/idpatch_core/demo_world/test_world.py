@@ -4,18 +4,34 @@ from pathlib import Path
 
 import pytest
 
+from idpatch_core.demo_world.stages import STAGE_NAMES
 from idpatch_core.demo_world.world import RECIPES, read_world
+from idpatch_core.training.config_file import load_config
 
 CORE = RECIPES.parent
 
 
-def test_the_world_keeps_evaluation_people_apart():
-    people = read_world().people
+WORLDS = ("world.toml", "eight_people/world.toml")
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_the_world_keeps_evaluation_people_apart(name: str):
+    people = read_world(RECIPES / name).people
     for name in ("scenes", "more", "conditioning", "scoring"):
         (a, b), (c, d) = getattr(people, name), people.evaluation
         assert b <= c or d <= a
     (a, b), (c, d) = people.conditioning, people.scoring
     assert b <= c or d <= a
+
+
+@pytest.mark.parametrize("name", WORLDS)
+def test_each_stage_of_a_world_has_a_valid_recipe(name: str):
+    world = read_world(RECIPES / name)
+    assert sum(world.canvas.shares) == pytest.approx(1)
+    assert sum(world.large_canvas.shares) == pytest.approx(1)
+    for stage in STAGE_NAMES:
+        config = load_config(RECIPES / world.recipes / f"{stage}.toml")
+        assert config.run.output == stage
 
 
 def test_an_unknown_setting_is_named(tmp_path: Path):
