@@ -27,6 +27,7 @@ from .find_people import ImageInspector, PrepareOptions
 from .image_encoders import ImageEncoders
 from .inspection import Result, inspect_image, inspect_images
 from .pose_estimator import RTMLIB_MODELS
+from .prepare_on_ray import inspect_on_ray
 from .prepared_data import (
     EMPTY_CAPTION_FILE,
     INDEX_FILE,
@@ -63,11 +64,13 @@ def prepare_images(
     device: str = "cpu",
     evaluation: int = 0,
     group_from: float = 0.0,
+    on_ray: bool = False,
 ) -> dict[str, Any]:
     """Prepare all images that are not prepared yet; return the report.
 
     `evaluation` is about how many of them are kept from training, by their people. Above 0,
-    `group_from` is the cosine from which two faces without a name are one person. Raises
+    `group_from` is the cosine from which two faces without a name are one person. `on_ray` finds
+    people on as many CPUs of a Ray cluster as there are workers. Raises
     ValueError if the target was started with other settings or if no image can be used.
     """
     from tqdm import tqdm
@@ -83,7 +86,8 @@ def prepare_images(
     done = prepared_images(target)
     remaining = [item for item in sources if item.key not in done]
     with Journal(target / INDEX_FILE) as journal, ShardWriter(target, read_index(target)) as shards:
-        results = inspect_images(remaining, partial(inspect_image, options=options), workers)
+        run = inspect_on_ray if on_ray else inspect_images
+        results = run(remaining, partial(inspect_image, options=options), workers)
         bar = tqdm(results, total=len(sources), initial=len(sources) - len(remaining))
         for record in encode_prepared(bar, shards, encoders):
             journal.append(record)
@@ -232,6 +236,11 @@ def main(arguments: list[str] | None = None) -> int:
         "such as 0.5",
     )
     parser.add_argument("--workers", type=int, default=2, help="processes that find people")
+    parser.add_argument(
+        "--ray",
+        action="store_true",
+        help="find people on a Ray cluster: that of RAY_ADDRESS, or a local one",
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parsed = parser.parse_args(arguments)
     options = PrepareOptions(*(getattr(parsed, name) for name in PrepareOptions._fields))
@@ -246,6 +255,7 @@ def main(arguments: list[str] | None = None) -> int:
             parsed.device,
             parsed.evaluation,
             parsed.group_people,
+            parsed.ray,
         )
     except (ValueError, ImportError) as error:
         print(error, file=sys.stderr)
