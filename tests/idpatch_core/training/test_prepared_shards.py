@@ -52,9 +52,9 @@ def test_what_a_killed_process_left_is_cut_off(tmp_path: Path):
     expected: list[dict] = []
     fill(whole, expected, range(5))
     records: list[dict] = []
-    fill(killed, records, range(4))
+    fill(killed, records, range(9))
     shard = killed / "shards" / "000000.tar"
-    os.truncate(shard, shard.stat().st_size - 1500)  # in the fourth image
+    os.truncate(shard, shard.stat().st_size - 1500)  # in the last image
     fill(killed, records := records[:3], range(3, 5))
     assert records == expected
     assert shard.read_bytes() == (whole / "shards" / "000000.tar").read_bytes()
