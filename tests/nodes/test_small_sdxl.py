@@ -9,6 +9,9 @@ import torch
 
 from idpatch_core.canvas import Hint
 from idpatch_core.demo_world.package import package_world
+from idpatch_core.demo_world.train_base import new_unet
+from idpatch_core.demo_world.train_vae import new_vae
+from idpatch_core.demo_world.world import RECIPES, read_world
 from idpatch_core.identity import Identity
 from idpatch_core.layout import Point
 from idpatch_core.projection import IDPatches, project
@@ -109,6 +112,31 @@ def test_the_latent_is_that_of_training(
     ).args[0]["samples"]
     latent = loaded.model.model.process_latent_in(result)
     assert (latent - own).abs().max() < 1e-4 * own.abs().max()
+
+
+@torch.inference_mode()
+def test_networks_of_eight_peoples_world_are_those_of_training(comfy: Any):
+    world = read_world(RECIPES / "eight_people" / "world.toml")
+    small_sdxl = import_module(MODULE)
+    torch.manual_seed(0)
+    vae = new_vae(world.vae.channels, world.vae.widths).eval()
+    latent = torch.randn(1, world.vae.channels, 4, 8)
+    loaded = small_sdxl.load_vae(dict(vae.config), vae.state_dict())
+    expected = vae.decode(latent).sample / 2 + 0.5
+    image = loaded.decode(latent).permute(0, 3, 1, 2)
+    torch.testing.assert_close(image, expected.clamp(0, 1), atol=1e-4, rtol=0)
+
+    unet = new_unet(world.vae.channels, world.base.widths).eval()
+    text, pooled = torch.randn(1, 77, 192), torch.randn(1, 128)
+    sizes = torch.tensor([[64.0, 128, 0, 0, 64, 128]])
+    x, timestep = torch.randn(1, world.vae.channels, 8, 16), torch.tensor([500.0])
+    added = {"text_embeds": pooled, "time_ids": sizes}
+    expected = unet(x, timestep, text, added_cond_kwargs=added).sample
+    model = small_sdxl.load_unet(dict(unet.config), unet.state_dict(), 0.5).model
+    times = unet.add_time_proj(sizes.flatten()).reshape(1, -1)
+    y = torch.cat([pooled, times], dim=1)
+    actual = model.diffusion_model(x, timestep, context=text, y=y)
+    torch.testing.assert_close(actual, expected, atol=1e-3, rtol=1e-3)
 
 
 def test_a_missing_part_is_named(comfy: Any, tmp_path: Path, world: Path):
