@@ -276,6 +276,20 @@ def test_images_whose_shard_was_lost_are_prepared_again(
     assert data.crop(1).shape == (112, 112, 3)
 
 
+@pytest.mark.parametrize(("group_from", "people"), [(0.0, 3), (0.9, 1)])
+def test_faces_without_a_name_are_grouped_if_asked(
+    models: tuple[str, str], tmp_path: Path, group_from: float, people: int
+):
+    unnamed = {key: value for key, value in PERSON.items() if key != "group"}
+    for name in "abc":  # the same photo
+        write(tmp_path / "in", name, {"people": [unnamed]})
+    folders = tmp_path / "in", tmp_path / "out"
+    report = prepare_images(*folders, *models, OPTIONS, workers=0, group_from=group_from)
+    assert (report["faces"], report["people"]) == (3, people)
+    data = PreparedData(tmp_path / "out")
+    assert len(data.other_faces(0)) == 3 - people
+
+
 def test_photos_are_counted_and_not_files_or_faces(models: tuple[str, str], tmp_path: Path):
     folder = tmp_path / "in"
     twice = [PERSON, {"group": "anna", "keypoints": BESIDE}]  # such as in a mirror
