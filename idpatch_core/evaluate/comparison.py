@@ -7,7 +7,7 @@ Introduction to the Bootstrap, section 8.6.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from .score_table import ScoreTable, list_systems, split_by_people
 from .table import MORE_COLUMNS, PAPER_COLUMNS, Column
 
 RESAMPLES = 1000
+BLOCK = 20  # resamples at once
 LISTED = 20  # missing cases in an error
 
 
@@ -78,38 +79,51 @@ def compare_systems(table: ScoreTable, baseline: str, seed: int = 0) -> list[Dif
             strict=True,
         )
         for (people, own), (_, other) in pairs:  # sorted by id, so the rows are the same cases
-            for column in (*PAPER_COLUMNS, *MORE_COLUMNS):
-                if column.better and column.metric in table.metrics:
-                    values = _paired_difference(own, other, column.metric, seed)
-                    if values is not None:
-                        differences.append(
-                            Difference(system, baseline, people, column.metric, *values)
-                        )
+            columns = [
+                c.metric
+                for c in (*PAPER_COLUMNS, *MORE_COLUMNS)
+                if c.better and c.metric in table.metrics
+            ]
+            for metric, values in _paired_differences(own, other, columns, seed):
+                differences.append(Difference(system, baseline, people, metric, *values))
     return differences
 
 
-def _paired_difference(
-    own: ScoreTable, other: ScoreTable, metric: str, seed: int
-) -> tuple[float, float, float, int] | None:
-    """Return the difference, its interval and the number of cases; None if one has no value."""
-    column = own.metrics.index(metric)
+def _paired_differences(
+    own: ScoreTable, other: ScoreTable, metrics: Sequence[str], seed: int
+) -> Iterator[tuple[str, tuple[float, float, float, int]]]:
+    """Yield each metric that both systems have, with its difference, interval and cases."""
+    columns = [own.metrics.index(metric) for metric in metrics]
     parts = np.stack(
-        [t for table in (own, other) for t in (table.totals[:, column], table.counts[:, column])],
-        axis=1,
-    )  # (N, 4)
-    parts = parts[(parts[:, [1, 3]] > 0).any(axis=1)]
-    sums = parts.sum(axis=0)
-    if not (sums[1] and sums[3]):
-        return None
-    value = float(sums[0] / sums[1] - sums[2] / sums[3])
-    if len(parts) < 2:
-        return value, math.nan, math.nan, len(parts)
-    random, differences = np.random.default_rng(seed), []
-    for _ in range(RESAMPLES):
-        a, n, b, m = parts[random.integers(len(parts), size=len(parts))].sum(axis=0)
-        differences.append(a / n - b / m if n and m else math.nan)
-    low, high = np.nanquantile(differences, [0.025, 0.975])
-    return value, float(low), float(high), len(parts)
+        [part[:, columns] for table in (own, other) for part in (table.totals, table.counts)]
+    )  # (4, N, M)
+    sums = _resample(parts, seed)  # (4, RESAMPLES + 1, M)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = sums[0] / sums[1] - sums[2] / sums[3]
+    cases = (parts[[1, 3]] > 0).any(axis=0).sum(axis=0)
+    for column, metric in enumerate(metrics):
+        value, resampled = values[0, column], values[1:, column]
+        if math.isnan(value):
+            continue
+        low, high = math.nan, math.nan
+        if cases[column] > 1:
+            low, high = map(float, np.nanquantile(resampled, [0.025, 0.975]))
+        yield metric, (float(value), low, high, int(cases[column]))
+
+
+def _resample(parts: np.ndarray, seed: int) -> np.ndarray:
+    """Return the sums of K parts (K, N, M) over the cases, first of all of them, then resampled.
+
+    A resample is how often each case is drawn; many cases are multiplied by it in blocks.
+    """
+    kinds, cases, metrics = parts.shape
+    flat = parts.transpose(1, 0, 2).reshape(cases, kinds * metrics)
+    random, sums = np.random.default_rng(seed), [flat.sum(axis=0)[None]]
+    for start in range(0, RESAMPLES, BLOCK):
+        draws = random.integers(cases, size=(min(BLOCK, RESAMPLES - start), cases))
+        counts = np.stack([np.bincount(draw, minlength=cases) for draw in draws])
+        sums.append(counts.astype(np.float64) @ flat)
+    return np.concatenate(sums).reshape(-1, kinds, metrics).transpose(1, 0, 2)
 
 
 def differences_to_text(differences: Sequence[Difference]) -> str:
