@@ -12,7 +12,7 @@ from .face_detector import LARGEST_FACE, Detector, Face, choose_faces
 from .identity import Identity, average, rename, similarity
 from .upright import detect_turned, make_upright
 
-ONE_PERSON, ONE_PER_IMAGE = "one_person", "one_per_image"
+AUTO_PEOPLE, ONE_PERSON, ONE_PER_IMAGE = "auto", "one_person", "one_per_image"
 # Cosine of two photos of one person: IR-SE50 gives about 0.7, and 0 for two people.
 DIFFERENT_PEOPLE = 0.2
 SAME_FACE = 0.9
@@ -34,6 +34,20 @@ class FaceCrop(NamedTuple):
     outside: float = 0.0
 
 
+def find_faces(detector: Detector, image: np.ndarray, here: str) -> list[Face]:
+    """Return the faces of an image (H, W, 3) uint8 RGB, the largest first.
+
+    Raises ValueError, which begins with `here`, if it shows none.
+    """
+    faces = detect_turned(detector, image)
+    if not faces:
+        raise ValueError(
+            f"{here}: no face was found. Use an image that shows the whole face from the front, "
+            "crop it to the face if that is small, or try another detector in Load Face Model."
+        )
+    return faces
+
+
 def crop_faces(
     detector: Detector,
     image: np.ndarray,
@@ -41,60 +55,75 @@ def crop_faces(
     choice: str,
     index: int,
     min_face_size: int,
+    name: str = "",
 ) -> tuple[list[FaceCrop], list[str]]:
     """Find, choose and align the faces of one image; return them and the warnings.
 
     `image` (H, W, 3) uint8 RGB, `number` counted from 1; `choice` and `index` are those of
-    `choose_faces`, `min_face_size` is in pixels. Raises ValueError that names the image if it shows
-    no such face, or only smaller ones.
+    `choose_faces`, `min_face_size` is in pixels; `name` is that of the person whose image it is, if
+    it is known. Raises ValueError that names the image if it shows no such face, or only smaller
+    ones.
     """
-    faces = detect_turned(detector, image)
     height, width = image.shape[:2]
-    here = f"image: image {number} ({width}x{height})"
-    if not faces:
-        raise ValueError(
-            f"{here}: no face was found. Use an image that shows the whole face from the front, "
-            "crop it to the face if that is small, or try another detector in Load Face Model."
-        )
+    here = f"image: image {number} {f'of {name} ' if name else ''}({width}x{height})"
+    faces = find_faces(detector, image, here)
     try:
         chosen = choose_faces(faces, choice, index)
     except ValueError as error:
         raise ValueError(f"{here}: {error}") from None
     large = [face for face in chosen if min(face.size) >= min_face_size]
     if not large:
-        face_width, face_height = chosen[0].size
-        raise ValueError(
-            f"{here}: the face is {face_width:.0f}x{face_height:.0f} pixels, too small for "
-            f"min_face_size {min_face_size}. {_advise_larger(chosen[0], image)}, or lower "
-            "min_face_size; the result will resemble the person less."
-        )
+        refuse_small_face(chosen[0], (width, height), here, min_face_size)
     warnings = []
     if len(large) < len(chosen):
         warnings.append(
             f"{here}: {len(chosen) - len(large)} of {len(chosen)} faces are smaller than "
             f"min_face_size {min_face_size} and were left out."
         )
-    others = sum(min(face.size) >= min_face_size for face in faces) - 1
+    others = count_other_faces(faces, min_face_size)
     if choice == LARGEST_FACE and others:
         x, y = large[0].nose
         warnings.append(
             f"{here}: {others + 1} faces were found; the largest was used, with its nose at "
             f"{x:.0f}, {y:.0f}. Set face to index to use another one, or to all to use every face."
         )
-    return [_crop_face(detector, image, number, face) for face in large], warnings
+    return [crop_face(detector, image, number, face) for face in large], warnings
 
 
-def _crop_face(detector: Detector, image: np.ndarray, number: int, face: Face) -> FaceCrop:
+def refuse_small_face(face: Face, size: tuple[int, int], here: str, min_face_size: int) -> None:
+    """Raise a ValueError, which begins with `here`, if a face is smaller than `min_face_size`.
+
+    `size` is the (width, height) of its image.
+    """
+    if min(face.size) >= min_face_size:
+        return
+    width, height = face.size
+    raise ValueError(
+        f"{here}: the face is {width:.0f}x{height:.0f} pixels, too small for min_face_size "
+        f"{min_face_size}. {_advise_larger(face, size)}, or lower min_face_size; the result will "
+        "resemble the person less."
+    )
+
+
+def count_other_faces(faces: Sequence[Face], min_face_size: int) -> int:
+    """Return how many faces there are, beside the largest, that might be meant."""
+    return sum(min(face.size) >= min_face_size for face in faces) - 1
+
+
+def crop_face(detector: Detector, image: np.ndarray, number: int, face: Face) -> FaceCrop:
+    """Turn a face of an image upright if it is not, and align it."""
     face = make_upright(detector, image, face)
     outside = share_outside((image.shape[1], image.shape[0]), face.keypoints)
     return FaceCrop(number, face, align_face(image, face.keypoints), outside)
 
 
-def warn_about_crops(found: Sequence[FaceCrop], names: Sequence[str]) -> list[str]:
+def warn_about_crops(
+    found: Sequence[FaceCrop], names: Sequence[str], input_name: str = "image"
+) -> list[str]:
     """Warn of each face, with its person's name, that is cut off or was turned upright."""
     warnings = []
     for one, name in zip(found, names, strict=True):
-        here = f"image: the face of {name} in image {one.image_number}"
+        here = f"{input_name}: the face of {name} in image {one.image_number}"
         if one.outside > CUT_OFF:
             warnings.append(
                 f"{here} is cut off: {one.outside:.0%} of its crop lies outside the image. Use an "
@@ -118,8 +147,8 @@ def warn_of_same_face(people: Sequence[Identity], input_name: str) -> list[str]:
     ]
 
 
-def _advise_larger(face: Face, image: np.ndarray) -> str:
-    if max(face.size) < SMALL_SHARE * max(image.shape[:2]):
+def _advise_larger(face: Face, size: tuple[int, int]) -> str:
+    if max(face.size) < SMALL_SHARE * max(size):
         return "Crop the original image around the face, without making it smaller"
     return "Use an image in which the face is larger"
 
@@ -161,6 +190,7 @@ def make_people(
     before: int,
     one_person: bool,
     weights: Sequence[float] | None,
+    input_name: str = "image",
 ) -> tuple[list[Identity], list[str]]:
     """Return the people of these faces, named, and the warnings.
 
@@ -180,10 +210,10 @@ def make_people(
             )
         return rename(faces, name_people(names, len(faces), before)), []
     (name,) = [person.name for person in rename(faces[:1], name_people(names, 1, before))]
-    return [average(name, faces, weights)], warn_of_strangers(name, faces)
+    return [average(name, faces, weights)], warn_of_strangers(name, faces, input_name)
 
 
-def warn_of_strangers(name: str, faces: Sequence[Identity]) -> list[str]:
+def warn_of_strangers(name: str, faces: Sequence[Identity], input_name: str = "image") -> list[str]:
     """Warn of the least similar two photos of one person if they hardly resemble each other."""
     pairs = list(itertools.combinations(faces, 2))
     if not pairs:
@@ -191,8 +221,10 @@ def warn_of_strangers(name: str, faces: Sequence[Identity]) -> list[str]:
     a, b = min(pairs, key=lambda pair: similarity(*pair))
     if similarity(a, b) >= DIFFERENT_PEOPLE:
         return []
+    advice = (
+        f"set people to {ONE_PER_IMAGE}" if input_name == "image" else "give each their own entry"
+    )
     return [
-        f"image: {a.name} and {b.name} seem to show different people (similarity "
-        f"{similarity(a, b):.2f}), but were averaged to {name}. If so, set people to "
-        f"{ONE_PER_IMAGE}."
+        f"{input_name}: {a.name} and {b.name} seem to show different people (similarity "
+        f"{similarity(a, b):.2f}), but were averaged to {name}. If so, {advice}."
     ]

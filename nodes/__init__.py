@@ -8,6 +8,7 @@ from .demo_models import IDPatchLoadDemoModels, IDPatchLoadDemoPortrait
 from .faces import IDPatchFaceEncoder, IDPatchLoadFaceModel
 from .identities import IDPatchLoadIdentities, IDPatchSaveIdentities
 from .model import IDPatchBuilder, IDPatchLoadModel
+from .people import IDPatchPeople
 from .phrases import IDPatchPhrases
 from .placer import IDPatchPlacer
 from .pose import IDPatchLoadPose
@@ -20,6 +21,7 @@ from .verify import IDPatchVerify
 NODES: list[type[io.ComfyNode]] = [
     IDPatchLoadFaceModel,
     IDPatchFaceEncoder,
+    IDPatchPeople,
     IDPatchSaveIdentities,
     IDPatchLoadIdentities,
     IDPatchLoadModel,

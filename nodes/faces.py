@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..idpatch_core.arcface import embed, load_arcface
 from ..idpatch_core.encode import (
+    AUTO_PEOPLE,
     ONE_PER_IMAGE,
     ONE_PERSON,
     crop_faces,
@@ -140,6 +141,8 @@ class IDPatchLoadFaceModel(sockets.Node):
 
 
 class IDPatchFaceEncoder(sockets.Node):
+    LIST_INPUTS = ("image", "name")
+
     @classmethod
     def define_schema(cls) -> io.Schema:
         return Schema(
@@ -147,13 +150,18 @@ class IDPatchFaceEncoder(sockets.Node):
             display_name="Face Encoder",
             category=sockets.CATEGORY,
             search_aliases=["face embedding", "InstantID", "IPAdapter FaceID", "PuLID"],
+            is_input_list=True,
             has_intermediate_output=True,
             advanced=("min_face_size", "weights", "token_strength"),
             description="Finds a person's face in photos and computes the identity that the other "
             "nodes work with.",
             inputs=[
                 sockets.FaceModel.Input("face_model", tooltip="The model of Load Face Model."),
-                io.Image.Input("image", tooltip="A photo of the person, or a batch of photos."),
+                io.Image.Input(
+                    "image",
+                    tooltip="A photo of the person, a batch, or a list of photos, such as those of "
+                    "a folder.",
+                ),
                 io.String.Input(
                     "name",
                     default="",
@@ -178,10 +186,11 @@ class IDPatchFaceEncoder(sockets.Node):
                 ),
                 io.Combo.Input(
                     "people",
-                    options=[ONE_PERSON, ONE_PER_IMAGE],
-                    default=ONE_PERSON,
+                    options=[AUTO_PEOPLE, ONE_PERSON, ONE_PER_IMAGE],
+                    default=AUTO_PEOPLE,
                     tooltip="one_person: all images show the same person, whose faces are "
-                    "averaged. one_per_image: each image shows other people.",
+                    "averaged. one_per_image: each image shows other people. auto: each image of a "
+                    "list shows another person, those of a batch the same.",
                 ),
                 io.Int.Input(
                     "min_face_size",
@@ -227,28 +236,35 @@ class IDPatchFaceEncoder(sockets.Node):
     def execute(
         cls,
         face_model: FaceModel,
-        image: Tensor,
-        name: str = "",
+        image: list[Tensor],
+        name: list[str] | None = None,
         face: str = LARGEST_FACE,
         index: int = 0,
-        people: str = ONE_PERSON,
+        people: str = AUTO_PEOPLE,
         min_face_size: int = 32,
         weights: str = "",
         token_strength: float = 1.0,
         identities: list[Identity] | None = None,
     ) -> io.NodeOutput:
-        images, before = read_images(image), identities or []
+        images, before = [pixels for one in image for pixels in read_images(one)], identities or []
+        given_names = [part for text in name or [] for part in parse_names(text)]
         several_each = face in (FACES_LEFT_TO_RIGHT, ALL_FACES)
+        if people == AUTO_PEOPLE:
+            people = ONE_PER_IMAGE if several_each or len(image) > 1 else ONE_PERSON
         if several_each and people == ONE_PERSON and len(images) > 1:
             raise ValueError(
                 f"people: it is {ONE_PERSON}, but face {face} uses every face of {len(images)} "
                 f"images. Set people to {ONE_PER_IMAGE}, or face to {LARGEST_FACE} or "
                 f"{FACE_AT_INDEX}."
             )
+        one_person = people == ONE_PERSON and not several_each
+        owners = given_names * len(images) if one_person else given_names
+        known = not several_each and len(owners) == len(images)
         found, warnings = [], []
         progress = comfy.utils.ProgressBar(len(images) + 1)
         for number, pixels in enumerate(images, 1):
-            options = (number, face, index, min_face_size)
+            owner = owners[number - 1] if known else ""
+            options = (number, face, index, min_face_size, owner)
             crops, more = crop_faces(face_model.detector, pixels, *options)
             found += crops
             warnings += more
@@ -256,9 +272,8 @@ class IDPatchFaceEncoder(sockets.Node):
         embeddings = encode_crops(face_model, [one.crop for one in found])
         progress.update(1)
 
-        one_person = people == ONE_PERSON and not several_each
         new, more = make_people(
-            found, embeddings, parse_names(name), len(before), one_person, parse_weights(weights)
+            found, embeddings, given_names, len(before), one_person, parse_weights(weights)
         )
         new = [person._replace(token_strength=token_strength) for person in new]
         all_people = append(before, new)

@@ -180,17 +180,43 @@ def check_inputs(node: "type[Node]", values: dict[str, Any]) -> None:
         default = getattr(schema_input, "default", None)
         if values[name] is None and schema_input.optional and default is None:
             continue
-        check_input(schema_input, values[name], name not in node.FILE_INPUTS)
+        is_list = name in node.LIST_INPUTS and values[name] is not None
+        for value in values[name] if is_list else [values[name]]:
+            check_input(schema_input, value, name not in node.FILE_INPUTS)
+
+
+def take_single_items(node: "type[Node]", values: dict[str, Any]) -> dict[str, Any]:
+    """Return a list node's values: those of `LIST_INPUTS` as lists, one item of each other.
+
+    ComfyUI gives each value of such a node as a list; others may call it with plain values. Raises
+    ValueError that names the input if a list has no item, or several where one is expected.
+    """
+    if not all(isinstance(value, list) for value in values.values()):
+        values = {name: [value] for name, value in values.items()}
+    for name, items in values.items():
+        if len(items) == 1 or (items and name in node.LIST_INPUTS):
+            continue
+        raise ValueError(
+            f"{name}: expected one value, got a list of {len(items)}. Connect one value, or choose "
+            "an item of the list."
+        )
+    return {
+        name: items if name in node.LIST_INPUTS and items[0] is not None else items[0]
+        for name, items in values.items()
+    }
 
 
 class Node(io.ComfyNode):
     """The base of the pack's nodes: their `execute` checks its inputs first.
 
     `FILE_INPUTS` are the combos of files, whose values the node itself looks up: their lists
-    change while ComfyUI runs, and the error for a missing file says more.
+    change while ComfyUI runs, and the error for a missing file says more. A node with
+    `is_input_list` runs once for lists: its `execute` gets all items of its `LIST_INPUTS`, and the
+    one item of its other inputs.
     """
 
     FILE_INPUTS: tuple[str, ...] = ()
+    LIST_INPUTS: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any):
         super().__init_subclass__(**kwargs)
@@ -205,9 +231,12 @@ def _checked(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutp
 
     @functools.wraps(execute)
     def checked(cls: type[Node], *args: Any, **kwargs: Any) -> io.NodeOutput:
-        check_inputs(cls, {**dict(zip(names, args, strict=False)), **kwargs})
+        values = {**dict(zip(names, args, strict=False)), **kwargs}
+        if cls.LIST_INPUTS:
+            values = take_single_items(cls, values)
+        check_inputs(cls, values)
         try:
-            return execute(cls, *args, **kwargs)
+            return execute(cls, **values)
         except ValueError as error:
             message = escape_surrogates(str(error))
             if message == str(error):

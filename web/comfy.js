@@ -26,3 +26,13 @@ export function viewUrl({ filename, subfolder = '', type = 'output' }) {
  * @param {ComfyNode} node
  */
 export const outputsOf = (node) => app.nodeOutputs?.[locator(node)]
+
+/**
+ * The URL of a file as Load Image names it: folders/name, and [output] or [temp] after it.
+ * @param {string} file
+ */
+export function photoUrl(file) {
+  const [, path = '', type = 'input'] = /^(.*?)(?: ?\[(input|output|temp)\])?$/s.exec(file) ?? []
+  const [filename, ...folders] = path.split('/').reverse()
+  return viewUrl({ filename, subfolder: folders.reverse().join('/'), type })
+}

@@ -2,11 +2,19 @@
 
 import { app } from '../../scripts/app.js'
 import { addFaces, showsFaces } from './faces/faces.js'
+import { peopleWidget } from './people/node.js'
 import { placementsWidget } from './placer/node.js'
 import { colourSockets } from './sockets.js'
 import { addWarnings, showsWarnings } from './warnings.js'
 
-const WIDGET = 'IDPATCH_PLACEMENTS'
+/**
+ * The inputs whose widgets are editors: by node, the input and the type of its widget.
+ * @type {Record<string, [input: string, widget: string]>}
+ */
+const EDITORS = {
+  IDPatchPlacer: ['placements', 'IDPATCH_PLACEMENTS'],
+  IDPatchPeople: ['people', 'IDPATCH_PEOPLE']
+}
 
 function loadStyles() {
   const link = document.createElement('link')
@@ -19,16 +27,20 @@ app.registerExtension({
   name: 'IDPatch.Editors',
   init: loadStyles,
   setup: () => colourSockets(app),
-  getCustomWidgets: () => ({ [WIDGET]: placementsWidget }),
+  getCustomWidgets: () => ({
+    IDPATCH_PLACEMENTS: placementsWidget,
+    IDPATCH_PEOPLE: peopleWidget
+  }),
   nodeCreated(node) {
     if (showsFaces(node)) addFaces(node)
     if (showsWarnings(node)) addWarnings(node)
   },
   beforeRegisterNodeDef(_nodeType, nodeData) {
-    if (nodeData.name !== 'IDPatchPlacer') return
+    const [name, widgetType] = EDITORS[nodeData.name] ?? []
+    if (!name) return
     // The input stays a STRING for the API and without this script; only its widget is ours.
     const { required = {}, optional = {} } = nodeData.input
-    const placements = required.placements ?? optional.placements
-    if (placements) placements[1] = { ...placements[1], widgetType: WIDGET }
+    const input = required[name] ?? optional[name]
+    if (input) input[1] = { ...input[1], widgetType }
   }
 })

@@ -34,6 +34,7 @@ interface NodeDefinition {
 
 interface ComfyApi {
   apiURL(route: string): string
+  fetchApi(route: string, options?: RequestInit): Promise<Response>
   addEventListener(type: string, listener: (event: Event) => void): void
   removeEventListener(type: string, listener: (event: Event) => void): void
 }
@@ -137,6 +138,10 @@ interface StoredFile {
 interface NodeOutput {
   images?: StoredFile[]
   idpatch_faces?: FacesReport[]
+  idpatch_photos?: PhotosReport[]
+  idpatch_verdicts?: VerdictReport[]
+  idpatch_best?: { index: number; reasons: string[] }[]
+  idpatch_report?: StoredFile[]
   idpatch_placer?: PlacerReport[]
   /** What nodes/ warns of. */
   idpatch_warnings?: string[]
@@ -147,6 +152,28 @@ interface FacesReport {
   faces?: { name: string; score?: number | null; crop?: StoredFile | null }[]
   warnings?: string[]
 }
+
+/** What nodes/verify.py reports of each image. */
+interface VerdictReport {
+  scorer: string
+  images: {
+    all_correct: boolean
+    people: {
+      name: string
+      similarity: number | null
+      correct: boolean
+      verdict: string
+      reference: StoredFile | null
+      face: StoredFile | null
+    }[]
+  }[]
+}
+
+/** The faces that nodes/people.py found, by the photo's file: boxes normalised to the photo. */
+type PhotosReport = Record<
+  string,
+  { width: number; height: number; faces: [number, number, number, number][] } | undefined
+>
 
 /** What nodes/placer.py reports of its last run; points as [x, y] in output pixels. */
 interface PlacerReport {

@@ -6,6 +6,7 @@ Writes web/docs/images. Needs what the browser tests need.
 """
 
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -129,6 +130,7 @@ def clip(editor: EditorPage, number: int) -> bytes:
 
 OTHERS = [
     "IDPatchLoadFaceModel",
+    "IDPatchPeople",
     "IDPatchSaveIdentities",
     "IDPatchLoadIdentities",
     "IDPatchLoadModel",
@@ -148,10 +150,14 @@ OTHERS = [
 ]
 
 
+WRITTEN = [{"name": name, "photos": [photo]} for name, photo in PEOPLE.items()]
+FILLED = {"IDPatchPeople": {"people": json.dumps(WRITTEN)}}  # values that show what a node does
+
+
 def take_others(editor: EditorPage, kinds: list[str]) -> None:
     for kind in kinds:
         editor.clear()
-        number = editor.add(kind, 400, 120)
+        number = editor.add(kind, 400, 120, **FILLED.get(kind, {}))
         editor.page.mouse.move(5, 900)
         editor.page.wait_for_timeout(400)
         save(clip(editor, number), f"{kind}.webp", 420)

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from idpatch_core.bodies import KINDS, choose_people, make_body
+from idpatch_core.face_detector import Face
 from idpatch_core.layout import ARRANGEMENTS, Point, outside, overlapping, rank_heads
+from idpatch_core.people import find_face_at, parse_people
 from idpatch_core.placements import parse_placements, read_placements
 from idpatch_core.poses import PRESETS, make_preset
 from idpatch_core.skeleton import draw_openpose, find_head, find_heads
@@ -31,6 +33,7 @@ SIZES = [(1024, 1024), (512, 768), (1344, 768), (200, 1000), (64, 64), (2048, 96
 def run_module(script: str, data: object) -> list:
     """Run a script with `data` as its input and the pure modules imported under their names."""
     imports = [f"import * as {name} from './web/placer/{name}.js'" for name in MODULES]
+    imports.append("import * as people from './web/people/state.js'")
     done = subprocess.run(
         [NODE or "node", "--input-type=module", "--eval", "\n".join([*imports, script])],
         input=json.dumps(data),
@@ -48,7 +51,7 @@ READ = "import { readFileSync } from 'node:fs'\nconst data = JSON.parse(readFile
 
 def test_modules():
     files = sorted(Path(__file__).with_name("modules").glob("*.test.js"))
-    names = (*MODULES, "undo_keeper")
+    names = (*MODULES, "people", "undo_keeper")
     assert {file.name for file in files} == {f"{name}.test.js" for name in names}
     done = subprocess.run(
         [NODE or "node", "--test", *map(str, files)],
@@ -283,3 +286,57 @@ def test_what_the_editor_writes_is_read_by_the_node():
     [text] = run_module(script, None)
     points = [placement.point for placement in parse_placements(text, ["Ada", "2", "Bob"]).people]
     assert points == [(107, 168), (12, 34), None]
+
+
+PEOPLE = [
+    "",
+    "{",
+    "3",
+    "[[]]",
+    '[{"name": "Anna", "photos": ["a.jpg", {"file": "b.jpg", "face": [0, 1], "weight": 0.5}]}]',
+    '{"version": 1, "people": [{"photos": ["a.jpg"], "token_strength": 2, "more": [1]}]}',
+    '{"version": 2, "people": []}',
+    '[{"name": 3, "photos": ["a.jpg"]}]',
+    '[{"photos": [""]}]',
+    '[{"photos": [{"file": "a", "face": [2, 0]}]}]',
+    '[{"photos": [{"file": "a", "face": [0]}]}]',
+    '[{"photos": [{"file": "a", "weight": -1}]}]',
+    '[{"photos": [{"file": "a", "weight": 101}]}]',
+    '[{"photos": ["a"], "token_strength": true}]',
+]
+
+
+def test_the_people_are_read_as_the_node_reads_them():
+    got = run_module(
+        f"{READ}console.log(JSON.stringify(data.map((text) => {{"
+        " const { people: read, problem } = people.parsePeople(text);"
+        " return problem ? null : read.map(({ name, tokenStrength, photos }) => [name,"
+        " photos.map(({ file, face, weight }) => [file, face, weight]), tokenStrength]) })))",
+        PEOPLE,
+    )
+    for text, read in zip(PEOPLE, got, strict=True):
+        try:
+            expected = json.loads(json.dumps(parse_people(text)))
+        except ValueError:
+            expected = None
+        assert read == expected, text
+
+
+def test_the_face_at_a_point_is_the_one_that_the_node_takes():
+    generator = np.random.default_rng(0)
+    width, height = 300, 200
+    corners = generator.uniform(0, 1, (200, 3, 2)) * (width - 60, height - 40)
+    boxes = np.concatenate([corners, corners + generator.uniform(15, 60, (200, 3, 2))], 2)
+    points = generator.uniform(0, 1, (200, 2))
+    normalised = boxes / (width, height, width, height)
+    got = run_module(
+        f"{READ}console.log(JSON.stringify(data.map(([boxes, point]) =>"
+        f" people.findFaceAt(boxes, point, {width / height}))))",
+        list(zip(normalised.tolist(), points.tolist(), strict=True)),
+    )
+    for case, point, index in zip(boxes, points, got, strict=True):
+        faces = [
+            Face(tuple(box), np.tile(np.float32([box[0::2].mean(), box[1::2].mean()]), (5, 1)), 1.0)
+            for box in case
+        ]
+        assert index == find_face_at(faces, Point(point[0] * width, point[1] * height))

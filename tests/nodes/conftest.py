@@ -1,4 +1,4 @@
-"""An untrained demo world, and the folder that its networks are packed to."""
+"""An untrained demo world, the folder that its networks are packed to, and a small face model."""
 
 import json
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from face_models import add_folder, load
+from face_weights import formula_state
 from safetensors.torch import save_file
 from training_world import SCHEDULER
 
@@ -70,3 +72,24 @@ def folder(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("packed")
     assert package_world(world, target, "stage1") < 60e6
     return target
+
+
+@pytest.fixture
+def recognition(comfy, tmp_path):
+    """A folder for face recognition, empty."""
+    yield from add_folder("facexlib", tmp_path)
+
+
+@pytest.fixture
+def small(recognition):
+    """A small network of IR-SE50's kind, which gives as many numbers."""
+    with torch.device("meta"):
+        state = IRSE50(((8, 8), (8, 16), (16, 32), (32, 32)), 512).state_dict()
+    shapes = {name: list(tensor.shape) for name, tensor in state.items()}
+    save_file(formula_state(shapes), recognition / "small_arcface.safetensors")
+    return "small_arcface.safetensors"
+
+
+@pytest.fixture
+def face_model(comfy, small):
+    return load(comfy, small)

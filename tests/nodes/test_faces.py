@@ -4,53 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from face_weights import REFERENCE, formula_state, write_formula_weights
+from face_models import add_folder, load
+from face_weights import REFERENCE, write_formula_weights
 from photos import collage, photo
 from safetensors.torch import load_file, save_file
 from scrfd import SCORE, write_detector
 
-from idpatch_core.arcface import IRSE50
 from idpatch_core.identity import average
 
 RELEASED = "recognition_arcface_ir_se50.pth"
-
-
-def add_folder(name: str, path: Path):
-    """Search a folder for a kind of model, first of all, as long as the fixture lives."""
-    import folder_paths
-
-    searched = folder_paths.folder_names_and_paths[name][0]
-    searched.insert(0, str(path))
-    folder_paths.filename_list_cache.pop(name, None)
-    yield path
-    searched.remove(str(path))
-    folder_paths.filename_list_cache.pop(name, None)
-
-
-@pytest.fixture
-def recognition(comfy, tmp_path):
-    """A folder for face recognition, empty."""
-    yield from add_folder("facexlib", tmp_path)
-
-
-@pytest.fixture
-def small(recognition):
-    """A small network of IR-SE50's kind, which gives as many numbers."""
-    with torch.device("meta"):
-        state = IRSE50(((8, 8), (8, 16), (16, 32), (32, 32)), 512).state_dict()
-    shapes = {name: list(tensor.shape) for name, tensor in state.items()}
-    save_file(formula_state(shapes), recognition / "small_arcface.safetensors")
-    return "small_arcface.safetensors"
-
-
-@pytest.fixture
-def face_model(comfy, small):
-    return load(comfy, small)
-
-
-@torch.inference_mode()
-def load(comfy, recognition, detector="yunet"):
-    return comfy.nodes.faces.IDPatchLoadFaceModel.execute(recognition, detector).args[0]
 
 
 @torch.inference_mode()
@@ -136,8 +98,8 @@ def test_a_new_name_encodes_no_one_again(comfy, face_model, monkeypatch):
     monkeypatch.setattr(
         network, "forward", lambda x: calls.append(x) or type(network).forward(network, x)
     )
-    (first,) = encode(comfy, face_model, photo("obama"), name="Anna").args[0]
-    (second,) = encode(comfy, face_model, photo("obama"), name="Berta").args[0]
+    (first,), _ = encode(comfy, face_model, photo("obama"), name="Anna")
+    (second,), _ = encode(comfy, face_model, photo("obama"), name="Berta")
     assert len(calls) == 1
     assert (first.name, second.name) == ("Anna", "Berta")
     assert torch.equal(first.embedding, second.embedding)
@@ -212,7 +174,7 @@ def test_the_largest_face_is_used_with_a_warning(comfy, face_model, three, caplo
         (person,), report = encode(comfy, face_model, group(), name="Barack")
     assert same(person, three[2])
     (warning,) = report["warnings"]
-    assert "image 1 (1200x500): 3 faces were found; the largest was used" in warning
+    assert "image 1 of Barack (1200x500): 3 faces were found; the largest was used" in warning
     assert warning in caplog.text
 
 
@@ -249,6 +211,14 @@ def test_no_face_names_the_image(comfy, face_model):
         encode(comfy, face_model, photo("obama"), grey)
 
 
+def test_no_face_names_the_person(comfy, face_model):
+    grey = np.full_like(photo("obama"), 128)
+    with pytest.raises(ValueError, match=r"image: image 1 of Anna \(556x640\): no face was found"):
+        encode(comfy, face_model, grey, name="Anna")
+    with pytest.raises(ValueError, match=r"image: image 2 of Ben \(556x640\): no face was found"):
+        encode(comfy, face_model, photo("obama"), grey, name="Anna, Ben", people="one_per_image")
+
+
 def test_a_face_too_small_names_the_image_and_its_size(comfy, face_model):
     tiny = collage(300, 300, ("collins", 0, 0, 0.25))
     with pytest.raises(ValueError, match=r"image 1 \(300x300\): the face is \d+x\d+ pixels, too"):
@@ -276,9 +246,46 @@ def test_several_images_of_one_person_are_averaged(comfy, face_model):
 
 def test_all_faces_of_several_images_are_not_one_person(comfy, face_model):
     with pytest.raises(ValueError, match="people: it is one_person, but face all"):
-        encode(comfy, face_model, group(), group(), face="all")
-    people, _ = encode(comfy, face_model, group(), group(), face="all", people="one_per_image")
-    assert len(people) == 6
+        encode(comfy, face_model, group(), group(), face="all", people="one_person")
+    for people in ("one_per_image", "auto"):
+        found, _ = encode(comfy, face_model, group(), group(), face="all", people=people)
+        assert len(found) == 6
+
+
+def encode_list(comfy, face_model, photos, **inputs):
+    """Run the Face Encoder as ComfyUI runs it on a list of images; return the people."""
+    images = [torch.from_numpy(pixels.copy())[None].float() / 255 for pixels in photos]
+    values = {name: [value] for name, value in inputs.items()}
+    node = comfy.nodes.faces.IDPatchFaceEncoder
+    return node.execute(face_model=[face_model], image=images, **values).args[0]
+
+
+def test_a_list_of_images_is_one_group_of_people(comfy, face_model):
+    photos = [photo("obama"), photo("collins")[:500], photo("sunak")]
+    people = encode_list(comfy, face_model, photos)
+    assert names(people) == ["person 1", "person 2", "person 3"]
+    for one, pixels in zip(people, photos, strict=True):
+        assert same(one, encode(comfy, face_model, pixels)[0][0])
+    assert names(encode_list(comfy, face_model, photos, name="A, B, C")) == ["A", "B", "C"]
+
+
+def test_a_list_may_be_photos_of_one_person(comfy, face_model):
+    photos = [photo("obama"), photo("obama")[:600, ::-1]]
+    (person,) = encode_list(comfy, face_model, photos, people="one_person", name="Barack")
+    apart = [encode(comfy, face_model, pixels)[0][0] for pixels in photos]
+    assert person.name == "Barack"
+    assert same(person, average("Barack", apart))
+
+
+def test_a_list_of_names_is_joined_and_other_lists_are_refused(comfy, face_model):
+    node, (one, two) = comfy.nodes.faces.IDPatchFaceEncoder, (photo("obama"), photo("collins"))
+    images = [torch.from_numpy(pixels)[None].float() / 255 for pixels in (one, two)]
+    inputs = {"face_model": [face_model], "image": images}
+    assert names(node.execute(**inputs, name=["Barack", "Eileen"]).args[0]) == ["Barack", "Eileen"]
+    with pytest.raises(ValueError, match="index: expected one value, got a list of 2"):
+        node.execute(**inputs, index=[0, 1])
+    with pytest.raises(ValueError, match="image: expected one value, got a list of 0"):
+        node.execute(face_model=[face_model], image=[])
 
 
 def test_weights_are_for_one_person(comfy, face_model):

@@ -20,16 +20,21 @@ def test_search_aliases_find_each_node_where_the_core_knows_them(comfy):
         assert given == (schema.search_aliases if knows("search_aliases") else None)
 
 
-def test_nodes_that_show_faces_send_them_again_after_a_reload(comfy):
+def test_nodes_that_show_something_send_them_again_after_a_reload(comfy):
     nodes = comfy.nodes.NODES
     shown = {node.__name__ for node in nodes if node.GET_SCHEMA().has_intermediate_output}
-    assert shown == {"IDPatchFaceEncoder", "IDPatchLoadIdentities"}
+    assert shown == {
+        "IDPatchFaceEncoder",
+        "IDPatchLoadIdentities",
+        "IDPatchPeople",
+    }
     if knows("has_intermediate_output"):
         assert {node.__name__ for node in nodes if node.HAS_INTERMEDIATE_OUTPUT} == shown
 
 
 ADVANCED = {
     "IDPatchFaceEncoder": {"min_face_size", "weights", "token_strength"},
+    "IDPatchPeople": {"min_face_size"},
     "IDPatchLoadModel": {"weight_dtype"},
     "IDPatchTokenInjector": {"token_strength"},
     "IDPatchApplyControlNet": {"start_percent", "end_percent", "guide_patches"},

@@ -134,7 +134,7 @@ def test_wrong_values_end_in_one_sentence_that_names_the_input(comfy, right):
             about = message and message.partition(": ")[0]
             # There is no model file here and no face in the image, which a node may say first.
             fitting = fits(schema_input, value) or schema_input.id in node.FILE_INPUTS
-            others = {None, "image", *node.FILE_INPUTS} if fitting else set()
+            others = {None, "image", "images", *node.FILE_INPUTS} if fitting else set()
             assert about in {schema_input.id, *others}, (*case, message)
 
 
@@ -164,7 +164,7 @@ def test_what_came_and_what_to_connect_are_said(comfy, socket, value, message):
     [
         ("Sampler", {"steps": 0}, "steps: expected a whole number from 1 to 1000, got 0."),
         ("Sampler", {"scheduler": "zzz"}, "scheduler: expected one of reference, "),
-        ("FaceEncoder", {"people": "zzz"}, "people: expected one of one_person, one_per_image"),
+        ("FaceEncoder", {"people": "zzz"}, "people: expected one of auto, one_person,"),
         ("Placer", {"arrangement": "zzz"}, "arrangement: expected one of auto, placements,"),
         ("LoadModel", {"weight_dtype": "zzz"}, "weight_dtype: expected one of default, "),
         ("LoadDemoPortrait", {"person": "../../x"}, "person: there is no portrait"),

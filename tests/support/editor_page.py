@@ -342,6 +342,19 @@ class EditorPage:
         )
         self.settle(12)
 
+    def bottom_of(self, node: int) -> float:
+        """Where a node ends on the page, with the canvas at its own size."""
+        return self.page.evaluate(
+            """(id) => {
+              const { app } = editorTest
+              const drawn = document.querySelector(`[data-node-id="${id}"]`) // in Nodes 2.0
+              if (drawn) return drawn.getBoundingClientRect().bottom
+              const { pos, size } = app.canvas.graph.getNodeById(id)
+              return app.canvas.canvas.getBoundingClientRect().top + pos[1] + size[1]
+            }""",
+            node,
+        )
+
     def complaints(self) -> list[str]:
         """What our files wrote to the console as warnings and errors."""
         return self.console + self.page.evaluate("() => window.idpatchWatch.messages")

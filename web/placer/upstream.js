@@ -1,7 +1,8 @@
 // Reads from the nodes before a node what it is going to receive, as far as that is known before a
 // run. Changes nothing.
 
-import { outputsOf, viewUrl } from '../comfy.js'
+import { outputsOf, photoUrl, viewUrl } from '../comfy.js'
+import { parsePeople } from '../people/state.js'
 import { findWidget, isConnected, MOST_LINKS, numberOf, source } from './links.js'
 import { PRESETS } from './poses.js'
 
@@ -21,11 +22,7 @@ export function imageOf(node, name) {
   const from = source(node, name)?.node
   if (!from) return null
   const file = findWidget(from, 'image')?.value
-  if (loadsImage(from) && typeof file === 'string' && file) {
-    const [, path = '', type = 'input'] = /^(.*?)(?: \[(input|output|temp)\])?$/s.exec(file) ?? []
-    const [filename, ...folders] = path.split('/').reverse()
-    return viewUrl({ filename, subfolder: folders.reverse().join('/'), type })
-  }
+  if (loadsImage(from) && typeof file === 'string' && file) return photoUrl(file)
   const [image] = outputsOf(from)?.images ?? []
   return image?.filename ? viewUrl(image) : null
 }
@@ -84,11 +81,20 @@ const ADDED = {
     })
     const shown = facesShown(node)
     const oneOfEach = ['largest', 'index'].includes(String(findWidget(node, 'face')?.value))
-    const onePerson = findWidget(node, 'people')?.value === 'one_person'
-    // Several images of one person show as many faces.
-    if (oneOfEach && onePerson) return [shown?.[0] ?? {}].map(named)
+    const people = findWidget(node, 'people')?.value
+    // Several images of one person show as many faces, all under one name.
+    const sameName = people === 'auto' && new Set(shown?.map((face) => face.name)).size === 1
+    if (oneOfEach && (people === 'one_person' || sameName)) return [shown?.[0] ?? {}].map(named)
     if (shown) return shown.map(named)
     return oneOfEach && loadsImage(source(node, 'image')?.node) ? [{}].map(named) : null
+  },
+  IDPatchPeople(node) {
+    const shown = facesShown(node)
+    const { people, problem } = parsePeople(String(findWidget(node, 'people')?.value ?? ''))
+    const linked = isConnected(node, 'people') || isConnected(node, 'images')
+    if (problem || linked) return shown ?? null
+    const cropOf = (/** @type {string} */ name) => shown?.find((face) => face.name === name)?.crop
+    return people.map(({ name }) => ({ name: name || null, crop: (name && cropOf(name)) || null }))
   },
   IDPatchLoadIdentities: (node) => facesShown(node) ?? null
 }
