@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import Any
 
 from comfy_api.v0_0_2 import io
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from ..idpatch_core.layout import count_of
 from . import sockets
 from .folders import save_outputs
+from .images import read_images, save_temporary
 from .schema import Schema
 
 
@@ -32,6 +34,27 @@ def read_scores(report_json: str) -> list[list[float]]:
     return scores
 
 
+def describe_scores(report_json: str) -> list[str]:
+    """Return a sentence on each image's least similar person, by which the images are ranked."""
+    return [
+        f"Image {number}: {_describe_weakest(image)}"
+        for number, image in enumerate(json.loads(report_json)["images"], 1)
+    ]
+
+
+def _describe_weakest(image: dict[str, Any]) -> str:
+    try:
+        placed = [person for person in image["people"] if person["point"] is not None]
+        missing = [str(person["name"]) for person in placed if person["similarity"] is None]
+        if missing:
+            return f"no face of {', '.join(missing)} was found."
+        weakest = min(placed, key=lambda person: person["similarity"])
+        return f"the least similar person is {weakest['name']}, {weakest['similarity']:.2f}."
+    except (KeyError, TypeError, ValueError):  # a report that was written by hand
+        score = min(image["scores"], default=None)
+        return "no one has a placement." if score is None else f"the lowest score is {score}."
+
+
 class IDPatchPickBest(sockets.Node):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -40,6 +63,7 @@ class IDPatchPickBest(sockets.Node):
             display_name="Pick Best",
             category=sockets.CATEGORY,
             search_aliases=["best of", "choose image", "select image", "rank"],
+            has_intermediate_output=True,
             description="Keeps the image of a batch whose least similar person scores highest.",
             inputs=[
                 io.Image.Input("image", tooltip="The batch that Verify Identities checked."),
@@ -70,7 +94,18 @@ class IDPatchPickBest(sockets.Node):
                 f"{len(image)}. Connect the batch that Verify Identities checked."
             )
         best = max(range(len(scores)), key=lambda index: scores[index])
-        return io.NodeOutput(image[best : best + 1], best, min(scores[best], default=math.nan))
+        kept = image[best : best + 1]
+        preview = save_temporary("best", read_images(kept)[0], ".jpg")
+        return io.NodeOutput(
+            kept,
+            best,
+            min(scores[best], default=math.nan),
+            ui={
+                "images": [preview],
+                "animated": (False,),
+                "idpatch_best": [{"index": best, "reasons": describe_scores(report_json)}],
+            },
+        )
 
 
 class IDPatchSaveReport(sockets.Node):

@@ -133,6 +133,7 @@ class IDPatchLoadScorer(sockets.Node):
         if threshold > 0:
             chosen = chosen._replace(threshold=threshold)
         if face_model is None:
-            return io.NodeOutput(LoadedScorer(chosen, YuNet(), YUNET, warning))
-        name = face_model.detector_name
-        return io.NodeOutput(LoadedScorer(chosen, face_model.detector, name, warning))
+            loaded = LoadedScorer(chosen, YuNet(), YUNET, warning)
+        else:
+            loaded = LoadedScorer(chosen, face_model.detector, face_model.detector_name, warning)
+        return io.NodeOutput(loaded, ui={"idpatch_warnings": [warning] if warning else []})

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
+from typing import Any
 
 import comfy.utils
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..idpatch_core.alignment import align_face
 from ..idpatch_core.canvas import Hint
 from ..idpatch_core.identity import Identity, check_not_empty
 from ..idpatch_core.images import to_float
@@ -25,7 +27,7 @@ from ..idpatch_core.verification.verdict import (
     verify_image,
 )
 from . import sockets
-from .images import read_images, save_temporary
+from .images import read_images, save_crop, save_temporary
 from .schema import Schema
 from .scorer import LoadedScorer
 
@@ -64,6 +66,21 @@ def write_report(verdicts: Sequence[Verdict], scorer: LoadedScorer, warnings: Se
         parts.insert(0, f"{correct} of {len(verdicts)} images show each person at their placement.")
     parts.append(f"Scored by {scorer.scorer.name}; faces found by {scorer.detector_name}.")
     return "\n".join([*parts, *(f"Warning: {warning}" for warning in warnings)])
+
+
+def show_people_of(
+    pixels: np.ndarray, verdict: Verdict, record: dict[str, Any], identities: Sequence[Identity]
+) -> dict[str, Any]:
+    """Return what the node shows of an image: each person's reference, face found, and verdict."""
+    people = []
+    for person, findings, face in zip(
+        identities, record["people"], verdict.assignment.face_indices, strict=True
+    ):
+        crop = None if face is None else align_face(pixels, verdict.faces[face].keypoints)
+        fields = ("name", "similarity", "correct", "verdict")
+        shown = {field: findings[field] for field in fields}
+        people.append({**shown, "reference": save_crop(person.crop), "face": save_crop(crop)})
+    return {"all_correct": verdict.all_correct, "people": people}
 
 
 class IDPatchVerify(sockets.Node):
@@ -125,7 +142,7 @@ class IDPatchVerify(sockets.Node):
         for warning in warnings:
             logging.warning("[ID-Patch] Verify Identities: %s", warning)
 
-        verdicts, records, annotated, previews = [], [], [], []
+        verdicts, records, annotated, previews, shown = [], [], [], [], []
         progress = comfy.utils.ProgressBar(len(images))
         for pixels in images:
             verdict = verify_image(
@@ -136,6 +153,7 @@ class IDPatchVerify(sockets.Node):
             drawn = pixels.copy()
             annotate_record(drawn, records[-1])
             annotated.append(to_float(drawn))
+            shown.append(show_people_of(pixels, verdict, records[-1], identities))
             previews.append(save_temporary("verdict", drawn, ".jpg"))
             progress.update(1)
 
@@ -162,5 +180,11 @@ class IDPatchVerify(sockets.Node):
             torch.stack(annotated) if len(annotated) > 1 else annotated[0][None],
             accuracy,
             all_correct,
-            ui={"images": previews, "animated": (False,), "text": (report,)},
+            ui={
+                "images": previews,
+                "animated": (False,),
+                "text": (report,),
+                "idpatch_verdicts": [{"images": shown, "scorer": scorer.scorer.name}],
+                "idpatch_warnings": warnings,
+            },
         )

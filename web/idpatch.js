@@ -2,6 +2,7 @@
 
 import { app } from '../../scripts/app.js'
 import { addFaces, showsFaces } from './faces/faces.js'
+import { addFindings, showsFindings } from './findings.js'
 import { peopleWidget } from './people/node.js'
 import { placementsWidget } from './placer/node.js'
 import { colourSockets } from './sockets.js'
@@ -34,6 +35,7 @@ app.registerExtension({
   nodeCreated(node) {
     if (showsFaces(node)) addFaces(node)
     if (showsWarnings(node)) addWarnings(node)
+    if (showsFindings(node)) addFindings(node)
   },
   beforeRegisterNodeDef(_nodeType, nodeData) {
     const [name, widgetType] = EDITORS[nodeData.name] ?? []

@@ -15,21 +15,7 @@ SHOW = """([id, warnings]) => {
 WARNING = "steps: 4 steps of scheduler 'reference' start at timestep 751 of 1000."
 
 
-def bottom(editor: EditorPage, node: int) -> float:
-    """Where a node ends on the page, with the canvas at its own size."""
-    return editor.page.evaluate(
-        """(id) => {
-          const { app } = editorTest
-          const drawn = document.querySelector(`[data-node-id="${id}"]`) // in Nodes 2.0
-          if (drawn) return drawn.getBoundingClientRect().bottom
-          const { pos, size } = app.canvas.graph.getNodeById(id)
-          return app.canvas.canvas.getBoundingClientRect().top + pos[1] + size[1]
-        }""",
-        node,
-    )
-
-
-@pytest.mark.parametrize("kind", ["IDPatchSampler", "IDPatchTokenInjector"])
+@pytest.mark.parametrize("kind", ["IDPatchSampler", "IDPatchTokenInjector", "IDPatchLoadScorer"])
 def test_warnings_are_shown_until_a_run_without(editor: EditorPage, shots: Path, kind: str):
     node = editor.add(kind, 300, 90)
     shown = editor.page.locator(".idpatch-warning", has_text=WARNING)
@@ -38,7 +24,7 @@ def test_warnings_are_shown_until_a_run_without(editor: EditorPage, shots: Path,
     editor.settle(12)
     assert shown.is_visible()
     box = shown.bounding_box()
-    assert box and box["y"] + box["height"] < bottom(editor, node)
+    assert box and box["y"] + box["height"] < editor.bottom_of(node)
     editor.shot(shots / f"warning_{kind}.png")
     saved = editor.graph()
     assert WARNING not in str(saved)

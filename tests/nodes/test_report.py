@@ -20,13 +20,35 @@ def test_the_image_whose_least_similar_person_scores_highest_is_kept(comfy, scor
     assert score > 0.35
 
 
+def test_the_choice_is_explained(comfy, scorer):
+    batch = torch.cat([MISSING, RIGHT])
+    text = verify_identities(comfy, scorer, batch).result[1]
+    output = comfy.nodes.report.IDPatchPickBest.execute(batch, text)
+    missing, right = (image["people"] for image in json.loads(text)["images"])
+    weakest = min(right, key=lambda person: person["similarity"])
+    (gone,) = [person["name"] for person in missing if person["similarity"] is None]
+    assert output.ui["idpatch_best"] == [
+        {
+            "index": 1,
+            "reasons": [
+                f"Image 1: no face of {gone} was found.",
+                f"Image 2: the least similar person is {weakest['name']}, "
+                f"{weakest['similarity']:.2f}.",
+            ],
+        }
+    ]
+    assert len(output.ui["images"]) == 1
+
+
 def test_of_images_with_equal_lowest_scores_the_next_lowest_decide(comfy):
     def report(*scores):
         return json.dumps({"images": [{"scores": sorted(some)} for some in scores]})
 
     text = report([-1, 0.2, 0.9], [-1, 0.5, 0.5], [-1, -1, 0.99])
     batch = torch.zeros(3, 8, 8, 3)
-    assert comfy.nodes.report.IDPatchPickBest.execute(batch, text).result[1:] == (1, -1.0)
+    output = comfy.nodes.report.IDPatchPickBest.execute(batch, text)
+    assert output.result[1:] == (1, -1.0)
+    assert output.ui["idpatch_best"][0]["reasons"][0] == "Image 1: the lowest score is -1."
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"images": [{"scores": ["x"]}]}'])

@@ -27,6 +27,7 @@ def test_nodes_that_show_something_send_them_again_after_a_reload(comfy):
         "IDPatchFaceEncoder",
         "IDPatchLoadIdentities",
         "IDPatchPeople",
+        "IDPatchPickBest",
     }
     if knows("has_intermediate_output"):
         assert {node.__name__ for node in nodes if node.HAS_INTERMEDIATE_OUTPUT} == shown

@@ -39,7 +39,9 @@ def test_the_conditioning_network_scores_with_a_warning(comfy, module, monkeypat
     torch.manual_seed(0)
     network = networks.manage(comfy.idpatch_core.arcface.IRSE50())
     face_model = faces.FaceModel(network, YuNet(), "ir_se50.pth", "YuNet")
-    scorer = module.IDPatchLoadScorer.execute(module.AUTO, 0.5, face_model).result[0]
+    output = module.IDPatchLoadScorer.execute(module.AUTO, 0.5, face_model)
+    scorer = output.result[0]
+    assert output.ui == {"idpatch_warnings": [scorer.warning]}
     assert (scorer.scorer.biased, scorer.scorer.threshold) == (True, 0.5)
     report, text, *_ = verify_identities(comfy, scorer, RIGHT).result
     assert (

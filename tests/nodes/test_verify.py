@@ -1,8 +1,10 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from verified import (
     HINT,
     MISSING,
@@ -47,6 +49,40 @@ def test_a_batch_is_checked_image_by_image(comfy, scorer):
         False,
     ]
     assert len(annotated) == len(output.ui["images"]) == 3
+
+
+def shown_pixels(file: dict[str, str]) -> np.ndarray:
+    import folder_paths
+
+    path = Path(folder_paths.get_temp_directory(), file["filename"])
+    return np.array(Image.open(path).convert("RGB"))
+
+
+def test_the_node_shows_each_person_beside_the_face_found(comfy, scorer):
+    output = verify_identities(comfy, scorer, torch.cat([SWAPPED, MISSING]))
+    records = json.loads(output.result[1])["images"]
+    (report,) = output.ui["idpatch_verdicts"]
+    assert report["scorer"] == "fr_feature"
+    for shown, record in zip(report["images"], records, strict=True):
+        assert shown["all_correct"] == record["all_correct"]
+        for person, one, findings in zip(shown["people"], PEOPLE, record["people"], strict=True):
+            assert {key: person[key] for key in ("name", "similarity", "correct", "verdict")} == {
+                key: findings[key] for key in ("name", "similarity", "correct", "verdict")
+            }
+            assert np.array_equal(shown_pixels(person["reference"]), one.crop)
+            assert (person["face"] is None) == (findings["similarity"] is None)
+    found = [person["face"] for person in report["images"][0]["people"]]
+    crops = torch.from_numpy(np.stack([shown_pixels(face) for face in found])).numpy()
+    similarity = (
+        scorer.scorer.embed(crops) @ scorer.scorer.embed(np.stack([one.crop for one in PEOPLE])).T
+    )
+    expected = [one["similarity"] for one in report["images"][0]["people"]]
+    assert np.diag(similarity) == pytest.approx(expected, abs=1e-3)
+
+
+def test_warnings_are_shown(comfy, scorer):
+    output = verify_identities(comfy, scorer, RIGHT, [PEOPLE[1], PEOPLE[0], PEOPLE[2]])
+    assert output.ui["idpatch_warnings"] == json.loads(output.result[1])["warnings"] != []
 
 
 def test_an_enlarged_image_is_checked_at_the_enlarged_points(comfy, scorer):
