@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_documents_name_files_that_exist(name):
     text = document.read_text(encoding="utf-8")
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
     paths = re.findall(r"`((?:idpatch_core|nodes|web|tests|workflows|\.github)/[^`\s]*)`", text)
-    named = [document.parent / link for link in links]
+    named = [document.parent / unquote(link) for link in links]
     named += [ROOT / path for path in paths if not re.search("NAME|NODE_ID", path)]
     assert len(named) > 5
     assert [str(path) for path in named if not path.exists()] == []

@@ -4,6 +4,7 @@ The functions `set_…` change a graph in place.
 """
 
 import copy
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from ..placements import format_placements
 from ..poses import PRESETS
 from .graph import Graph, add_node, find_node, find_nodes, inputs_of, is_link, links
 
-ENCODER, BUILDER = "IDPatchFaceEncoder", "IDPatchBuilder"
+ENCODER, PEOPLE, BUILDER = "IDPatchFaceEncoder", "IDPatchPeople", "IDPatchBuilder"
 PLACER, POSE_LOADER = "IDPatchPlacer", "IDPatchLoadPose"
 IMAGE_LOADER, PORTRAIT_LOADER = "LoadImage", "IDPatchLoadDemoPortrait"
 TEXT_ENCODER, DECODER, SAVER = "CLIPTextEncode", "VAEDecode", "SaveImage"
@@ -87,15 +88,42 @@ def set_models(graph: Graph, files: dict[str, str]) -> None:
 
 
 def set_people(graph: Graph, people: Sequence[PersonPhotos]) -> None:
-    """Give each person a Face Encoder, chained in their order, and set the pose for their number.
+    """Set the people of a workflow, in their order, and the pose for their number.
 
-    The workflow's own Face Encoders are used first; others are added or removed. All get the inputs
-    of the first. Raises ValueError if the workflow has no Face Encoder or not one ID Patch Builder.
+    They are written into its People node. Without one, each gets a Face Encoder in a chain: the
+    workflow's own are used first; others are added or removed. All get the inputs of the first.
+    Raises ValueError if the workflow has neither, or not one ID Patch Builder.
     """
     find_node(graph, BUILDER)
+    if find_nodes(graph, PEOPLE):
+        _write_people(inputs_of(graph, PEOPLE), people)
+    else:
+        _chain_encoders(graph, people)
+    set_standing_pose(graph, len(people))
+    remove_unused_loaders(graph)
+
+
+def _write_people(inputs: dict[str, Any], people: Sequence[PersonPhotos]) -> None:
+    """Write people into the inputs of a People node, in place of all that it has."""
+    # A workflow may have people without photos, which a run would refuse.
+    given = json.loads(inputs.get("people") or "[]")
+    items = given["people"] if isinstance(given, dict) else given
+    names = [item.get("name", "") for item in items]
+    names += [f"Person {number}" for number in range(len(names) + 1, len(people) + 1)]
+    written = [
+        {"name": names[number] if name is None else name, "photos": list(photos)}
+        for number, (name, photos) in enumerate(people)
+    ]
+    inputs["people"] = json.dumps(written, ensure_ascii=False)
+    for link in ("images", "identities"):
+        inputs.pop(link, None)
+
+
+def _chain_encoders(graph: Graph, people: Sequence[PersonPhotos]) -> None:
+    """Give each person a Face Encoder; raises ValueError if the workflow has none."""
     encoders = sorted(find_nodes(graph, ENCODER), key=lambda id: len(_encoder_chain(graph, id)))
     if not encoders:
-        raise ValueError(f"The workflow has no {ENCODER} node.")
+        raise ValueError(f"The workflow has no {PEOPLE} node and no {ENCODER} node.")
     consumers = [
         (id, name)
         for id, node in graph.items()
@@ -122,8 +150,6 @@ def set_people(graph: Graph, people: Sequence[PersonPhotos]) -> None:
         del graph[id]
     for id, name in consumers:
         graph[id]["inputs"][name] = [previous, 0]
-    set_standing_pose(graph, len(people))
-    remove_unused_loaders(graph)
 
 
 def _encoder_chain(graph: Graph, id: str) -> list[str]:

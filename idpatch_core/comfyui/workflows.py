@@ -8,6 +8,18 @@ from .graph import Graph
 from .ui_format import UIWorkflow
 
 WORKFLOWS = REPOSITORY / "workflows"
+# ComfyUI's template browser sorts the UI forms by their file names, and shows these as titles.
+TITLES = {
+    "self_test": "1 Demo without downloads",
+    "demo_best_of_four": "2 Demo - best of four",
+    "group_photo": "3 Group photo",
+    "three_people_with_pose": "4 Three people with a pose",
+    "pose_free": "5 Faces only",
+    "group_photo_best_of_four": "6 Group photo - best of four",
+    "group_photo_composable": "7 Group photo - other samplers",
+    "region_gate": "8 Demo - region gate",
+    "describe_people": "9 Demo - describe people",
+}
 
 
 def api_file(name: str) -> Path:
@@ -15,10 +27,14 @@ def api_file(name: str) -> Path:
     return WORKFLOWS / "api" / f"{name}.json"
 
 
+def ui_file(name: str) -> Path:
+    """Return the file of a bundled workflow in UI form."""
+    return WORKFLOWS / f"{TITLES[name]}.json"
+
+
 def load_workflow(name: str) -> tuple[Graph, UIWorkflow]:
     """Return a bundled workflow in API form and in UI form."""
-    ui_file = WORKFLOWS / f"{name}.json"
-    return read_graph(api_file(name)), json.loads(ui_file.read_text("utf-8"))
+    return read_graph(api_file(name)), json.loads(ui_file(name).read_text("utf-8"))
 
 
 def read_graph(file: Path) -> Graph:

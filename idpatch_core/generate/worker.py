@@ -21,7 +21,7 @@ from ..comfyui.errors import (
 )
 from ..comfyui.events import Event
 from ..comfyui.graph import Graph
-from ..comfyui.group_photo import IMAGE_LOADER, PersonPhotos, fill_template, has_pose
+from ..comfyui.group_photo import IMAGE_LOADER, PEOPLE, PersonPhotos, fill_template, has_pose
 from ..comfyui.server import ServerError, comfyui_server
 from ..comfyui.uploads import hash_content
 from .jobs import Job, draw_pose
@@ -101,7 +101,7 @@ class Worker:
             try:
                 client.queue(graph, prompt_id=job.prompt_id)
             except NodeError as error:
-                if graph[error.node_id]["class_type"] != IMAGE_LOADER:
+                if graph[error.node_id]["class_type"] not in (IMAGE_LOADER, PEOPLE):
                     raise
                 self._uploads.clear()  # the server lost a file
                 graph = self.build_graph(client, job)

@@ -113,7 +113,9 @@ def test_people_are_encoded_once_for_all_photos(comfy_server, photos):
     assert run(photos, "--server", comfy_server.url).returncode == 0
     history = comfy_server.client._get("/history?max_items=4")
     workflow = json.loads(photos.with_name("workflow.json").read_text())
-    encoders = {id for id, node in workflow.items() if node["class_type"] == "IDPatchFaceEncoder"}
+    kinds = ("IDPatchFaceEncoder", "IDPatchPeople")
+    encoders = {id for id, node in workflow.items() if node["class_type"] in kinds}
+    assert encoders
     cached = [
         set(data["nodes"]) & encoders
         for record in history.values()

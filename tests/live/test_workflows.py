@@ -13,10 +13,10 @@ from idpatch_core.comfyui.client import ComfyClient
 from idpatch_core.comfyui.errors import NodeError
 from idpatch_core.comfyui.graph import Graph, find_node, inputs_of
 from idpatch_core.comfyui.ui_format import to_ui
-from idpatch_core.comfyui.workflows import load_workflow
+from idpatch_core.comfyui.workflows import TITLES, load_workflow
 from idpatch_core.download import FILES
 
-DEMO = {"self_test", "region_gate", "describe_people"}  # they need no download
+DEMO = {"self_test", "demo_best_of_four", "region_gate", "describe_people"}  # they need no download
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ["group_photo", "group_photo_composable", "pose_free", "three_people_with_pose"]
 
@@ -30,10 +30,10 @@ def bundled(folder: str, ending: str) -> list[str]:
 
 
 def test_every_workflow_has_both_forms_and_a_thumbnail():
-    names = bundled("workflows", "json")
-    assert set(WORKFLOWS) <= set(names)
-    assert bundled("workflows/api", "json") == names
-    assert bundled("workflows", "jpg") == names
+    assert set(WORKFLOWS) <= set(TITLES)
+    assert bundled("workflows/api", "json") == sorted(TITLES)
+    assert bundled("workflows", "json") == sorted(TITLES.values())
+    assert bundled("workflows", "jpg") == sorted(TITLES.values())
 
 
 @pytest.mark.parametrize("name", WORKFLOWS)
@@ -97,7 +97,7 @@ def values(ui_form: dict) -> dict[int, list]:
 
 def test_a_workflow_survives_the_change_of_form(comfy_server):
     info = comfy_server.client.object_info()
-    for name in bundled("workflows", "json"):
+    for name in TITLES:
         graph, ui_form = load_workflow(name)
         made = to_ui(graph, info, original=ui_form)
         assert made["links"] == ui_form["links"]
@@ -137,20 +137,26 @@ def test_wrong_placements_are_refused_at_the_placer(comfy_server, placements, me
     assert refused.value.title == "Patch Placer"
 
 
-def is_photo(node, name):
-    return str(node["inputs"].get("image", "")).startswith(f"{name}-")
-
-
-def test_an_image_without_a_face_is_refused_at_its_encoder(comfy_server):
+def test_an_image_without_a_face_is_refused_with_the_person_and_the_photo(comfy_server):
     client = comfy_server.client
     blank = png_bytes(np.full((256, 256, 3), 128, np.uint8))
     graph = workflow(client, "group_photo", "collins.jpg", "obama.jpg")
     name = client.upload_image(blank, "blank.png")
-    photo = next(id for id, node in graph.items() if is_photo(node, "obama"))
-    graph[photo]["inputs"]["image"] = name
-    with pytest.raises(NodeError, match="face") as refused:
+    people = json.loads(inputs_of(graph, "IDPatchPeople")["people"])
+    people[1]["photos"] = [name]
+    inputs_of(graph, "IDPatchPeople")["people"] = json.dumps(people)
+    with pytest.raises(NodeError, match=rf"people: Ben: {name} \(256x256\): no face") as refused:
         client.run(graph)
-    assert graph[refused.value.node_id]["inputs"]["image"] == [photo, 0]
+    assert refused.value.node_id == find_node(graph, "IDPatchPeople")
+
+
+def test_a_missing_photo_is_refused_before_the_run(comfy_server):
+    graph = workflow(comfy_server.client, "group_photo", "collins.jpg", "obama.jpg")
+    written = [{"name": "Anna", "photos": ["gone.jpg"]}]
+    inputs_of(graph, "IDPatchPeople")["people"] = json.dumps(written)
+    with pytest.raises(NodeError, match=r"Anna: gone\.jpg was not found") as refused:
+        comfy_server.client.queue(graph)
+    assert refused.value.node_id == find_node(graph, "IDPatchPeople")
 
 
 def test_a_missing_model_file_is_refused_at_its_loader(comfy_server):
@@ -162,17 +168,18 @@ def test_a_missing_model_file_is_refused_at_its_loader(comfy_server):
     assert refused.value.node_id == find_node(graph, "IDPatchLoadModel")
 
 
-def test_loaders_offer_the_download_of_what_the_dialog_accepts():
+LOADERS = ("CheckpointLoaderSimple", "ControlNetLoader", "IDPatchLoadModel", "IDPatchLoadFaceModel")
+
+
+def test_loaders_name_their_released_files_for_the_download():
     released = {file.path: file.url for file in FILES}
-    for name in set(bundled("workflows", "json")) - DEMO:
+    for name in set(TITLES) - DEMO:
         _, ui_form = load_workflow(name)
-        for kind in ("CheckpointLoaderSimple", "ControlNetLoader"):
+        for kind in LOADERS:
             (node,) = [node for node in ui_form["nodes"] if node["type"] == kind]
             (model,) = node["properties"]["models"]
             assert model["name"] == node["widgets_values"][0]
             assert model["url"] == released[f"{model['directory']}/{model['name']}"]
-            assert model["url"].startswith("https://huggingface.co/")
-            assert model["directory"] in ("checkpoints", "controlnet")
 
 
 def test_only_the_ui_forms_are_offered_as_templates(comfy_server):
@@ -180,4 +187,4 @@ def test_only_the_ui_forms_are_offered_as_templates(comfy_server):
 
     with urllib.request.urlopen(f"{comfy_server.url}/workflow_templates") as answer:
         offered = json.load(answer)
-    assert sorted(offered["ComfyUI-ID-Patch"]) == bundled("workflows", "json")
+    assert sorted(offered["ComfyUI-ID-Patch"]) == sorted(TITLES.values())

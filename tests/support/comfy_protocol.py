@@ -31,6 +31,16 @@ def image_of(graph: dict[str, Any]) -> bytes:
     return png.getvalue()
 
 
+def images_of(node: dict[str, Any]) -> list[str]:
+    """Return the names of the input images that a node reads."""
+    inputs = node["inputs"]
+    if node["class_type"] == "LoadImage":
+        return [inputs["image"]]
+    if node["class_type"] == "IDPatchPeople":
+        return [name for person in json.loads(inputs["people"]) for name in person["photos"]]
+    return []
+
+
 class Server:
     def __init__(self, seconds: float, log: Path):
         self.seconds, self.log = seconds, log
@@ -56,9 +66,9 @@ class Server:
         body = await request.json()
         graph, id = body["prompt"], body["prompt_id"]
         for node_id, node in graph.items():
-            image = node["inputs"].get("image")
-            if node["class_type"] == "LoadImage" and image not in self.inputs:
-                errors = [{"message": "Invalid image file", "details": image}]
+            missing = [name for name in images_of(node) if name not in self.inputs]
+            if missing:
+                errors = [{"message": "Invalid image file", "details": missing[0]}]
                 answer = {"error": {"message": "invalid"}, "node_errors": {}}
                 answer["node_errors"][node_id] = {"errors": errors}
                 return web.json_response(answer, status=400)

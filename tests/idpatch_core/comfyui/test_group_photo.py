@@ -16,10 +16,18 @@ from idpatch_core.comfyui.group_photo import (
     set_steps,
     size_of,
 )
-from idpatch_core.comfyui.workflows import WORKFLOWS, api_file, read_graph
+from idpatch_core.comfyui.workflows import TITLES, api_file, read_graph
 from idpatch_core.layout import Point
 
-NAMES = sorted(path.stem for path in WORKFLOWS.glob("*.json"))
+NAMES = sorted(TITLES)
+CHAINED = [
+    "demo_best_of_four",
+    "describe_people",
+    "group_photo_composable",
+    "region_gate",
+    "self_test",
+]
+IN_ONE_NODE = sorted(set(NAMES) - set(CHAINED))
 TWO = [PersonPhotos("Ada", ["ada.png"]), PersonPhotos("Ben", ["ben.png"])]
 
 
@@ -37,9 +45,35 @@ def chain(graph):
     return people
 
 
-@pytest.mark.parametrize("name", NAMES)
+def written_people(graph):
+    return json.loads(inputs_of(graph, "IDPatchPeople")["people"])
+
+
+@pytest.mark.parametrize("name", IN_ONE_NODE)
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_each_person_is_encoded_in_order_in_every_bundled_workflow(name, count):
+def test_the_people_node_has_each_person_in_order(name, count):
+    people = [PersonPhotos(f"P{i}", [f"{i}.png", "more.png"]) for i in range(count)]
+    graph = fill_template(template(name), people, None, "words")
+    assert written_people(graph) == [
+        {"name": name, "photos": list(photos)} for name, photos in people
+    ]
+    (node,) = find_nodes(graph, "IDPatchPeople")
+    assert inputs_of(graph, "IDPatchBuilder")["identities"] == [node, 0]
+    assert find_nodes(graph, "LoadImage") == find_nodes(graph, "IDPatchFaceEncoder") == []
+
+
+def test_the_people_node_keeps_its_names_and_loses_its_links():
+    graph = template()
+    names = [person["name"] for person in written_people(graph)]
+    inputs_of(graph, "IDPatchPeople").update(images=["9", 0], identities=["9", 0])
+    set_people(graph, [PersonPhotos(None, [f"{i}.png"]) for i in range(len(names) + 1)])
+    assert [person["name"] for person in written_people(graph)] == [*names, "Person 3"]
+    assert set(inputs_of(graph, "IDPatchPeople")) == {"face_model", "people", "min_face_size"}
+
+
+@pytest.mark.parametrize("name", CHAINED)
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_each_person_is_encoded_in_order_in_every_other_workflow(name, count):
     people = [PersonPhotos(f"P{i}", [f"{i}.png"]) for i in range(count)]
     graph = fill_template(template(name), people, None, "words")
     found = [(name, node["inputs"]["image"]) for name, node in chain(graph)]
@@ -96,7 +130,10 @@ def test_texts_reach_the_encoders_through_the_composable_nodes():
 
 def test_several_photos_of_a_person_are_one_batch():
     graph = fill_template(
-        template(), [PersonPhotos("Ada", ["1.png", "2.png", "3.png"])], None, "words"
+        template("group_photo_composable"),
+        [PersonPhotos("Ada", ["1.png", "2.png", "3.png"])],
+        None,
+        "words",
     )
     ((_, batch),) = chain(graph)
     assert batch["class_type"] == "ImageBatch"
@@ -124,14 +161,14 @@ def test_a_base_image_replaces_the_pose():
     assert find_nodes(graph, "IDPatchLoadPose") == []
 
 
-@pytest.mark.parametrize("kind", ["IDPatchPlacer", "IDPatchBuilder", "IDPatchFaceEncoder"])
+@pytest.mark.parametrize("kind", ["IDPatchPlacer", "IDPatchBuilder", "IDPatchPeople"])
 def test_another_workflow_is_refused(kind):
     graph = {id: node for id, node in template().items() if node["class_type"] != kind}
     with pytest.raises(ValueError, match=kind):
         fill_template(graph, TWO, None, "words")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CHAINED)
 def test_people_keep_the_nodes_and_names_of_the_workflow(name):
     before, graph = template(name), template(name)
     count = len(find_nodes(before, "IDPatchFaceEncoder")) + 1
@@ -145,7 +182,7 @@ def test_people_keep_the_nodes_and_names_of_the_workflow(name):
 
 
 def test_an_image_that_two_people_share_is_not_replaced():
-    graph = template()
+    graph = template("group_photo_composable")
     ada, ben = find_nodes(graph, "IDPatchFaceEncoder")
     graph[ben]["inputs"]["image"] = graph[ada]["inputs"]["image"]
     set_people(graph, TWO)

@@ -1,11 +1,11 @@
 import pytest
 
-from idpatch_core.comfyui.workflows import WORKFLOWS, load_workflow, read_graph
+from idpatch_core.comfyui.workflows import TITLES, load_workflow, read_graph, ui_file
 
 
 def test_a_bundled_workflow_has_the_same_nodes_in_both_forms():
-    for path in WORKFLOWS.glob("*.json"):
-        graph, workflow = load_workflow(path.stem)
+    for name in TITLES:
+        graph, workflow = load_workflow(name)
         ui_nodes = {str(node["id"]): node["type"] for node in workflow["nodes"]}
         assert graph.items() and {id: node["class_type"] for id, node in graph.items()} == {
             id: kind for id, kind in ui_nodes.items() if kind not in ("Note", "MarkdownNote")
@@ -14,7 +14,7 @@ def test_a_bundled_workflow_has_the_same_nodes_in_both_forms():
 
 def test_the_ui_form_is_refused_with_the_way_to_the_api_form():
     with pytest.raises(ValueError, match=r"is not in API form\. In ComfyUI choose"):
-        read_graph(WORKFLOWS / "group_photo.json")
+        read_graph(ui_file("group_photo"))
 
 
 def test_a_file_that_is_no_json_is_refused(tmp_path):
@@ -25,8 +25,8 @@ def test_a_file_that_is_no_json_is_refused(tmp_path):
 
 
 def test_missing_nodes_can_be_found_in_the_registry():
-    for path in WORKFLOWS.glob("*.json"):
-        _, workflow = load_workflow(path.stem)
+    for name in TITLES:
+        _, workflow = load_workflow(name)
         packs = {node["type"]: node["properties"].get("cnr_id") for node in workflow["nodes"]}
         ours = {kind: pack for kind, pack in packs.items() if kind.startswith("IDPatch")}
         assert ours and set(ours.values()) == {"comfyui-id-patch"}
