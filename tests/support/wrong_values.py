@@ -102,6 +102,8 @@ def make_full_graph(client: ComfyClient) -> Graph:
     control = {"positive": [injected, 0], "negative": [injected, 1], "id_hint": hint}
     control |= {"control_net": sampler["control_net"], "strength": 0.8, "guide_patches": False}
     add_node(graph, "IDPatchApplyControlNet", {**control, "start_percent": 0.0, "end_percent": 1.0})
+    phrases = {"phrases": "Ada: red shirt", "caption": "{phrase}", "outside": 0.01, "id_hint": hint}
+    add_node(graph, "IDPatchPhrases", {"model": [models, 0], "clip": [models, 1], **phrases})
     scorer = {"scorer": "conditioning", "threshold": 0.0, "face_model": [models, 5]}
     verify = {"image": image, "identities": people, "id_hint": hint}
     verify["scorer"] = [add_node(graph, "IDPatchLoadScorer", scorer), 0]
@@ -118,6 +120,8 @@ def make_full_graph(client: ComfyClient) -> Graph:
     add_node(graph, "IDPatchLoadIdentities", load)
     watch_outputs(graph, client)
     client.run(graph)
+    missing = set(filter(is_ours, client.object_info())) - {n["class_type"] for n in graph.values()}
+    assert not missing, f"add these nodes here: {', '.join(sorted(missing))}"
     return graph
 
 
