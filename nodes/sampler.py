@@ -41,7 +41,7 @@ from .sigmas import (
     find_end,
     scale_reference_noise,
 )
-from .token_projections import explain_changing_tokens, reuse_projections
+from .token_projections import explain_no_reuse, reuse_projections
 
 NO_PRESET, FAST = "none", "fast"
 
@@ -264,7 +264,7 @@ class IDPatchSampler(sockets.Node):
             positive, negative, control_net, id_hint, control_strength, 0.0, end, guide_patches
         )
         networks = [model.model.diffusion_model, control_net.control_model] if reuse_tokens else []
-        if networks and (reason := explain_changing_tokens(model, (positive, negative))):
+        if networks and (reason := explain_no_reuse(model, (positive, negative))):
             networks = []
             warnings.append(f"reuse_tokens: it has no effect, since {reason}.")
         if guidance_end < 1:

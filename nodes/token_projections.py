@@ -87,12 +87,14 @@ def reuse_projections(networks: Iterable[nn.Module]) -> Iterator[TokenProjection
         known.clear()
 
 
-def explain_changing_tokens(
+def explain_no_reuse(
     model: comfy.model_patcher.ModelPatcher, conditionings: Iterable[Conditioning]
 ) -> str:
-    """Return why keys and values may differ between equal tokens, "" if they cannot."""
+    """Return why keys and values of equal tokens cannot be kept, "" if they can."""
     if any(options.get("hooks") for entries in conditionings for _, options in entries):
         return "the conditioning has hooks, which change the weights during a run"
+    if "torch_compile_kwargs" in model.model_options:
+        return "the model is compiled, and would be compiled again in each run"
     options: Any = model.model_options.get("transformer_options", {})
     replaced = options.get("patches_replace", {}).get("attn2", {}).values()
     if options.get("patches", {}).get("attn2_patch") or any(
