@@ -1,18 +1,19 @@
 """Measures the Patch Placer: frame times while one of ten people is dragged on a 2048x2048 base.
 
-    python tests/benchmarks/placer.py
-
-Needs what the browser tests need. Prints a table for both frontends and both renderers, with the
+Needs what the browser tests need. Measures both frontends and both renderers, with the
 frames that the editor draws while nothing happens; there should be none.
 """
 
+import argparse
 import json
+import os
 import shutil
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1] / "support")]
 
@@ -20,7 +21,6 @@ from editor_page import CHROMIUM, FLAGS, EditorPage, Placer  # noqa: E402
 from PIL import Image  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
-from idpatch_core.comfyui import environment  # noqa: E402
 from idpatch_core.comfyui.server import comfyui_server  # noqa: E402
 
 PEOPLE = 10
@@ -29,15 +29,17 @@ MOVES = 180
 IDLE_SECONDS = 3
 
 
-def main() -> None:
-    comfyui = environment.find_comfyui()
-    if comfyui is None:
-        sys.exit("No ComfyUI. Set COMFYUI_PATH, or run `python3 -m tests`.")
+def add_options(parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def measure(_: argparse.Namespace) -> dict[str, Any]:
+    """Return the frame times for each frontend and renderer."""
+    comfyui = Path(os.environ["COMFYUI_PATH"])
     from conftest import newest_frontend
 
+    rows = []
     frontends = {"installed": (), "newest": ("--front-end-root", str(newest_frontend()))}
-    print(f"{PEOPLE} people on {SIDE}x{SIDE}, {MOVES} pointer moves, in ms")
-    print("frontend   renderer  frames  median   95 %    max  own work a frame  idle frames")
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as temporary:
         base = Path(temporary, "base.png")
         noise = Image.effect_noise((SIDE, SIDE), 60).convert("RGB")
@@ -49,12 +51,14 @@ def main() -> None:
                 shutil.copy(base, server.base / "input")
                 for vue in (False, True):
                     page = EditorPage(browser, server.url, vue)
-                    print(f"{frontend:10} {'nodes2' if vue else 'classic':8} {measure_page(page)}")
+                    names = {"frontend": frontend, "renderer": "nodes2" if vue else "classic"}
+                    rows.append({**names, **measure_page(page)})
                     page.close()
         browser.close()
+    return {"settings": {"people": PEOPLE, "side": SIDE, "moves": MOVES}, "rows": rows}
 
 
-def measure_page(editor: EditorPage) -> str:
+def measure_page(editor: EditorPage) -> dict[str, Any]:
     """Return the figures of one row of the table."""
     editor.clear()
     placements = [{"x": 150 + 190 * index, "y": 700 + 90 * (index % 3)} for index in range(PEOPLE)]
@@ -68,10 +72,14 @@ def measure_page(editor: EditorPage) -> str:
     time.sleep(IDLE_SECONDS)
     idle = editor.page.evaluate("() => idpatchWatch.frames") - before
     own = statistics.mean(frames["own"]) if frames["own"] else float("nan")
-    return (
-        f"{len(gaps):6} {statistics.median(gaps):7.1f} {gaps[int(0.95 * len(gaps))]:6.1f}"
-        f" {gaps[-1]:6.1f} {own:17.2f} {idle:12}"
-    )
+    return {
+        "frames": len(gaps),
+        "median": statistics.median(gaps),
+        "p95": gaps[int(0.95 * len(gaps))],
+        "max": gaps[-1],
+        "own": own,
+        "idle": idle,
+    }
 
 
 def drag_person(editor: EditorPage, placer: Placer) -> dict[str, list[float]]:
@@ -108,7 +116,3 @@ def drag_person(editor: EditorPage, placer: Placer) -> dict[str, list[float]]:
         "() => { const { idpatchRecord: record } = window; record.on = false;"
         " return { gaps: record.gaps, own: record.own } }"
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,5 @@
 """Measures a training step of ID-Patch against a plain ControlNet step of the same networks.
 
-    python tests/benchmarks/training.py [--rounds N] [--device cuda] [--full-size]
-
 The plain step is that of diffusers' `train_controlnet_sdxl.py`: noise, ControlNet, frozen UNet,
 mean squared error, AdamW, with an image as condition and the text alone. The ID-Patch step also
 projects the people's embeddings, composes their patches and appends their tokens; its face losses
@@ -25,16 +23,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "support")]
-BOUND = 1.10
+ROOT = Path(__file__).resolve().parents[2]
 KINDS = ("plain", "id-patch", "id-patch, every n")
 
 
-def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--people", type=int, default=2)
     parser.add_argument("--batch", type=int, default=2)
@@ -42,8 +35,6 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--every", type=int, default=2, help="of the last row")
     parser.add_argument("--checkpointing", action="store_true", help="as with --full-size")
     parser.add_argument("--full-size", action="store_true", help="SDXL's shapes, in bf16, on CUDA")
-    parser.add_argument("--memory-of", choices=KINDS, help=argparse.SUPPRESS)
-    return parser.parse_args()
 
 
 def make_networks(options: argparse.Namespace) -> Any:
@@ -199,19 +190,22 @@ def measure_memory(kind: str, options: argparse.Namespace) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def measure_in_process(kind: str) -> float:
-    command = [sys.executable, __file__, *sys.argv[1:], "--memory-of", kind]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+def measure_in_process(kind: str, options: argparse.Namespace) -> float:
+    code = (
+        "import argparse, json, sys; from tests.benchmarks import training;"
+        "options = argparse.Namespace(**json.loads(sys.argv[2]));"
+        "print(training.measure_memory(sys.argv[1], options))"
+    )
+    command = [sys.executable, "-c", code, kind, json.dumps(vars(options))]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
 
 
-def main() -> None:
-    options = parse_arguments()
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Return for each kind of step its time and peak memory, against the plain step."""
     if options.full_size and options.device == "cpu":
         options.device = "cuda"
-    if options.memory_of:
-        print(measure_memory(options.memory_of, options))
-        return
-    memory = {kind: measure_in_process(kind) for kind in KINDS}
+    memory = {kind: measure_in_process(kind, options) for kind in KINDS}
     networks = make_networks(options)
     batch = make_batch(options, networks)
     steps = {kind: make_step(kind, options, networks, batch) for kind in KINDS}
@@ -222,16 +216,10 @@ def main() -> None:
             steps[kind]()
             if turn:  # the first is a warm-up
                 times[kind].append((time.perf_counter() - start) / options.every)
-    print(f"{options.people} people, batch {options.batch}, {options.rounds} rounds")
-    print(f"{'':20} {'s a step':>10} {'GB':>8} {'time':>8} {'memory':>8}    bound {BOUND:.2f}")
+    rows = []
     for kind in KINDS:
-        pairs = zip(times["plain"], times[kind], strict=True)
-        ratio = statistics.median(b / a for a, b in pairs)
-        print(
-            f"{kind:20} {statistics.median(times[kind]):10.3f} {memory[kind]:8.2f} "
-            f"{ratio:8.3f} {memory[kind] / memory['plain']:8.3f}"
-        )
-
-
-if __name__ == "__main__":
-    main()
+        ratios = [b / a for a, b in zip(times["plain"], times[kind], strict=True)]
+        row = {"kind": kind, "seconds": statistics.median(times[kind]), "gb": memory[kind]}
+        row |= {"ratio": statistics.median(ratios), "ratio_range": [min(ratios), max(ratios)]}
+        rows.append({**row, "memory": memory[kind] / memory["plain"]})
+    return {"settings": vars(options), "rows": rows}

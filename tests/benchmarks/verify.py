@@ -1,7 +1,5 @@
 """What Verify Identities costs beside the detector and the encoder that it runs.
 
-    COMFYUI_PATH=/path/to/ComfyUI python tests/benchmarks/verify.py
-
 Five people on an image of 1024 x 1024, on one core, in CPU time, so that other work on the machine
 hardly matters. In every run of the check, and of the whole node with its annotated image and
 preview, the calls of the detector and of the encoder (five faces found, five references) are timed
@@ -12,21 +10,22 @@ with --conditioning, an IR-SE50 with random weights.
 import argparse
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+from .machine import load_pack_in_comfyui
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=int, default=20, help="how often each is timed")
     parser.add_argument("--conditioning", action="store_true", help="score with IR-SE50")
-    options = parser.parse_args()
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Return for the check and the node the milliseconds of each part, and the own share."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     clock = Clock()
@@ -35,8 +34,6 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    print(f"5 people on 1024 x 1024, CPU time on one core, median of {options.runs} runs, in ms")
-    print("         detector  encoder  own    own / (detector + encoder)")
     runs: dict[str, list[list[float]]] = {name: [] for name in jobs}
     with torch.inference_mode():
         for run in range(options.runs + 2):
@@ -44,12 +41,12 @@ def main() -> None:
                 parts = clock.run(job)
                 if run >= 2:  # the first ones load what is loaded once
                     runs[name].append(parts)
+    rows = {}
     for name, parts in runs.items():
-        detector, encoder, own = (
-            1000 * statistics.median(some) for some in zip(*parts, strict=True)
-        )
-        share = statistics.median(rest / (a + b) for a, b, rest in parts)
-        print(f"{name:<6} {detector:9.1f} {encoder:8.1f} {own:6.1f}    {share:.1%}")
+        medians = [1000 * statistics.median(some) for some in zip(*parts, strict=True)]
+        rows[name] = dict(zip(("detector", "encoder", "own"), medians, strict=True))
+        rows[name]["share"] = statistics.median(rest / (a + b) for a, b, rest in parts)
+    return {"settings": {"runs": options.runs, "conditioning": options.conditioning}, "rows": rows}
 
 
 class Clock:
@@ -79,20 +76,12 @@ class Clock:
 
 def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
     """Return the check and the node as jobs, their detector and encoder on the clock."""
-    sys.path[:0] = [os.environ["COMFYUI_PATH"], str(ROOT / "tests" / "support")]
-    sys.argv = [sys.argv[0], "--cpu"]
-    import comfy.options
-
-    comfy.options.enable_args_parsing()
-    sys.path.append(str(ROOT))
-    from pack import load_pack
-    from photos import compose, read_photos
-    from scorers import fetch_recogniser
-
-    pack: Any = load_pack()
+    pack: Any = load_pack_in_comfyui()
     import folder_paths
     import numpy as np
     import torch
+    from photos import compose, read_photos
+    from scorers import fetch_recogniser
 
     core, nodes = pack.idpatch_core, pack.nodes
     photographs = read_photos()
@@ -139,7 +128,3 @@ def prepare(conditioning: bool, clock: Clock) -> dict[str, Callable[[], Any]]:
         return execute(batch, people, hint, loaded)
 
     return {"check": check, "node": node}
-
-
-if __name__ == "__main__":
-    main()
