@@ -60,11 +60,13 @@ def describe_content(value: Any) -> Any:
         return type(value), value
     if isinstance(value, Tensor):
         content = value.detach().cpu().contiguous().flatten().view(torch.uint8)
-        return value.shape, value.dtype, hashlib.sha256(content.numpy()).digest()
+        return value.shape, value.dtype, hashlib.sha256(content.numpy().data).digest()
     if isinstance(value, Mapping):
         return [(describe_content(key), describe_content(value[key])) for key in value]
     if isinstance(value, list | tuple):
         return [type(value), *map(describe_content, value)]
+    if isinstance(value, set | frozenset):
+        return type(value), frozenset(value)
     if isinstance(value, comfy.model_patcher.ModelPatcher):
         own = {name: item for name, item in vars(value).items() if name not in NOT_ACTING}
         return [type(value), describe_content(own)]

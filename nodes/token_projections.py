@@ -73,7 +73,7 @@ def reuse_projections(networks: Iterable[nn.Module]) -> Iterator[TokenProjection
         for name, layer in network.named_modules()
         if name.endswith(LAYERS)
     ]
-    own = {layer: vars(layer).get("forward") for layer in layers}
+    own: dict[nn.Module, Any] = {layer: vars(layer).get("forward") for layer in layers}
     try:
         for layer in layers:
             layer.forward = functools.partial(known.project, layer, layer.forward)

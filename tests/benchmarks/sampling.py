@@ -2,8 +2,9 @@
 
 The plain run has the same ControlNet, an image as its hint and only text tokens. All runs take
 turns in one process, so that the ratios are measured side by side; every figure is the median of
-the rounds. On the CPU the time is CPU time. By default the tiny networks of the tests run on the CPU; `--full-size` makes SDXL's
-UNet and ControlNet with random bfloat16 weights on the CUDA device and samples at 1024x1024.
+the rounds. On the CPU the time is CPU time. By default the tiny networks of the tests run on the
+CPU; `--full-size` makes SDXL's UNet and ControlNet with random bfloat16 weights on the CUDA device
+and samples at 1024x1024.
 """
 
 import argparse

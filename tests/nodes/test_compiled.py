@@ -6,6 +6,15 @@ from diffusers_reference import random_case
 from sampling import run_sampler
 
 
+class Recorder:
+    def __init__(self):
+        self.graphs = []
+
+    def __call__(self, graph, inputs):
+        self.graphs.append(graph)
+        return graph.forward
+
+
 @pytest.fixture
 def graphs(comfy, monkeypatch):
     """Return a backend that records its graphs and runs them as they are.
@@ -16,14 +25,7 @@ def graphs(comfy, monkeypatch):
 
     monkeypatch.setattr(attention, "optimized_attention", attention.attention_pytorch)
     torch._dynamo.reset()
-    recorded = []
-
-    def record(graph, inputs):
-        recorded.append(graph)
-        return graph.forward
-
-    record.graphs = recorded
-    yield record
+    yield Recorder()
     torch._dynamo.reset()
 
 
