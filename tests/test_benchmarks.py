@@ -6,7 +6,7 @@ import pytest
 from tests.benchmarks import tables
 from tests.benchmarks.__main__ import PARTS
 
-RESULTS = sorted(path.stem for path in tables.RESULTS.glob("*.json"))
+RESULTS = [part for part in PARTS if tables.result_path(part).exists()]
 
 
 @pytest.mark.parametrize("path", tables.DOCUMENTS, ids=lambda path: path.parent.name)

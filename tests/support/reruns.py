@@ -49,12 +49,19 @@ def _count_before(graph: Graph, inputs: dict[str, Any]) -> int:
     return 0 if not is_link(before) else 1 + _count_before(graph, graph[before[0]]["inputs"])
 
 
+def _rename(graph: Graph, encoder: dict[str, Any], name: str) -> None:
+    """Rename a person, whose placement the editor then renames as well."""
+    placer = inputs_of(graph, "IDPatchPlacer")
+    placer["placements"] = placer["placements"].replace(f'"{encoder["name"]}"', f'"{name}"')
+    encoder["name"] = name
+
+
 def _set_name(graph: Graph) -> None:
-    _chain(graph)[0]["name"] = "Zoe"
+    _rename(graph, _chain(graph)[0], "Zoe")
 
 
 def _set_last_name(graph: Graph) -> None:
-    _chain(graph)[-1]["name"] = "Yan"
+    _rename(graph, _chain(graph)[-1], "Yan")
 
 
 def _set_weight(graph: Graph) -> None:
