@@ -45,8 +45,9 @@ def _chain(graph: Graph) -> list[dict[str, Any]]:
 
 
 def _count_before(graph: Graph, inputs: dict[str, Any]) -> int:
-    before = inputs.get("identities")
-    return 0 if not is_link(before) else 1 + _count_before(graph, graph[before[0]]["inputs"])
+    if not is_link(inputs.get("identities")):
+        return 0
+    return 1 + _count_before(graph, graph[inputs["identities"][0]]["inputs"])
 
 
 def _rename(graph: Graph, encoder: dict[str, Any], name: str) -> None:
