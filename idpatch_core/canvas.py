@@ -32,7 +32,8 @@ class Hint(NamedTuple):
     `image` is the float condition image (1, 3, H, W); it leaves [0, 1] and must not be clamped,
     quantised or resized. `base` (1, 3, H, W) in [0, 1] is the same without patches. `points` holds
     one entry for each person, None for a person without a patch; `names` are theirs, in the same
-    order, and `figures` are the heads and bodies, for the Region Gate.
+    order, and `figures` are the heads and bodies, for the Region Gate. `poses` (N, 18, 3) are the
+    skeletons of which the base was drawn, None for another base.
     """
 
     image: Tensor
@@ -40,6 +41,7 @@ class Hint(NamedTuple):
     points: tuple[Point | None, ...]
     names: tuple[str, ...]
     figures: tuple[Figure | None, ...] = ()
+    poses: Tensor | None = None
 
     @property
     def width(self) -> int:
