@@ -64,7 +64,7 @@ def choose_people(
     """Return the indices of the people of an image to refine, the largest head first.
 
     `choice` is one of PEOPLE_CHOICES: those in `wanted` for NAMED, those whose face is narrower
-    than this `share` of the image's shorter side for SMALL_FACES, and those of whom `is_right` is
+    than `share` times the image's shorter side for SMALL_FACES, and those of whom `is_right` is
     false for FAILED. People without a head in the image are left out.
     """
 

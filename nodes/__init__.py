@@ -12,6 +12,7 @@ from .people import IDPatchPeople
 from .phrases import IDPatchPhrases
 from .placer import IDPatchPlacer
 from .pose import IDPatchLoadPose
+from .refine import IDPatchRefine
 from .region_gate import IDPatchRegionGate
 from .report import IDPatchPickBest, IDPatchSaveReport
 from .sampler import IDPatchSampler
@@ -33,6 +34,7 @@ NODES: list[type[io.ComfyNode]] = [
     IDPatchRegionGate,
     IDPatchPhrases,
     IDPatchSampler,
+    IDPatchRefine,
     IDPatchLoadScorer,
     IDPatchVerify,
     IDPatchPickBest,

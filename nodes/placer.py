@@ -258,7 +258,8 @@ class IDPatchPlacer(sockets.Node):
         patches = [resize_patch(patch, side) for patch, side in zip(scaled, sides, strict=True)]
         figures = make_figures(points, found, size)
         image = compose(base, patches, points)
-        hint = Hint(image, base, tuple(points), tuple(names), figures)
+        skeletons = torch.from_numpy(drawn) if len(drawn) else None
+        hint = Hint(image, base, tuple(points), tuple(names), figures, skeletons)
         preview = draw_preview(base, patches, points)
 
         is_drawn = base_image is not None or len(drawn) > 0 or pose_keypoint is not None

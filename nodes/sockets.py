@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import comfy.controlnet
 import comfy.model_patcher
+import comfy.sd
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
@@ -115,6 +116,11 @@ EXPECTED = {
         "a diffusion model",
         lambda value: isinstance(value, comfy.model_patcher.ModelPatcher),
         "Connect a MODEL, such as that of Load Checkpoint.",
+    ),
+    "VAE": Expected(
+        "a VAE",
+        lambda value: isinstance(value, comfy.sd.VAE),
+        "Connect a VAE, such as that of Load Checkpoint.",
     ),
     "CONTROL_NET": Expected(
         "an SDXL ControlNet",

@@ -32,13 +32,15 @@ from .schema import Schema
 from .scorer import LoadedScorer
 
 
-def embed_identities(identities: Sequence[Identity], scorer: FaceScorer) -> np.ndarray:
-    """Return the scorer's embeddings (F, D) of the people's crops."""
-    check_not_empty("identities", identities)
+def embed_identities(
+    identities: Sequence[Identity], scorer: FaceScorer, source: str = "identities"
+) -> np.ndarray:
+    """Return the scorer's embeddings (F, D) of the crops of the people of the input `source`."""
+    check_not_empty(source, identities)
     without = [person.name for person in identities if person.crop is None]
     if without:
         raise ValueError(
-            f"identities: {', '.join(without)} came without a face crop, which the scorer needs. "
+            f"{source}: {', '.join(without)} came without a face crop, which the scorer needs. "
             "Encode the person from a photo with the Face Encoder."
         )
     return scorer.embed(np.stack([p.crop for p in identities if p.crop is not None]))

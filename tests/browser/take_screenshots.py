@@ -141,6 +141,7 @@ OTHERS = [
     "IDPatchRegionGate",
     "IDPatchPhrases",
     "IDPatchSampler",
+    "IDPatchRefine",
     "IDPatchLoadScorer",
     "IDPatchVerify",
     "IDPatchPickBest",

@@ -47,6 +47,7 @@ ADVANCED = {
         "guidance_end",
         "reuse_tokens",
     },
+    "IDPatchRefine": {"control_strength", "guide_patches"},
 }
 
 

@@ -40,27 +40,36 @@ VALUES = {
 }
 
 
+def small_vae() -> Any:
+    import comfy.sd
+    from comfy.taesd.taesd import TAESD
+
+    return comfy.sd.VAE(sd=TAESD().state_dict())
+
+
 def valid_inputs(comfy: Any, tiny_sdxl: Any) -> dict[str, Any]:
     """A right value of each socket type, small."""
     core, nodes = comfy.idpatch_core, comfy.nodes
-    person = core.identity.Identity("p", torch.nn.functional.normalize(torch.ones(512), dim=0))
+    embedding = torch.nn.functional.normalize(torch.ones(512), dim=0)
+    person = core.identity.Identity("p", embedding, np.zeros((112, 112, 3), np.uint8))
     tokens = torch.zeros(1, 1, 2048)
     zeros = torch.zeros(1, 3, 64, 64)
     patches = core.projection.IDPatches(zeros, tokens, tokens, (person,))
     hint = core.canvas.Hint(zeros, zeros, (core.layout.Point(3, 4),), ("p",))
-    scorer = core.verification.scorer.FaceScorer
+    scorer = core.verification.scorer.FaceScorer("x", lambda crops: np.ones((len(crops), 2)))
     return {
         "IMAGE": torch.zeros(1, 64, 64, 3),
         "LATENT": {"samples": torch.zeros(1, 4, 8, 8)},
         "CONDITIONING": [[torch.zeros(1, 77, 2048), {"pooled_output": torch.zeros(1, 1280)}]],
         "MODEL": tiny_sdxl.model,
+        "VAE": small_vae(),
         "CONTROL_NET": tiny_sdxl.control_net,
         "IDPATCH_IDENTITIES": [person],
         "IDPATCH_PATCHES": patches,
         "IDPATCH_HINT": hint,
         "IDPATCH_FACE_MODEL": nodes.faces.FaceModel(None, YuNet(), "x", "y"),
         "IDPATCH_MODEL": nodes.model.IDPatchModel("x", None, None, 512, None, False),
-        "IDPATCH_SCORER": nodes.scorer.LoadedScorer(scorer("x", None, 0.5, False), None, "y"),
+        "IDPATCH_SCORER": nodes.scorer.LoadedScorer(scorer, YuNet(), "y"),
         "POSE_KEYPOINT": core.poses.to_pose_keypoint(core.poses.make_standing(1, 64, 64), 64, 64),
     }
 

@@ -1,0 +1,238 @@
+"""Refine Identities with the demo models, on drawn scenes."""
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from idpatch_core.demo_world.people import sample_appearance
+from idpatch_core.demo_world.portraits import draw_portrait
+from idpatch_core.demo_world.scenes import PlannedPerson, ScenePlan, draw_scene
+from idpatch_core.demo_world.world import read_world
+from idpatch_core.poses import to_pose_keypoint
+
+WIDTH, HEIGHT = 192, 96
+NAMES = ["Ann", "Bob"]
+FIRST = read_world().people.evaluation[0]
+NUMBERS = [FIRST, FIRST + 1]
+
+
+class Scene(NamedTuple):
+    """The inputs of the node for two people, and the heads' noses and eye distances."""
+
+    inputs: dict[str, Any]
+    noses: np.ndarray
+    eyes: list[float]
+
+
+def draw(*numbers: int) -> tuple[torch.Tensor, list[dict[str, Any]]]:
+    people = [
+        PlannedPerson(number, sample_appearance(np.random.default_rng(place)), 66, left, 12.0)
+        for place, (number, left) in enumerate(zip(numbers, (20.0, 100.0), strict=True))
+    ]
+    pixels, record = draw_scene(ScenePlan("blue", float(HEIGHT), people, ""))
+    ordered = sorted(record["people"], key=lambda person: person["keypoints"][2][0])
+    return torch.from_numpy(pixels).float()[None] / 255, ordered
+
+
+@pytest.fixture(scope="module")
+def scene(comfy) -> Scene:
+    nodes = comfy.nodes
+    loaded = nodes.demo_models.IDPatchLoadDemoModels.execute().args
+    model, clip, vae, control_net, id_patch, face_model = loaded
+    encode = nodes.faces.IDPatchFaceEncoder.execute
+    identities: Any = None
+    for number, name in zip(NUMBERS, NAMES, strict=True):
+        portrait = torch.from_numpy(draw_portrait(number).pixels).float()[None] / 255
+        (identities,) = encode(face_model, portrait, name, identities=identities).args
+    (patches,) = nodes.model.IDPatchBuilder.execute(id_patch, identities).args
+    image, people = draw(*NUMBERS)
+    keypoints = np.array([person["keypoints"] for person in people])
+    pose = to_pose_keypoint(np.array([person["pose"] for person in people]), WIDTH, HEIGHT)
+    points = json.dumps([{"x": x, "y": y} for x, y in keypoints[:, 2]])
+    placer = nodes.placer.IDPatchPlacer.execute
+    hint = placer(patches, WIDTH, HEIGHT, points, "placements", pose_keypoint=pose).args[0]
+    texts = [
+        clip.encode_from_tokens_scheduled(clip.tokenize(text))
+        for text in ("one person in front of a blue wall", "")
+    ]
+    inputs = {
+        "image": image,
+        "model": model,
+        "positive": texts[0],
+        "negative": texts[1],
+        "vae": vae,
+        "control_net": control_net,
+        "id_patches": patches,
+        "id_hint": hint,
+        "face_model": face_model,
+        "people": "all",
+        "names": "",
+        "small_share": 0.1,
+        "seed": 1,
+        "steps": 2,
+        "cfg": 2.5,
+        "sampler_name": "euler",
+        "scheduler": "reference",
+        "denoise": 0.8,
+        "crop_size": 96,
+        "face_size": 30,
+        "keep": "always",
+        "control_strength": 1.0,
+        "guide_patches": True,
+    }
+    eyes = np.linalg.norm(keypoints[:, 1] - keypoints[:, 0], axis=1).tolist()
+    return Scene(inputs, keypoints[:, 2], eyes)
+
+
+def refine(comfy: Any, scene: Scene, **changes: Any) -> Any:
+    with torch.inference_mode():
+        return comfy.nodes.refine.IDPatchRefine.execute(**{**scene.inputs, **changes})
+
+
+def distance_from_head(scene: Scene, person: int) -> torch.Tensor:
+    """Return the distance of each pixel from the middle of a head, in distances of the eyes."""
+    x = torch.arange(WIDTH) + 0.5 - scene.noses[person][0]
+    y = torch.arange(HEIGHT) + 0.5 - scene.noses[person][1] + 0.4 * scene.eyes[person]
+    return torch.hypot(x[None], y[:, None]) / scene.eyes[person]
+
+
+def test_heads_change_and_no_other_pixel(comfy, scene):
+    image = scene.inputs["image"].clone()
+    refined, report = refine(comfy, scene).args
+    assert torch.equal(scene.inputs["image"], image)
+    near = torch.stack([distance_from_head(scene, person) for person in (0, 1)]).amin(0)
+    changed = (refined != image).any(-1)[0]
+    assert not changed[near > 2.75].any()
+    assert changed[near < 1.5].float().mean() > 0.9
+    assert report.startswith("2 people refined of 2 chosen.\n  ")
+    assert "Ann" in report
+    assert "Bob" in report
+
+
+def test_only_the_named_person_changes(comfy, scene):
+    refined, report = refine(comfy, scene, people="named", names="Bob").args
+    changed = (refined != scene.inputs["image"]).any(-1)[0]
+    assert not changed[distance_from_head(scene, 0) < 2].any()
+    assert changed[distance_from_head(scene, 1) < 1.5].float().mean() > 0.9
+    assert "Ann" not in report
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("Zoe", r"^names: Zoe is not one of 2 people \(Ann, Bob\)"),
+        ("", r"^names: it is empty"),
+    ],
+)
+def test_names_that_are_unknown(comfy, scene, names, message):
+    with pytest.raises(ValueError, match=message):
+        refine(comfy, scene, people="named", names=names)
+
+
+def test_where_no_one_is_chosen_the_image_is_the_same(comfy, scene):
+    output = refine(comfy, scene, people="small_faces", small_share=0.05)
+    assert output.args[0] is scene.inputs["image"]
+    assert "No one was refined" in output.args[1]
+    assert "No one was refined" in output.ui["idpatch_warnings"][0]
+
+
+def test_a_worse_face_is_not_taken(comfy, scene):
+    # The drawn faces are right; one step from noise gives no face.
+    settings = {"denoise": 1.0, "steps": 1, "control_strength": 0.0}
+    refined, report = refine(comfy, scene, keep="if_better", **settings).args
+    assert torch.equal(refined, scene.inputs["image"])
+    assert report.count("kept as before") == 2
+    taken, _ = refine(comfy, scene, keep="always", **settings).args
+    assert not torch.equal(taken, scene.inputs["image"])
+
+
+def test_a_wrong_person_is_found_and_replaced(comfy, scene):
+    settings = {"people": "failed", "steps": 10, "denoise": 1.0, "keep": "if_better"}
+    twice, _ = draw(NUMBERS[0], NUMBERS[0])  # Ann stands in both places
+    refined, report = refine(comfy, scene, image=twice, **settings).args
+    assert report.startswith("1 person refined of 1 chosen.")
+    assert "Bob" in report
+    assert torch.equal(refined[:, :, :80], twice[:, :, :80])
+    assert refine(comfy, scene, **settings).args[0] is scene.inputs["image"]
+
+
+def test_each_image_of_a_batch_is_refined_as_if_alone(comfy, scene):
+    other = scene.inputs["image"].flip(-1)
+    both, report = refine(comfy, scene, image=torch.cat([scene.inputs["image"], other])).args
+    alone, _ = refine(comfy, scene).args
+    assert both.shape == (2, HEIGHT, WIDTH, 3)
+    torch.testing.assert_close(both[:1], alone, atol=2e-3, rtol=0)
+    assert not torch.equal(both[1], other[0])
+    assert "Image 1, Ann" in report
+    assert "Image 2, Bob" in report
+
+
+def test_an_enlarged_image_keeps_its_size(comfy, scene):
+    large = scene.inputs["image"].repeat_interleave(2, 1).repeat_interleave(2, 2)
+    refined, _ = refine(comfy, scene, image=large).args
+    assert refined.shape == large.shape
+    near = torch.stack([distance_from_head(scene, person) for person in (0, 1)]).amin(0)
+    far = near.repeat_interleave(2, 0).repeat_interleave(2, 1) > 2.85
+    assert torch.equal(refined[0][far], large[0][far])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image": torch.zeros(1, 96, 96, 3)}, r"^image: it is 96x96.*hint of 192x96"),
+        ({"image": torch.zeros(1, 96, 192, 1)}, r"^image: expected RGB, got 1 channel"),
+        ({"face_size": 40}, r"^crop_size: 96 is too small for a face 40 wide.* at least 120"),
+    ],
+)
+def test_sizes_that_do_not_fit(comfy, scene, changes, message):
+    with pytest.raises(ValueError, match=message):
+        refine(comfy, scene, **changes)
+
+
+def test_an_error_names_the_person(comfy, scene):
+    ((text, options),) = scene.inputs["positive"]
+    narrow = [[text[..., :-1], options]]
+    with pytest.raises(ValueError, match=r"^(Ann|Bob): positive: its text tokens are"):
+        refine(comfy, scene, positive=narrow)
+
+
+def test_the_regions_of_the_whole_image_are_left_out(comfy, scene):
+    gate = comfy.nodes.region_gate.IDPatchRegionGate
+    (gated,) = gate.execute(scene.inputs["model"], scene.inputs["id_hint"], 0.01).args
+    plain, with_gate = refine(comfy, scene).args[0], refine(comfy, scene, model=gated).args[0]
+    assert torch.equal(plain, with_gate)
+
+
+def test_one_progress_bar_for_all_people(comfy, scene):
+    import comfy.utils as utils
+
+    seen = []
+    utils.set_progress_bar_global_hook(lambda value, total, *_, **__: seen.append((value, total)))
+    try:
+        refine(comfy, scene, steps=3)
+    finally:
+        utils.set_progress_bar_global_hook(None)
+    assert seen == [(step, 6) for step in range(1, 7)]
+
+
+def test_it_stops_when_cancelled(comfy, scene):
+    import comfy.model_management as management
+    import comfy.utils as utils
+
+    seen = []
+
+    def cancel(value: int, *_: Any, **__: Any) -> None:
+        seen.append(value)
+        management.interrupt_current_processing(value == 2)
+
+    utils.set_progress_bar_global_hook(cancel)
+    try:
+        with pytest.raises(management.InterruptProcessingException):
+            refine(comfy, scene, steps=4)
+    finally:
+        utils.set_progress_bar_global_hook(None)
+        management.interrupt_current_processing(False)
+    assert seen == [1, 2]
