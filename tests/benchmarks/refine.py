@@ -65,24 +65,13 @@ def encode_text(studio: Studio, text: str) -> Any:
 
 
 def refine(
-    studio: Studio, row: dict[str, Any], prepared: Any, image: Any, setting: dict[str, Any]
+    studio: Studio, seed: int, prepared: Any, one: Any, image: Any, setting: dict[str, Any]
 ) -> tuple[Any, str]:
-    """Return the refined image (1, H, W, 3) and the node's report."""
-    patches, hint, _ = prepared
+    """Return the refined image (1, H, W, 3) and the node's report; `one` is the positive text."""
+    patches, hint, (_, negative) = prepared
+    networks = studio.vae, studio.control_net, patches, hint, studio.face_model
     node = studio.nodes.refine.IDPatchRefine
-    return node.execute(
-        image,
-        studio.model,
-        encode_text(studio, describe_one_person(row["prompt"])),
-        encode_text(studio, row["negative"]),
-        studio.vae,
-        studio.control_net,
-        patches,
-        hint,
-        studio.face_model,
-        seed=row["seed"],
-        **setting,
-    ).args
+    return node.execute(image, studio.model, one, negative, *networks, seed=seed, **setting).args
 
 
 def to_pixels(image: Any) -> np.ndarray:
@@ -116,6 +105,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             scene = plan_test_scene(studio.people, options.people, options.seed, index)
             row = make_case(scene, f"{index:04d}", noise, studio.portraits, False)
             prepared = studio.prepare(row)
+            one = encode_text(studio, describe_one_person(row["prompt"]))
             start = time.perf_counter()
             image = torch.from_numpy(studio.make(row, prepared, gate)).float()[None] / 255
             seconds = time.perf_counter() - start
@@ -123,7 +113,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
                 new, report = image, ""
                 if name != BEFORE:
                     start = time.perf_counter()
-                    new, report = refine(studio, row, prepared, image, settings[name])
+                    new, report = refine(studio, noise, prepared, one, image, settings[name])
                     seconds = (time.perf_counter() - start) / options.people
                 pixels = to_pixels(new)
                 if index < options.save:

@@ -112,6 +112,41 @@ def test_heads_change_and_no_other_pixel(comfy, scene):
     assert "Bob" in report
 
 
+def test_a_head_is_sampled_as_by_the_id_patch_sampler(comfy, scene):
+    """Ann's crop at its own size: the ID-Patch Sampler with her alone, in the crop's pixels."""
+    inputs, crops = scene.inputs, comfy.idpatch_core.head_crops
+    head = crops.CroppedHead(inputs["id_hint"].points[0], scene.eyes[0])
+    face_size = 16  # narrower than the face, so that nothing is enlarged
+    crop = crops.plan_crop(head, WIDTH, HEIGHT, 64, face_size)
+    assert (crop.width, crop.height) == (64, 64)
+    other = crops.CroppedHead(inputs["id_hint"].points[1], scene.eyes[1])
+    mask = crops.draw_head_mask(crop, [head, other], 0)
+    poses = inputs["id_hint"].poses.numpy() - [crop.left, crop.top, 0]
+    point = json.dumps([{"x": head.point.x - crop.left, "y": head.point.y - crop.top}])
+    alone = inputs["id_patches"]._replace(
+        **{
+            name: getattr(inputs["id_patches"], name)[:1]
+            for name in ("patches", "tokens", "zero_tokens", "people")
+        }
+    )
+    pose = to_pose_keypoint(poses, 64, 64)
+    placer = comfy.nodes.placer.IDPatchPlacer.execute
+    hint = placer(alone, 64, 64, point, "placements", pose_keypoint=pose).args[0]
+    pixels = crop.cut(inputs["image"])
+    with torch.inference_mode():
+        latent = {"samples": inputs["vae"].encode(pixels), "noise_mask": (mask > 0).float()[None]}
+        networks = (inputs["model"], inputs["positive"], inputs["negative"], inputs["control_net"])
+        settings = (inputs["seed"], 4, 2.5, "euler", "reference", 1.0, 1.0, latent, 0.8, 1.0, True)
+        sampler = comfy.nodes.sampler.IDPatchSampler.execute
+        sampled = sampler(*networks, alone, hint, *settings).args[0]["samples"]
+        new = inputs["vae"].decode(sampled)[0].float().clamp(0, 1)
+    expected = torch.lerp(pixels[0], new, mask[..., None])
+    changes = {"people": "named", "names": "Ann", "steps": 4}
+    refined, _ = refine(comfy, scene, crop_size=64, face_size=face_size, **changes).args
+    assert (new - pixels[0]).abs().max() > 0.1
+    torch.testing.assert_close(crop.cut(refined)[0], expected, atol=1e-5, rtol=0)
+
+
 def test_only_the_named_person_changes(comfy, scene):
     refined, report = refine(comfy, scene, people="named", names="Bob").args
     changed = (refined != scene.inputs["image"]).any(-1)[0]
