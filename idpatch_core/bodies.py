@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from .canvas import FACE_TO_EYES
 from .layout import Body, Placement, Point
-from .skeleton import VISIBLE, Joint, find_head
+from .skeleton import FACE_TO_EYES, VISIBLE, Joint, find_head
 
 Offset = tuple[float, float]
 

@@ -22,6 +22,7 @@ from .layout import (
     has_same_aspect,
     join_names,
 )
+from .skeleton import FACE_TO_EYES
 
 LATENT_SCALE = 8  # pixels of the image along one side of a latent pixel
 
@@ -69,9 +70,6 @@ class Hint(NamedTuple):
         )
 
 
-# A face's width is about this multiple of the distance of its eyes: in ArcFace's aligned crop of
-# 112 pixels it is 0.66 of the crop, the eyes 35 pixels apart (insightface's `arcface_dst`).
-FACE_TO_EYES = 2.1
 HEAD_RADIUS = 0.75  # of the face's width: the circle includes hair and ears
 MIN_SCALE, MAX_SCALE = 0.5, 4.0  # of a patch, relative to its original size
 

@@ -12,10 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .canvas import FACE_TO_EYES, LATENT_SCALE, Hint
+from .canvas import LATENT_SCALE, Hint
 from .face_detector import Face
 from .layout import Point, is_inside, rescale_points
-from .skeleton import VISIBLE, Joint, find_head
+from .skeleton import FACE_TO_EYES, VISIBLE, Joint, find_head
 from .verification.assignment import assign_faces
 
 # In distances of the eyes: the circle of the mask, with hair and ears, how far its centre lies

@@ -27,7 +27,7 @@ def recall_embedding(
     The network of `patcher` encodes `crop`, (112, 112, 3) uint8 RGB.
     """
     known = _embeddings.setdefault(patcher.model, OrderedDict())
-    content = hashlib.sha256(np.ascontiguousarray(crop)).hexdigest()
+    content = hashlib.sha256(crop.tobytes()).hexdigest()
     key = (content, crop.shape, crop.dtype.str, patcher.patches_uuid, *_weights_of(patcher.model))
     if key in known:
         known.move_to_end(key)

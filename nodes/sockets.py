@@ -117,6 +117,11 @@ EXPECTED = {
         lambda value: isinstance(value, comfy.model_patcher.ModelPatcher),
         "Connect a MODEL, such as that of Load Checkpoint.",
     ),
+    "CLIP": Expected(
+        "a text encoder",
+        lambda value: isinstance(value, comfy.sd.CLIP),
+        "Connect a CLIP, such as that of Load Checkpoint.",
+    ),
     "VAE": Expected(
         "a VAE",
         lambda value: isinstance(value, comfy.sd.VAE),

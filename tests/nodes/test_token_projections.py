@@ -160,6 +160,7 @@ def test_the_cache_is_bounded_and_compares_values(comfy):
     assert not torch.equal(known.project(layer, forward, tokens * 2), one)
     assert known.project(layer, forward, tokens.double()).dtype == torch.float64
     assert len(calls) == 3
+    number = 0
     for number in range(projections.MOST + 2):
         known.project(layer, forward, tokens + number)
     assert len(known.contents) == projections.MOST
