@@ -23,7 +23,7 @@ from ..idpatch_core.projection import IDPatches, tag_tokens
 from ..idpatch_core.skeleton import draw_openpose
 from . import region_gate
 from .controlnet import apply_control_net
-from .sampler import compute_sigmas
+from .sigmas import compute_sigmas
 
 ShowStep = Callable[[Tensor], None]  # with the estimate of the finished latent
 
@@ -57,12 +57,16 @@ def check_vae(vae: comfy.sd.VAE, model: comfy.model_patcher.ModelPatcher) -> Non
 
 
 def remove_gate(model: comfy.model_patcher.ModelPatcher) -> comfy.model_patcher.ModelPatcher:
-    """Return the model without the regions of a Region Gate, which are those of a whole image."""
+    """Return the model without the regions of a Region Gate or of Describe People.
+
+    They are those of a whole image.
+    """
     wrappers = comfy.patcher_extension.WrappersMP
     if not model.get_wrappers(wrappers.CALC_COND_BATCH, region_gate.KEY):
         return model
     model = model.clone()
-    model.remove_wrappers_with_key(wrappers.CALC_COND_BATCH, region_gate.KEY)
+    for wrapper in (wrappers.CALC_COND_BATCH, wrappers.OUTER_SAMPLE):
+        model.remove_wrappers_with_key(wrapper, region_gate.KEY)
     return model
 
 

@@ -32,9 +32,10 @@ from .controlnet import GUIDE_PATCHES_TIP, check_control_net
 from .faces import FaceModel
 from .head_refiner import HeadRefiner, check_refine_sizes, make_face_check
 from .head_sampler import HeadSampler, check_vae, make_progress, remove_gate
-from .sampler import REFERENCE, check_model
+from .sampler import check_model
 from .schema import Schema
 from .scorer import LoadedScorer
+from .sigmas import REFERENCE
 
 
 class IDPatchRefine(sockets.Node):

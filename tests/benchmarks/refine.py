@@ -12,12 +12,22 @@ same command resumes.
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quality import SETTINGS, Studio, find_variant, paired_interval, start_comfyui, tallies
+from quality import (
+    SETTINGS,
+    Studio,
+    find_variant,
+    mean_and_interval,
+    paired_interval,
+    plan_case,
+    start_comfyui,
+    tallies,
+)
 
 # The demo models were trained on images 96 pixels high; faces of one person are 25 to 35 wide.
 REFINE = {"people": "all", "names": "", "small_share": 0.1, "steps": 10, "cfg": 2.5}
@@ -37,6 +47,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--gate", action="store_true", help="make the images with the Region Gate")
     parser.add_argument("--settings", nargs="+", default=[DEFAULTS], help="differences, see above")
     parser.add_argument("--seed", type=int, default=0, help="of the scenes and the noise")
+    parser.add_argument("--summary", type=Path, help="a file for the table as JSON")
     parser.add_argument("--save", type=int, default=0, help="how many images to save")
     return parser.parse_args()
 
@@ -86,7 +97,6 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     from PIL import Image
     from tqdm import tqdm
 
-    from idpatch_core.demo_world.score import make_case, plan_test_scene
     from idpatch_core.journal import Journal, read
 
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -102,24 +112,24 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
             if not missing:
                 continue
             noise = 1000 * options.seed + index
-            scene = plan_test_scene(studio.people, options.people, options.seed, index)
-            row = make_case(scene, f"{index:04d}", noise, studio.portraits, False)
+            scene = (options.people, 1, options.seed, index)
+            row, _ = plan_case(studio.people, *scene, studio.portraits)
             prepared = studio.prepare(row)
             one = encode_text(studio, describe_one_person(row["prompt"]))
-            start = time.perf_counter()
+            start = time.process_time()
             image = torch.from_numpy(studio.make(row, prepared, gate)).float()[None] / 255
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start
             for name in missing:
                 new, report = image, ""
                 if name != BEFORE:
-                    start = time.perf_counter()
+                    start = time.process_time()
                     new, report = refine(studio, noise, prepared, one, image, settings[name])
-                    seconds = (time.perf_counter() - start) / options.people
+                    seconds = (time.process_time() - start) / options.people
                 pixels = to_pixels(new)
                 if index < options.save:
                     Image.fromarray(pixels).save(options.folder / f"{index:04d}-{name}.png")
                 result = {"setting": name, "gate": options.gate, "people": options.people}
-                result |= {"seed": options.seed, "index": index, "seconds": round(seconds, 3)}
+                result |= {"seed": options.seed, "index": index, "cpu_seconds": round(seconds, 3)}
                 result |= {"similarity": studio.score(row, pixels)}
                 result |= {"kept": report.count("  refined\n") + report.endswith("  refined")}
                 journal.append(result)
@@ -134,8 +144,6 @@ def is_of_run(result: dict[str, Any], options: argparse.Namespace) -> bool:
 
 def summarise(results: list[dict[str, Any]], options: argparse.Namespace) -> list[dict[str, Any]]:
     """Return one row for each setting: the figures, and the differences from before."""
-    from idpatch_core.verification.tally import bootstrap_interval
-
     by = {(r["setting"], r["index"]): r for r in results}
     rows = []
     for name in (BEFORE, *options.settings):
@@ -145,20 +153,22 @@ def summarise(results: list[dict[str, Any]], options: argparse.Namespace) -> lis
         row |= {"people": options.people, "gate": options.gate, "seed": options.seed}
         for kind, figure in enumerate(("association", "similarity")):
             column = [tallies(result)[kind] for result in own]
-            mean = sum(t.total for t in column) / sum(t.count for t in column)
-            row[figure] = [round(v, 4) for v in (mean, *bootstrap_interval(column))]
+            row[figure] = mean_and_interval(column)
             change = paired_interval([pair[kind] for pair in before], column)
             row[f"{figure}_change"] = [round(v, 4) for v in change]
         row["kept"] = round(float(np.mean([r["kept"] for r in own])) / options.people, 3)
-        row["median_seconds"] = round(float(np.median([r["seconds"] for r in own])), 3)
-        ratios = [r["seconds"] / by[BEFORE, r["index"]]["seconds"] for r in own]
-        row["time_of_image"] = round(float(np.median(ratios)), 3)
+        timed = [r for r in own if "cpu_seconds" in r and "cpu_seconds" in by[BEFORE, r["index"]]]
+        ratios = [r["cpu_seconds"] / by[BEFORE, r["index"]]["cpu_seconds"] for r in timed]
+        row["timed"] = len(timed)
+        row["time_of_image"] = round(float(np.median(ratios)), 3) if timed else None
         rows.append(row)
     return rows
 
 
 def report_rows(rows: list[dict[str, Any]]) -> None:
-    print("| setting | association | similarity | change | kept | time of the image, per person |")
+    print(
+        "| setting | association | similarity | change | kept | CPU time of the image, per person |"
+    )
     print("|---|---|---|---|---:|---:|")
     for row in rows:
         cells = ["{:.3f} ({:.3f} to {:.3f})".format(*row[k]) for k in ("association", "similarity")]
@@ -166,15 +176,20 @@ def report_rows(rows: list[dict[str, Any]]) -> None:
             "{:+.3f} ({:+.3f} to {:+.3f})".format(*row[f"{k}_change"])
             for k in ("association", "similarity")
         )
-        figures = f"{row['kept']:.2f} | {row['time_of_image']:.2f}"
+        figures = f"{row['kept']:.2f} | {row['time_of_image']}"
         print(f"| {row['setting']} | {' | '.join(cells)} | {change} | {figures} |")
+
+
+def write_refine_summary(rows: list[dict[str, Any]], file: Path) -> None:
+    """Write the table as JSON, with its command."""
+    command = " ".join(["refine.py", "FOLDER", *sys.argv[2:]])
+    shown = {"command": command, "settings": SETTINGS, "refine": REFINE, "lines": rows}
+    file.write_text(json.dumps(shown, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
     arguments = parse_arguments()
     found = summarise(measure(arguments), arguments)
-    gated = "-gate" if arguments.gate else ""
-    summary = arguments.folder / f"refine-{arguments.people}-people{gated}.json"
-    shown = {"defaults": REFINE, "image": SETTINGS, "rows": found}
-    summary.write_text(json.dumps(shown, indent=1) + "\n", "utf-8")
+    if arguments.summary:
+        write_refine_summary(found, arguments.summary)
     report_rows(found)

@@ -32,7 +32,7 @@ def draw(*numbers: int) -> tuple[torch.Tensor, list[dict[str, Any]]]:
         PlannedPerson(number, sample_appearance(np.random.default_rng(place)), 66, left, 12.0)
         for place, (number, left) in enumerate(zip(numbers, (20.0, 100.0), strict=True))
     ]
-    pixels, record = draw_scene(ScenePlan("blue", float(HEIGHT), people, ""))
+    pixels, record = draw_scene(ScenePlan("blue", float(HEIGHT), people, "", WIDTH, HEIGHT))
     ordered = sorted(record["people"], key=lambda person: person["keypoints"][2][0])
     return torch.from_numpy(pixels).float()[None] / 255, ordered
 
@@ -235,10 +235,17 @@ def test_an_error_names_the_person(comfy, scene):
 
 
 def test_the_regions_of_the_whole_image_are_left_out(comfy, scene):
-    gate = comfy.nodes.region_gate.IDPatchRegionGate
-    (gated,) = gate.execute(scene.inputs["model"], scene.inputs["id_hint"], 0.01).args
-    plain, with_gate = refine(comfy, scene).args[0], refine(comfy, scene, model=gated).args[0]
-    assert torch.equal(plain, with_gate)
+    model, hint = scene.inputs["model"], scene.inputs["id_hint"]
+    clip = comfy.nodes.demo_models.IDPatchLoadDemoModels.execute().args[1]
+    gate, phrases = comfy.nodes.region_gate.IDPatchRegionGate, comfy.nodes.phrases.IDPatchPhrases
+    caption = next(one.default for one in phrases.define_schema().inputs if one.id == "caption")
+    plain = refine(comfy, scene).args[0]
+    for gated in (
+        gate.execute(model, hint, 0.01).args[0],
+        phrases.execute(model, clip, hint, "Ann: wearing red shirts", caption).args[0],
+    ):
+        assert gated is not model
+        assert torch.equal(refine(comfy, scene, model=gated).args[0], plain)
 
 
 def test_one_progress_bar_for_all_people(comfy, scene):
