@@ -119,7 +119,7 @@ EXPECTED = {
     ),
     "CLIP": Expected(
         "a text encoder",
-        lambda value: isinstance(value, comfy.sd.CLIP),
+        lambda value: hasattr(value, "tokenize") and hasattr(value, "encode_from_tokens"),
         "Connect a CLIP, such as that of Load Checkpoint.",
     ),
     "VAE": Expected(

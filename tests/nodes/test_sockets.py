@@ -62,6 +62,7 @@ def valid_inputs(comfy: Any, tiny_sdxl: Any) -> dict[str, Any]:
         "LATENT": {"samples": torch.zeros(1, 4, 8, 8)},
         "CONDITIONING": [[torch.zeros(1, 77, 2048), {"pooled_output": torch.zeros(1, 1280)}]],
         "MODEL": tiny_sdxl.model,
+        "CLIP": nodes.demo_models.IDPatchLoadDemoModels.execute().result[1],
         "VAE": small_vae(),
         "CONTROL_NET": tiny_sdxl.control_net,
         "IDPATCH_IDENTITIES": [person],
