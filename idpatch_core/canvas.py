@@ -22,6 +22,7 @@ from .layout import (
     has_same_aspect,
     join_names,
 )
+from .overlap import SUM, divide_patches
 from .skeleton import FACE_TO_EYES
 
 LATENT_SCALE = 8  # pixels of the image along one side of a latent pixel
@@ -161,14 +162,17 @@ def resize_patch(patch: Tensor, side: int) -> Tensor:
 
 
 def compose(
-    base: Tensor, patches: Sequence[Tensor] | Tensor, points: Sequence[Point | None]
+    base: Tensor,
+    patches: Sequence[Tensor] | Tensor,
+    points: Sequence[Point | None],
+    overlap: str = SUM,
 ) -> Tensor:
     """Add each person's ID patch to the base image, centred on their point.
 
     `base` (1, 3, H, W) float in [0, 1]; `patches` (F, 3, P, P) or one (3, P, P) each; one
-    point in pixels for each person, None for no patch. Overlapping patches add up, a patch is cut
-    at the edge, and a person whose point lies outside the image gets none. Returns (1, 3, H, W)
-    float32 without clamping.
+    point in pixels for each person, None for no patch. Overlapping patches add up, or are divided
+    as `divide_patches` describes; a patch is cut at the edge, and a person whose point lies outside
+    the image gets none. Returns (1, 3, H, W) float32 without clamping.
     Source: `modules/inferencer.py` of the reference, with positions kept in float32.
     """
     if len(points) != len(patches):
@@ -180,6 +184,7 @@ def compose(
         for patch, point in zip(patches, points, strict=True)
         if point is not None and (box := _find_box(point, patch.shape[-1], width, height))
     ]
+    placed = divide_patches(placed, overlap)
     for _, (x, y, side) in placed:
         x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + side, width), min(y + side, height)
         # All patches are summed before they are added to the base, as in the reference: the order

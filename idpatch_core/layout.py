@@ -203,6 +203,7 @@ def warn_about_placements(
     width: int,
     height: int,
     patch_sizes: Sequence[int],
+    divided: bool = False,
 ) -> list[str]:
     """Return a warning for each person outside the image and each pair of overlapping patches."""
     people = [f"person {number} ({name})" for number, name in enumerate(names, start=1)]
@@ -211,7 +212,8 @@ def warn_about_placements(
         for index in outside(points, width, height)
     ]
     warnings += [
-        f"The patches of {people[first]} and {people[second]} overlap and add up; "
+        f"The patches of {people[first]} and {people[second]} overlap and "
+        f"{'are divided' if divided else 'add up'}; "
         f"place them {(patch_sizes[first] + patch_sizes[second]) // 2} pixels apart."
         for first, second in overlapping(points, width, height, patch_sizes)
     ]

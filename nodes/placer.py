@@ -33,6 +33,7 @@ from ..idpatch_core.layout import (
     rank_heads,
     warn_about_placements,
 )
+from ..idpatch_core.overlap import OVERLAPS, SUM
 from ..idpatch_core.placements import read_placements
 from ..idpatch_core.pose_fit import Base, fit_pose, warn_of_photo
 from ..idpatch_core.pose_reader import read_pose_keypoint
@@ -168,6 +169,15 @@ class IDPatchPlacer(sockets.Node):
                     tooltip="A photo to place people after: the editor shows it and its faces "
                     "give points. It is not drawn into the condition image.",
                 ),
+                io.Combo.Input(
+                    "overlap",
+                    options=OVERLAPS,
+                    default=SUM,
+                    optional=True,
+                    tooltip="How patches that overlap are combined. sum: they add up, as in the "
+                    "reference. The others divide the pixels among the people. nearer: to the "
+                    "nearest point. larger: to the larger patch. soft: like nearer, blended.",
+                ),
             ],
             outputs=[
                 sockets.Hint.Output(
@@ -196,6 +206,7 @@ class IDPatchPlacer(sockets.Node):
         pose_keypoint: Any = None,
         bodies: str = BODIES_FROM_POSE,
         reference_image: Tensor | None = None,
+        overlap: str = SUM,
     ) -> io.NodeOutput:
         names, size = id_patches.names, id_patches.patches.shape[-1]
         check_not_empty("id_patches", names)
@@ -249,7 +260,7 @@ class IDPatchPlacer(sockets.Node):
         found = [*shown, *(faces or [])]
         heads = found if id_patches.face_sized else []
         sides = find_patch_sides(points, heads, size)
-        warnings += warn_about_placements(points, names, width, height, sides)
+        warnings += warn_about_placements(points, names, width, height, sides, overlap != SUM)
         for warning in warnings:
             logging.warning("[ID-Patch] %s", warning)
 
@@ -257,7 +268,7 @@ class IDPatchPlacer(sockets.Node):
         scaled = id_patches.patches * strengths[:, None, None, None]
         patches = [resize_patch(patch, side) for patch, side in zip(scaled, sides, strict=True)]
         figures = make_figures(points, found, size)
-        image = compose(base, patches, points)
+        image = compose(base, patches, points, overlap)
         skeletons = torch.from_numpy(drawn) if len(drawn) else None
         hint = Hint(image, base, tuple(points), tuple(names), figures, skeletons)
         preview = draw_preview(base, patches, points)

@@ -393,3 +393,17 @@ def test_a_reference_image_gives_points_and_is_not_in_the_hint(comfy: Run):
     plain = place(comfy, two, 800, 1000, [left, right], bodies="none")
     assert torch.equal(output.args[0].image, plain.args[0].image)
     assert report(output)["reference"] is not None and report(output)["base"] is None
+
+
+def test_overlapping_patches_are_added_up_or_divided(comfy: Run):
+    patches = torch.cat([torch.full((1, 3, 64, 64), value) for value in (0.25, 0.5)])
+    points = [(40, 32), (56, 32)]
+    usual = place(comfy, people(comfy, patches), 128, 64, points, bodies="none")
+    shown = usual.args[0].image[0, 0, 32, [20, 40, 50, 80]].tolist()
+    assert shown == [0.25, 0.75, 0.75, 0.5]
+    assert any("overlap and add up" in warning for warning in report(usual)["warnings"])
+    inputs = {"bodies": "none", "overlap": "nearer"}
+    divided = place(comfy, people(comfy, patches), 128, 64, points, **inputs)
+    shown = divided.args[0].image[0, 0, 32, [20, 40, 50, 80]].tolist()
+    assert shown == [0.25, 0.25, 0.5, 0.5]
+    assert any("overlap and are divided" in warning for warning in report(divided)["warnings"])
