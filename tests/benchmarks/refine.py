@@ -166,9 +166,7 @@ def summarise(results: list[dict[str, Any]], options: argparse.Namespace) -> lis
 
 
 def report_rows(rows: list[dict[str, Any]]) -> None:
-    print(
-        "| setting | association | similarity | change | kept | CPU time of the image, per person |"
-    )
+    print("| setting | association | similarity | change | kept | CPU time a person |")
     print("|---|---|---|---|---:|---:|")
     for row in rows:
         cells = ["{:.3f} ({:.3f} to {:.3f})".format(*row[k]) for k in ("association", "similarity")]
