@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .face_detector import Detector, Face
+from .face_detector import Detector, Face, sort_largest_first
 from .opencv import import_cv2
 
 QUARTER_TURNS = (90, 180, 270)  # degrees, anticlockwise
@@ -19,6 +19,7 @@ ALL_TURNS = tuple(range(30, 360, 30))
 # to 1: an upright face that is partly hidden scores little in each turn.
 BETTER, BETTER_TILT, MUCH_BETTER = 0.85, 0.8, 0.5
 CERTAIN, CERTAIN_TILT = 0.85, 0.91  # scores that an upright face reaches, and a drawing seldom
+SURELY_UPRIGHT = 0.92  # of a photo: faces upside down reach 0.91
 DOUBTFUL_SCORE = 0.8  # below it the image is searched in other turns too
 PATCH_SIDE, FACE_SHARE = 256, 0.5  # of the part of the image that is turned, in pixels
 
@@ -39,6 +40,42 @@ def detect_turned(detector: Detector, image: np.ndarray) -> list[Face]:
         if 1 - score < (MUCH_BETTER * (1 - best) if faces else 1 - best):
             faces, best = turned, score
     return faces
+
+
+def detect_people(detector: Detector, image: np.ndarray, people: int) -> list[Face]:
+    """Return the faces of an image (H, W, 3) uint8 RGB that should show `people`, largest first.
+
+    Only if fewer are surely upright, each other face gets the keypoints that it has upright; only
+    if there are fewer faces at all, those that show in the turned image are added. Boxes and points
+    are in the pixels of the image as given.
+    """
+    faces = detector.detect(image)
+    if sum(face.score >= SURELY_UPRIGHT for face in faces) >= people:
+        return faces
+    kept = [face for face in faces if face.score >= SURELY_UPRIGHT]
+    for face in (face for face in faces if face.score < SURELY_UPRIGHT):
+        upright = make_upright(detector, image, face)
+        if upright.score < SURELY_UPRIGHT:  # a drawing may score a little better turned
+            kept.append(face)
+        elif not any(_is_same(upright, other) for other in kept):
+            kept.append(upright)
+    if len(kept) < people:
+        turned = [
+            turn_back(face, degrees, image)
+            for degrees in QUARTER_TURNS
+            for face in detector.detect(turn(image, degrees))
+            if face.score >= CERTAIN
+        ]
+        for face in sorted(turned, key=lambda face: -face.score):
+            if not any(_is_same(face, other) for other in kept):
+                kept.append(make_upright(detector, image, face))
+    return sort_largest_first(kept)
+
+
+def _is_same(face: Face, other: Face) -> bool:
+    """Tell whether two faces are one, found in two turns, whose boxes may differ much."""
+    distance = math.dist(face.keypoints.mean(0), other.keypoints.mean(0))
+    return distance < max(face.eye_distance, other.eye_distance)
 
 
 def turn(image: np.ndarray, degrees: int) -> np.ndarray:

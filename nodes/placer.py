@@ -40,6 +40,7 @@ from ..idpatch_core.pose_reader import read_pose_keypoint
 from ..idpatch_core.preview import draw_preview
 from ..idpatch_core.projection import IDPatches
 from ..idpatch_core.skeleton import Joint, draw_openpose, find_heads
+from ..idpatch_core.upright import detect_people
 from . import sockets
 from .images import read_images
 from .placer_report import report_people, report_poses, save_base, save_reference
@@ -67,10 +68,13 @@ def read_pose(
     return people, warnings
 
 
-def find_faces(photo: Tensor, width: int, height: int, *, fitted: bool = False) -> list[Head]:
+def find_faces(
+    photo: Tensor, width: int, height: int, people: int, *, fitted: bool = False
+) -> list[Head]:
     """Return the heads of the faces in an IMAGE, in output pixels.
 
-    The image fills the output; with `fitted` it keeps its aspect ratio and is in the middle.
+    Where it shows fewer than `people`, it is searched for turned faces too. The image fills the
+    output; with `fitted` it keeps its aspect ratio and is in the middle.
     """
     (image,) = read_images(photo[:1])
     scale = np.array([width / image.shape[1], height / image.shape[0]])
@@ -78,7 +82,7 @@ def find_faces(photo: Tensor, width: int, height: int, *, fitted: bool = False) 
         scale = np.full(2, scale.min())
     corner = (np.array([width, height]) - scale * image.shape[1::-1]) / 2 if fitted else 0
     heads = []
-    for face in YuNet().detect(image):
+    for face in detect_people(YuNet(), image, people):
         x, y = face.nose * scale + corner
         eye_distance = float(np.linalg.norm((face.keypoints[1] - face.keypoints[0]) * scale))
         heads.append(Head(Point(float(x), float(y)), face.score * face.area, eye_distance))
@@ -231,7 +235,9 @@ class IDPatchPlacer(sockets.Node):
         faces = None
         if photo is not None:
             try:
-                faces = find_faces(photo, width, height, fitted=source == "reference_image")
+                fitted = source == "reference_image"
+                expected = len(names) if fitted or arrangement == FROM_FACES else 0
+                faces = find_faces(photo, width, height, expected, fitted=fitted)
             except ImportError:  # without OpenCV the editor cannot snap to faces
                 if arrangement == FROM_FACES:
                     raise

@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import comfy.utils
@@ -15,7 +16,8 @@ from ..idpatch_core.alignment import align_face
 from ..idpatch_core.canvas import Hint
 from ..idpatch_core.identity import Identity, check_not_empty
 from ..idpatch_core.images import to_float
-from ..idpatch_core.layout import Point, has_same_aspect, rescale_points
+from ..idpatch_core.layout import Point, has_same_aspect, outside, rescale_points
+from ..idpatch_core.upright import detect_people
 from ..idpatch_core.verification import metrics
 from ..idpatch_core.verification.annotate import annotate_record
 from ..idpatch_core.verification.scorer import FaceScorer
@@ -144,12 +146,12 @@ class IDPatchVerify(sockets.Node):
         for warning in warnings:
             logging.warning("[ID-Patch] Verify Identities: %s", warning)
 
+        expected = len(points) - points.count(None) - len(outside(points, width, height))
+        detect = partial(detect_people, scorer.detector, people=expected)
         verdicts, records, annotated, previews, shown = [], [], [], [], []
         progress = comfy.utils.ProgressBar(len(images))
         for pixels in images:
-            verdict = verify_image(
-                pixels, names, references, points, scorer.detector.detect, scorer.scorer
-            )
+            verdict = verify_image(pixels, names, references, points, detect, scorer.scorer)
             verdicts.append(verdict)
             records.append(verdict_to_json(verdict))
             drawn = pixels.copy()

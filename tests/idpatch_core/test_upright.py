@@ -1,15 +1,19 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from photos import PHOTOS, collage, photo
 from PIL import Image
 from scorers import fetch_recogniser
 
+import idpatch_core
 from idpatch_core.alignment import align_face, roll_of, share_outside
 from idpatch_core.encode import crop_faces, warn_about_crops
 from idpatch_core.face_detector import LARGEST_FACE, YuNet
-from idpatch_core.upright import detect_turned, make_upright, turn, turn_back
+from idpatch_core.upright import detect_people, detect_turned, make_upright, turn, turn_back
 from idpatch_core.verification.scorer import load_scorer
 
+PORTRAITS = Path(idpatch_core.__file__).parent / "demo" / "portraits"
 NAMES = sorted(path.stem for path in PHOTOS.glob("*.jpg"))
 
 
@@ -64,6 +68,53 @@ def test_the_upright_people_of_a_group_stay_as_they_are():
     upright = [make_upright(yunet, image, face) for face in found]
     assert [a is b for a, b in zip(found, upright, strict=True)] == [True, True, False]
     assert abs(roll_of(upright[2].keypoints)) > 165
+
+
+class CountingYuNet(YuNet):
+    """Counts the images that it is given."""
+
+    images = 0
+
+    def detect(self, image):
+        self.images += 1
+        return super().detect(image)
+
+
+def check_unchanged(image: np.ndarray, people: int) -> int:
+    """Check that the faces are the detector's own; return how many images it searched."""
+    plain, detector = YuNet().detect(image), CountingYuNet()
+    found = detect_people(detector, image, people)
+    assert [face.box for face in found] == [face.box for face in plain]
+    for face, expected in zip(found, plain, strict=True):
+        np.testing.assert_array_equal(face.keypoints, expected.keypoints)
+    return detector.images
+
+
+@pytest.mark.parametrize("people", [0, 1, 2, 3])
+def test_faces_that_need_no_turn_stay_as_they_are(people):
+    image = collage(900, 500, ("sunak", 0, 0, 0.6), ("collins", 330, 0, 0.9))
+    assert (check_unchanged(image, people) == 1) == (people <= 2)
+
+
+@pytest.mark.parametrize("portrait", sorted(PORTRAITS.glob("*.png")), ids=lambda path: path.stem)
+def test_drawn_faces_stay_as_they_are(portrait):
+    check_unchanged(np.array(Image.open(portrait).convert("RGB")), 1)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_a_turned_face_beside_an_upright_one_has_its_place_in_the_image(embed, degrees):
+    image = collage(900, 560, ("sunak", 0, 0, 0.6))
+    part = turn(collage(400, 400, ("obama", 0, -40, 0.7)), degrees)
+    image[100:500, 450:850] = part
+    found = detect_people(YuNet(), image, 2)
+    left, right = sorted(found, key=lambda face: face.box[0])
+    assert 450 < right.nose[0] < 850 and 100 < right.nose[1] < 500
+    assert right.box[0] < right.nose[0] < right.box[2]
+    assert right.box[1] < right.nose[1] < right.box[3]
+    crops = [align_face(image, face.keypoints) for face in (left, right)]
+    sunak, obama = embed(np.stack([crop(photo("sunak")), crop(photo("obama"))]))
+    a, b = embed(np.stack(crops))
+    assert a @ sunak > 0.85 and b @ obama > 0.85
 
 
 def test_a_turned_and_a_cut_face_are_warned_about_by_name():

@@ -5,8 +5,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from photos import photo
 from PIL import Image
 from safetensors.torch import load_file
+
+from idpatch_core.face_detector import YuNet
 
 REFERENCE = Path(__file__).parents[1] / "data" / "reference"
 Run = ModuleType  # the pack, as the fixture `comfy` loads it
@@ -393,6 +396,19 @@ def test_a_reference_image_gives_points_and_is_not_in_the_hint(comfy: Run):
     plain = place(comfy, two, 800, 1000, [left, right], bodies="none")
     assert torch.equal(output.args[0].image, plain.args[0].image)
     assert report(output)["reference"] is not None and report(output)["base"] is None
+
+
+@pytest.mark.parametrize("source", ["base_image", "reference_image"])
+def test_a_face_upside_down_gives_a_point(comfy: Run, source: str):
+    pytest.importorskip("cv2", reason="OpenCV is not installed")
+    faces = [photo(name)[:500, :500] for name in ("obama", "sunak")]
+    image = np.zeros((600, 1200, 3), np.uint8)
+    image[50:550, 50:550], image[50:550, 650:1150] = faces[0], faces[1][::-1, ::-1]
+    ((x, y),) = [face.nose for face in YuNet().detect(faces[1])[:1]]
+    given = {source: torch.from_numpy(image)[None].float() / 255}
+    output = place(comfy, random_people(comfy, 2), 1200, 600, arrangement="faces", **given)
+    left, right = output.args[0].points
+    assert left.x < 600 and right == pytest.approx((1149 - x, 549 - y), abs=12)
 
 
 def test_overlapping_patches_are_added_up_or_divided(comfy: Run):

@@ -85,6 +85,20 @@ def test_warnings_are_shown(comfy, scorer):
     assert output.ui["idpatch_warnings"] == json.loads(output.result[1])["warnings"] != []
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_face_that_lies_or_hangs_upside_down_is_recognised(comfy, scorer, turns):
+    point = HINT.points[1]
+    assert point is not None
+    image, x, y = RIGHT.clone(), round(point.x), round(point.y)
+    size = 75  # about the face, and clear of the people beside it
+    part = image[:, y - size : y + size, x - size : x + size]
+    image[:, y - size : y + size, x - size : x + size] = part.rot90(turns, (1, 2)).clone()
+    report, text, _, accuracy, _ = verify_identities(comfy, scorer, image).result
+    assert accuracy == 1, report
+    left, top, right, bottom = json.loads(text)["images"][0]["people"][1]["box"]
+    assert left < x < right and top < y < bottom
+
+
 def test_an_enlarged_image_is_checked_at_the_enlarged_points(comfy, scorer):
     large = RIGHT.repeat_interleave(2, 1).repeat_interleave(2, 2)
     assert verify_identities(comfy, scorer, large).result[4] is True
