@@ -10,11 +10,13 @@ from comfy_api.v0_0_2 import io
 from torch import Tensor
 
 from ..idpatch_core.checkpoint import is_face_sized, read_id_patch
+from ..idpatch_core.encode import warn_of_same_face
 from ..idpatch_core.identity import Identity, check_not_empty
 from ..idpatch_core.location import Location, build_location
 from ..idpatch_core.projection import IDPatches, build_projection, project
 from ..idpatch_core.weights import WEIGHT_DTYPES
 from . import sockets
+from .conditioning import show_warnings
 from .folders import ID_PATCH, find_file, fingerprint_file, list_files, missing_file
 from .model_management import manage, operations, run_network
 from .schema import Schema
@@ -210,4 +212,5 @@ class IDPatchBuilder(sockets.Node):
             idpatch_model.face_sized,
         )
         check_id_patches(id_patches, idpatch_model.file)
-        return io.NodeOutput(id_patches)
+        warnings = warn_of_same_face(identities, "identities")
+        return io.NodeOutput(id_patches, ui=show_warnings(warnings))

@@ -3,7 +3,14 @@
 import { make } from './dom.js'
 import { showOutputs } from './outputs.js'
 
-const NODES = ['IDPatchTokenInjector', 'IDPatchSampler', 'IDPatchLoadScorer']
+const NODES = [
+  'IDPatchBuilder',
+  'IDPatchTokenInjector',
+  'IDPatchSampler',
+  'IDPatchLoadScorer',
+  'IDPatchPhrases',
+  'IDPatchRefine'
+]
 
 /** @param {ComfyNode} node */
 export const showsWarnings = ({ comfyClass = '' }) => NODES.includes(comfyClass)

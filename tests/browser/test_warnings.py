@@ -15,7 +15,17 @@ SHOW = """([id, warnings]) => {
 WARNING = "steps: 4 steps of scheduler 'reference' start at timestep 751 of 1000."
 
 
-@pytest.mark.parametrize("kind", ["IDPatchSampler", "IDPatchTokenInjector", "IDPatchLoadScorer"])
+KINDS = [
+    "IDPatchBuilder",
+    "IDPatchTokenInjector",
+    "IDPatchSampler",
+    "IDPatchLoadScorer",
+    "IDPatchPhrases",
+    "IDPatchRefine",
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_warnings_are_shown_until_a_run_without(editor: EditorPage, shots: Path, kind: str):
     node = editor.add(kind, 300, 90)
     shown = editor.page.locator(".idpatch-warning", has_text=WARNING)

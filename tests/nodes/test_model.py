@@ -68,6 +68,17 @@ def test_the_nodes_give_the_reference_s_patches_and_tokens(comfy, models, name, 
         torch.testing.assert_close(tokens.flatten(0, 1), expected[0], rtol=0, atol=1e-5)
 
 
+def test_one_face_given_for_two_people_is_warned_about(comfy, small):
+    model, three = load(comfy, "small.safetensors"), people(3)
+    execute = comfy.nodes.model.IDPatchBuilder.execute
+    with torch.inference_mode():
+        assert execute(model, three).ui == {"idpatch_warnings": []}
+        out = execute(model, [*three, three[1]._replace(name="Cleo")])
+    (warning,) = out.ui["idpatch_warnings"]
+    assert warning.startswith("identities: P1 and Cleo have the same face (similarity 1.00).")
+    assert len(out.args[0].patches) == 4
+
+
 @pytest.mark.parametrize("count", range(1, 11))
 def test_people_keep_their_order_names_and_crops(comfy, small, count):
     identities = people(count)
