@@ -18,6 +18,7 @@ from ..json_lines import read_json, read_lines
 from ..layout import Point
 from ..pose_reader import read_pose_keypoint
 from ..poses import make_standing
+from ..read_image import describe_unread, is_heif
 from ..skeleton import draw_openpose
 
 NAMESPACE = uuid.UUID("5d2c1c64-2f0e-4a53-9d0c-6f1d0b0a7d11")
@@ -55,7 +56,10 @@ def read_jobs(path: Path, template: Graph) -> tuple[list[Job], list[str]]:
 
     def hash_file(file: Path) -> str:
         if file not in hashes:
-            hashes[file] = hash_content(file.read_bytes())
+            content = file.read_bytes()
+            if is_heif(content):  # which only some servers read
+                raise ValueError(f"{file.name}: {describe_unread(content)}.")
+            hashes[file] = hash_content(content)
         return hashes[file]
 
     for line in read_lines(path):

@@ -37,6 +37,17 @@ def test_a_photo_is_read_once_whoever_needs_it(folder, monkeypatch):
     assert len({job.digests for job in jobs}) == 1
 
 
+def test_a_heic_reference_costs_its_line_and_says_what_to_do(folder):
+    (folder / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(99))
+    heic = {"id": "b", "people": [{"name": "Ben", "references": "phone.jpg"}]}
+    jobs, problems = read(folder, row("a"), heic, row("c"))
+    assert [job.case.id for job in jobs] == ["a", "c"]
+    assert problems == [
+        "photos.jsonl, line 2: phone.jpg: it is a HEIC image, which is not read here. Save it as "
+        "JPEG or PNG."
+    ]
+
+
 @pytest.mark.parametrize(
     ("bad", "message"),
     [
