@@ -118,7 +118,7 @@ def _find_drawn_eyes(hint: Hint, person: int, reach: float) -> float | None:
     if point is None or hint.poses is None:
         return None
     nearest, eyes = reach, None
-    for pose in hint.poses.double().numpy():
+    for pose in hint.poses.cpu().double().numpy():
         head = find_head(pose)
         if head is not None and math.dist(head.point, point) <= nearest:
             nearest, eyes = math.dist(head.point, point), estimate_eye_distance(pose)

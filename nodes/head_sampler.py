@@ -91,7 +91,7 @@ def crop_hint(
     """
     size = crop.enlarged_width, crop.enlarged_height
     if hint.poses is not None:
-        poses = hint.poses.double().numpy() * [width / hint.width, height / hint.height, 1.0]
+        poses = hint.poses.cpu().double().numpy() * [width / hint.width, height / hint.height, 1.0]
         drawn = draw_openpose(crop.poses_to_crop(poses), *size)
         base = torch.from_numpy(drawn).permute(2, 0, 1)[None].float() / 255
     else:

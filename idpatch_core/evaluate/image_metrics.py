@@ -58,7 +58,7 @@ def collect_features(images: Iterable[Tensor], network: nn.Module) -> ImageFeatu
     count, stride = 0, 1
     total, products, kept = np.zeros(0), np.zeros((0, 0)), []
     for image in images:
-        feature = network(image[None])[0].double().numpy()
+        feature = network(image[None])[0].cpu().double().numpy()
         if not count:
             total, products = np.zeros(len(feature)), np.zeros((len(feature),) * 2)
         if count % stride == 0:

@@ -1,10 +1,12 @@
 """A graph with each of the pack's nodes, and prompts in which one input has a wrong value."""
 
 import copy
+import json
 import math
 import random
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from standins import standin_names
@@ -17,6 +19,10 @@ from idpatch_core.comfyui.workflows import load_workflow
 from idpatch_core.layout import Point
 
 WIDTH, HEIGHT = 192, 96
+PORTRAIT = Path(__file__).parents[2] / "idpatch_core" / "demo" / "portraits" / "Ada.png"
+# The inputs that Refine Identities shares with the ID-Patch Sampler.
+SAMPLED = "model positive negative control_net id_patches seed steps cfg sampler_name scheduler"
+SAMPLED = (*SAMPLED.split(), "control_strength")
 NOT_FINITE = (math.nan, math.inf, -math.inf)
 # What a client may write in place of a link, or of a value.
 LITERALS: tuple[Any, ...] = (
@@ -104,6 +110,14 @@ def make_full_graph(client: ComfyClient) -> Graph:
     add_node(graph, "IDPatchApplyControlNet", {**control, "start_percent": 0.0, "end_percent": 1.0})
     phrases = {"phrases": "Ada: red shirt", "caption": "{phrase}", "outside": 0.01, "id_hint": hint}
     add_node(graph, "IDPatchPhrases", {"model": [models, 0], "clip": [models, 1], **phrases})
+    photos = [{"name": "Ada", "photos": [{"file": client.upload_image(PORTRAIT)}]}]
+    named = {"people": json.dumps(photos), "min_face_size": 16, "face_model": [models, 5]}
+    add_node(graph, "IDPatchPeople", named)
+    settings = {name: sampler[name] for name in SAMPLED}
+    refine = {**settings, "image": image, "vae": [models, 2], "face_model": [models, 5]}
+    refine |= {"people": "all", "names": "", "small_share": 0.1, "denoise": 0.8, "id_hint": hint}
+    refine |= {"crop_size": 96, "face_size": 32, "keep": "always"}
+    add_node(graph, "IDPatchRefine", refine)
     scorer = {"scorer": "conditioning", "threshold": 0.0, "face_model": [models, 5]}
     verify = {"image": image, "identities": people, "id_hint": hint}
     verify["scorer"] = [add_node(graph, "IDPatchLoadScorer", scorer), 0]
