@@ -4,6 +4,7 @@ import weakref
 from typing import Any, NamedTuple
 
 import torch
+from dynamic_vram import dynamic_vram
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -76,7 +77,8 @@ def measure_cost(tokens: int, transformer_options: dict[str, Any]) -> Cost:
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
     counter = FlopCounterMode(display=False, custom_mapping={attention: attention_flops})
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    with torch.inference_mode(False), torch.no_grad(), fake:
+    # With dynamic VRAM on, layers would wait for weights to be loaded.
+    with torch.inference_mode(False), torch.no_grad(), dynamic_vram(on=False), fake:
         unet = UNetModel(**SDXL, **half, operations=operations)  # pyright: ignore[reportArgumentType]
         x, context = torch.empty(2, 4, 128, 128, **half), torch.empty(2, tokens, 2048, **half)
         steps, y = torch.empty(2, **half), torch.empty(2, 2816, **half)
