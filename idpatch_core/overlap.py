@@ -7,7 +7,8 @@ from torch import Tensor
 
 SUM, NEARER, LARGER, SOFT = "sum", "nearer", "larger", "soft"
 OVERLAPS = [SUM, NEARER, LARGER, SOFT]
-SOFTNESS = 1 / 8  # of a patch's side: the standard deviation of the Gaussian that a share follows
+# The standard deviation of the Gaussian that a share follows, relative to a patch's side.
+SHARE_WIDTH = 1 / 8
 
 PlacedPatch = tuple[Tensor, tuple[int, int, int]]  # (3, S, S); left, top and side in the image
 
@@ -43,7 +44,7 @@ def _find_share(index: int, boxes: Sequence[tuple[int, int, int]], overlap: str)
         inside = torch.zeros(side, side, dtype=torch.bool)
         inside[max(y - top, 0) : y - top + size, max(x - left, 0) : x - left + size] = True
         if overlap == SOFT:
-            total += inside * torch.exp((own - distance) / (2 * SOFTNESS**2))
+            total += inside * torch.exp((own - distance) / (2 * SHARE_WIDTH**2))
             continue
         wins = distance <= own if other < index else distance < own
         if overlap == LARGER and size != side:

@@ -80,7 +80,7 @@ def _read_person(item: Any, number: int) -> Person:
             f"{here}: photos: expected at least one photo, got {given}. Add a photo, or remove the "
             "person."
         )
-    strength = _read_number(item, "token_strength", MAX_TOKEN_STRENGTH, here)
+    strength = _read_weight(item, "token_strength", MAX_TOKEN_STRENGTH, here)
     return Person(name, tuple(_read_photo(photo, here) for photo in photos), strength)
 
 
@@ -95,7 +95,7 @@ def _read_photo(item: Any, here: str) -> Photo:
         )
     here = f"{here}: {file}"
     face = item.get("face")
-    weight = _read_number(item, "weight", MAX_WEIGHT, here)
+    weight = _read_weight(item, "weight", MAX_WEIGHT, here)
     return Photo(file, None if face is None else _read_point(face, here), weight)
 
 
@@ -109,7 +109,7 @@ def _read_point(value: Any, here: str) -> Point:
     return Point(float(numbers[0]), float(numbers[1]))
 
 
-def _read_number(item: dict[str, Any], key: str, most: float, here: str) -> float:
+def _read_weight(item: dict[str, Any], key: str, most: float, here: str) -> float:
     value = item.get(key, 1.0)
     if not _is_number(value) or not 0 <= value <= most:
         raise ValueError(

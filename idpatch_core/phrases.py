@@ -27,8 +27,8 @@ def read_phrases(text: str, names: Sequence[str]) -> list[str]:
     """
     text = text.strip()
     if text.startswith("["):
-        return _read_list(_load(text), names)
-    pairs = list(_load(text).items()) if text.startswith("{") else _read_lines(text, names)
+        return _read_phrases(_load_phrases(text), names)
+    pairs = list(_load_phrases(text).items()) if text.startswith("{") else _read_lines(text, names)
     phrases = [""] * len(names)
     for name, phrase in pairs:
         if names.count(name) != 1:
@@ -44,7 +44,7 @@ def read_phrases(text: str, names: Sequence[str]) -> list[str]:
     return phrases
 
 
-def _load(text: str) -> Any:
+def _load_phrases(text: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -54,7 +54,7 @@ def _load(text: str) -> Any:
         ) from None
 
 
-def _read_list(phrases: list[Any], names: Sequence[str]) -> list[str]:
+def _read_phrases(phrases: list[Any], names: Sequence[str]) -> list[str]:
     if len(phrases) != len(names):
         raise ValueError(
             f"phrases: {count_of(len(phrases), 'phrase')} for {join_names(names)}. Give each "

@@ -60,7 +60,7 @@ def _read_frame(frame: Any, where: str) -> Frame:
     if not isinstance(people, (list, tuple)):
         raise ValueError(f"{where}: people must be a list, got {describe_value(people)}.")
     read = [
-        _read_body(person, f"{where}: person {number}")
+        _read_keypoints(person, f"{where}: person {number}")
         for number, person in enumerate(people, start=1)
     ]
     array = np.array(read, dtype=np.float64).reshape(-1, len(Joint), 3)
@@ -106,7 +106,7 @@ def _read_side(value: Any, where: str) -> int:
     return int(value)
 
 
-def _read_body(person: Any, where: str) -> np.ndarray:
+def _read_keypoints(person: Any, where: str) -> np.ndarray:
     if not isinstance(person, dict) or "pose_keypoints_2d" not in person:
         raise ValueError(
             f"{where}: expected an object with pose_keypoints_2d, got {describe_value(person)}."

@@ -14,7 +14,7 @@ import comfy.model_patcher
 import numpy as np
 from torch import Tensor, nn
 
-MOST = 256  # faces for each network, of 2 kB each
+MOST_FACES = 256  # faces for each network, of 2 kB each
 
 _embeddings: WeakKeyDictionary[nn.Module, OrderedDict[Any, Tensor]] = WeakKeyDictionary()
 
@@ -33,7 +33,7 @@ def recall_embedding(
         known.move_to_end(key)
     else:
         known[key] = encode()
-        if len(known) > MOST:
+        if len(known) > MOST_FACES:
             known.popitem(last=False)
     return known[key].clone()
 

@@ -7,7 +7,7 @@ import comfy.model_patcher
 import comfy.patcher_extension
 from torch import Tensor
 
-KEY = "idpatch_guidance"
+GUIDANCE_KEY = "idpatch_guidance"
 WITHOUT = 1.0  # the cfg at which ComfyUI leaves out the negative branch
 
 
@@ -17,7 +17,7 @@ def end_guidance(
     """Return a clone of the model whose steps below this sigma run at cfg 1."""
     model = model.clone()
     wrapper = comfy.patcher_extension.WrappersMP.PREDICT_NOISE
-    model.add_wrapper_with_key(wrapper, KEY, _guide_until(sigma))
+    model.add_wrapper_with_key(wrapper, GUIDANCE_KEY, _guide_until(sigma))
     return model
 
 

@@ -18,7 +18,8 @@ from ..idpatch_core.injection import Conditioning
 from . import region_gate
 
 LAYERS = ("attn2.to_k", "attn2.to_v")
-MOST = 8  # different tokens at a time: both branches, before and after the boundary, and some more
+# Different tokens at a time: both branches, before and after the boundary, and some more.
+MOST_TOKENS = 8
 
 
 class TokenProjections:
@@ -51,7 +52,7 @@ class TokenProjections:
             same_kind = content.dtype == tokens.dtype and content.device == tokens.device
             if same_kind and torch.equal(content, tokens):
                 return results
-        if len(self.contents) == MOST:
+        if len(self.contents) == MOST_TOKENS:
             del self.contents[0], self._results[0]
         self.contents.append(tokens.clone())
         self._results.append({})

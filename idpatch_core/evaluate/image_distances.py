@@ -37,9 +37,9 @@ def measure_distances(
         try:
             network = image_metrics.load_feature_network(weights)
             if paths not in known:  # systems on the same cases share their real images
-                known = {paths: image_metrics.collect_features(_read_tensors(paths), network)}
+                known = {paths: image_metrics.collect_features(_read_image_tensors(paths), network)}
             results = (case.result for case in own if case.problem is None)
-            generated = image_metrics.collect_features(_read_tensors(results), network)
+            generated = image_metrics.collect_features(_read_image_tensors(results), network)
         except (ValueError, OSError, RuntimeError) as error:
             notices.append(f"No FID and KID for {system}: {error}")
             continue
@@ -51,7 +51,7 @@ def measure_distances(
     return distances, notices
 
 
-def _read_tensors(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
+def _read_image_tensors(paths: Iterable[Path]) -> Iterator[torch.Tensor]:
     for path in paths:
         try:
             image = read_image_file(path)

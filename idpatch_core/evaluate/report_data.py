@@ -13,7 +13,7 @@ from .scoring import read_assignment
 GALLERY_SIZE = 24  # images
 MAX_POINTS = 2000  # marks of a kind in a plot, which all kinds of browsers draw at once
 MAX_PROBLEMS = 1000  # listed; cases.csv has all of them
-KINDS = ("correct", "wrong", "no face")  # of placements
+VERDICTS = ("correct", "wrong", "no face")  # of placements
 Record = dict[str, Any]
 
 
@@ -56,7 +56,7 @@ class SystemData:
 
     def __init__(self):
         self.matrices: dict[int, MeanMatrix] = {}  # by number of people
-        self.points = {kind: PointSample() for kind in KINDS}
+        self.points = {kind: PointSample() for kind in VERDICTS}
         # By number of placed people: how often the face at each rank from the left is right.
         self.correct: dict[int, np.ndarray] = {}
         self.images: dict[int, int] = defaultdict(int)
@@ -71,7 +71,7 @@ class SystemData:
         width, height = record["size"]
         shown = [person for person in record["verdict"]["people"] if person["point"] is not None]
         for person in shown:
-            kind = person["verdict"] if person["verdict"] in KINDS else "wrong"
+            kind = person["verdict"] if person["verdict"] in VERDICTS else "wrong"
             x, y = person["point"]
             self.points[kind].add((x / width, y / height))
         ordered = sorted(shown, key=lambda person: person["point"])

@@ -141,7 +141,7 @@ def read_annotation(file: FileSlice | None) -> Annotation:
     if not isinstance(data, dict) or not isinstance(data.get("people", []), list):
         raise ValueError("its JSON is not an object with a list of people")
     caption = data.get("caption", "")
-    if not _is_text(caption):
+    if not _is_writable_text(caption):
         raise ValueError("its caption is not text")
     people = data.get("people", [])
     return Annotation(
@@ -153,7 +153,7 @@ def _parse_person(data: Any, where: str) -> AnnotatedPerson:
     if not isinstance(data, dict):
         raise ValueError(f"{where} is not an object")
     group = data.get("group")
-    if group is not None and not _is_text(group):
+    if group is not None and not _is_writable_text(group):
         raise ValueError(f"{where}: group is not text")
     pose = _parse_array(data, "pose", where, [(17, 3), (18, 3)])
     if pose is not None and len(pose) == 17:
@@ -181,6 +181,6 @@ def _parse_array(
     return array
 
 
-def _is_text(value: Any) -> bool:
+def _is_writable_text(value: Any) -> bool:
     """Return whether a value is text without half a surrogate pair, which cannot be encoded."""
     return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)

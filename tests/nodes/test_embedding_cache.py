@@ -68,7 +68,7 @@ def test_a_changed_result_does_not_change_the_cache(comfy, patcher):
 
 def test_the_cache_is_bounded(comfy, patcher, monkeypatch):
     cache = comfy.nodes.embedding_cache
-    monkeypatch.setattr(cache, "MOST", 2)
+    monkeypatch.setattr(cache, "MOST_FACES", 2)
     for number in (1, 2, 1, 3, 1, 2):
         recall(comfy, patcher, crop(number))
     assert patcher.model.calls == 4  # 2 was the oldest when 3 came

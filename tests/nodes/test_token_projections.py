@@ -161,9 +161,9 @@ def test_the_cache_is_bounded_and_compares_values(comfy):
     assert known.project(layer, forward, tokens.double()).dtype == torch.float64
     assert len(calls) == 3
     number = 0
-    for number in range(projections.MOST + 2):
+    for number in range(projections.MOST_TOKENS + 2):
         known.project(layer, forward, tokens + number)
-    assert len(known.contents) == projections.MOST
+    assert len(known.contents) == projections.MOST_TOKENS
     assert math.isclose(float(known.contents[-1].sub(tokens).mean()), number, rel_tol=1e-5)
 
 
