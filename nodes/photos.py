@@ -42,8 +42,9 @@ def find_photo(file: str) -> Path | None:
     """
     if "\0" in file:
         return None
-    path = Path(folder_paths.get_annotated_filepath(file))
-    base = Path(folder_paths.annotated_filepath(file)[1] or folder_paths.get_input_directory())
+    name, folder = folder_paths.annotated_filepath(file)
+    base = Path(folder or folder_paths.get_input_directory())
+    path = base / name
     # Not resolved: users link to folders elsewhere.
     if ".." in path.parts or not path.is_relative_to(base):
         raise ValueError(f"{file!r} leaves the folder {base}. Write a name without .. and drive.")

@@ -112,7 +112,9 @@ def test_the_largest_face_is_taken_with_a_warning(comfy, face_model, photos, cap
 
 
 def test_images_of_a_link_are_one_person_each(comfy, face_model, photos):
-    images = [torch.from_numpy(photo(name))[None].float() / 255 for name in ("collins", "sunak")]
+    import nodes
+
+    images = [nodes.LoadImage().load_image(f"{name}.jpg")[0] for name in ("collins", "sunak")]
     node = comfy.nodes.people.IDPatchPeople
     text = json.dumps([{"name": "Barack", "photos": ["obama.jpg"]}])
     found = node.execute(face_model=[face_model], people=[text], images=images).args[0]

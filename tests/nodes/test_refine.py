@@ -257,7 +257,9 @@ def test_one_progress_bar_for_all_people(comfy, scene):
         refine(comfy, scene, steps=3)
     finally:
         utils.set_progress_bar_global_hook(None)
-    assert seen == [(step, 6) for step in range(1, 7)]
+    # Newer versions of ComfyUI leave out steps that follow one another too fast, but not the last.
+    assert {total for _, total in seen} == {6} and seen[-1] == (6, 6) and len(seen) > 1
+    assert [step for step, _ in seen] == sorted({step for step, _ in seen})
 
 
 def test_it_stops_when_cancelled(comfy, scene):
