@@ -1,13 +1,13 @@
 """Runs jobs on a Ray cluster: an actor for each server, or actors that start a ComfyUI each."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..comfyui.graph import Graph
+from ..ray_cluster import join_cluster
 from .attempt import Attempt, attempt_job, probe_server
 from .dispatch import IN_FLIGHT, Report
 from .jobs import Job
@@ -68,15 +68,7 @@ def open_ray_lanes(
 
     Uses the cluster of RAY_ADDRESS or one on this machine, or else starts a local one.
     """
-    try:
-        import ray
-    except ImportError:
-        raise ValueError("--ray needs Ray: pip install 'ray>=2.40'") from None
-    started = not ray.is_initialized()
-    if started:
-        local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
-        ray.init(log_to_driver=False, **local)
-    try:
+    with join_cluster() as ray:
         limits: Any = {"max_restarts": -1, "max_task_retries": 0, "max_concurrency": IN_FLIGHT}
         remote: Any = ray.remote(**limits)
         actor = remote(RayWorker)
@@ -88,6 +80,3 @@ def open_ray_lanes(
             placed = actor.options(num_cpus=0)
             actors = {url: placed.remote(template, str(base), url, "") for url in servers}
         yield RayLanes(actors)
-    finally:
-        if started:
-            ray.shutdown()

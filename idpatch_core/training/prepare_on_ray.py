@@ -4,12 +4,12 @@ Ray Core's tasks and not Ray Data: the results are few and large, come in the or
 and go to one process with the encoders, and Ray Data would need pyarrow.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from ..ray_cluster import join_cluster
 from .inspection import IMAGES_PER_WORKER, TRIES, Result
 from .rejection import RejectedImage
 from .sources import Source
@@ -25,16 +25,7 @@ def inspect_on_ray(
     worker are in memory. Ray starts a worker that died again; an image that kills TRIES workers is
     rejected. Raises ValueError without Ray.
     """
-    try:
-        import ray
-        from ray.exceptions import RayError
-    except ImportError:
-        raise ValueError("--ray needs Ray: pip install 'ray>=2.40'") from None
-    started = not ray.is_initialized()
-    if started:
-        local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"include_dashboard": False}
-        ray.init(log_to_driver=False, **local)
-    try:
+    with join_cluster() as ray:
 
         def inspect_source(source: Source) -> Result:
             return inspect(source)
@@ -50,10 +41,7 @@ def inspect_on_ray(
             source, reference = pending.popleft()
             try:
                 yield ray.get(reference)
-            except RayError as error:
+            except ray.exceptions.RayError as error:
                 detail = f"{type(error).__name__}: the process was killed or crashed"
                 yield RejectedImage(source.key, "worker died", detail)
             del reference  # frees the image in the cluster's memory
-    finally:
-        if started:
-            ray.shutdown()
