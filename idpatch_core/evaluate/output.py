@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..journal import PART, write_whole
+from ..journal import PART, remove_parts, write_whole
 from . import table
 from .comparison import Difference, compare_systems, differences_to_text
 from .report import render_report
@@ -72,6 +72,7 @@ def write_results(
     }
     problems = _format_problems(records)
     text = "\n".join([text, *problems])
+    remove_parts(folder)
     write_whole(folder / "table.txt", f"{text}\n".encode())
     write_whole(folder / "table.csv", table.rows_to_csv(rows).encode())
     _write_parts(folder / "cases.csv", table.iterate_cases_csv(records, threshold))

@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
-from ..journal import Journal, write_whole
+from ..journal import Journal, remove_parts, write_whole
 from .find_people import ImageInspector, PrepareOptions
 from .image_encoders import ImageEncoders
 from .inspection import Result, inspect_image, inspect_images
@@ -45,7 +45,7 @@ from .prepared_files import (
     write_info,
 )
 from .prepared_groups import group_people
-from .prepared_shards import ShardWriter
+from .prepared_shards import SHARD_FOLDER, ShardWriter
 from .rejection import RejectedImage
 from .sources import find_sources
 
@@ -80,6 +80,9 @@ def prepare_images(
     ImageInspector(options).load_models()  # here once, not for each image in each process
     encoders = ImageEncoders(base, face_model, device)
     settings = {"base": base, "face_model": face_model, **options._asdict()}
+    for folder in (target, evaluation_folder(target)):
+        remove_parts(folder)
+        remove_parts(folder / SHARD_FOLDER)
     write_info(target, settings, encoders.scaling_factor, DEFAULTS._asdict())
     write_whole(target / EMPTY_CAPTION_FILE, save(encoders.encode_caption("")))
 

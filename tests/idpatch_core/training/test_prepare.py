@@ -3,10 +3,7 @@
 import io
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +13,14 @@ import pytest
 import torch
 from photos import drawn_face
 from PIL import Image
+from random_kills import kill_at_random_moments, run_to_end
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from training_world import make_base, tiny_face_model, tiny_unet
 
 from idpatch_core.alignment import align_face
 from idpatch_core.arcface import embed
 from idpatch_core.demo_world.train_base import new_text_encoders, write_tokenizers
+from idpatch_core.journal import read as read_journal
 from idpatch_core.training import prepare
 from idpatch_core.training.__main__ import main as train
 from idpatch_core.training.data import Examples
@@ -29,7 +28,7 @@ from idpatch_core.training.find_people import ImageInspector, PreparedImage, Pre
 from idpatch_core.training.image_encoders import ImageEncoders
 from idpatch_core.training.prepare import prepare_images
 from idpatch_core.training.prepared_data import PreparedData, read_training_records
-from idpatch_core.training.prepared_shards import image_slice, read_tensors
+from idpatch_core.training.prepared_shards import find_complete, image_slice, read_tensors
 from idpatch_core.training.validation import DROP_NOTHING
 
 ROOT = Path(__file__).parents[3]
@@ -157,36 +156,44 @@ def test_faces_are_found_where_the_json_has_none(models: tuple[str, str], tmp_pa
     assert torch.dist(nose, torch.tensor([99.0, 88.0])) < 8
 
 
-def test_a_killed_command_resumes(models: tuple[str, str], tmp_path: Path):
-    for i in range(30):
-        annotation = {"people": [{**PERSON, "group": f"person {i % 3}"}]}
+def test_a_command_killed_at_random_moments_resumes(models: tuple[str, str], tmp_path: Path):
+    count = 30
+    for i in range(count):
+        annotation = {"people": [{**PERSON, "group": f"person {i % 10}"}]}
         write(tmp_path / "in", f"{i:02d}", annotation, make_image(seed=i))
-    command = [sys.executable, "-m", "idpatch_core.training.prepare", str(tmp_path / "in")]
-    command += [str(tmp_path / "killed"), "--base", models[0], "--face-model", models[1]]
-    command += [
-        "--resolution=0",
-        "--multiple=32",
-        "--min-face-width=20",
-        "--workers=1",
-        "--device=cpu",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, env=environment, stderr=subprocess.PIPE, start_new_session=True
-    )
-    index = tmp_path / "killed/index.jsonl"
-    while not index.is_file() or index.read_bytes().count(b"\n") < 5:
-        assert process.poll() is None, process.communicate()[1][-2000:]
-        time.sleep(0.005)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert index.read_bytes().count(b"\n") < 30
-    prepare_images(tmp_path / "in", tmp_path / "killed", *models, OPTIONS, workers=0)
-    prepare_images(tmp_path / "in", tmp_path / "whole", *models, OPTIONS, workers=0)
-    assert records(tmp_path / "killed") == records(tmp_path / "whole")
-    killed, whole = PreparedData(tmp_path / "killed"), PreparedData(tmp_path / "whole")
-    assert len(whole.embeddings) == 30
-    torch.testing.assert_close(killed.embeddings, whole.embeddings, atol=1e-6, rtol=0)
+    log, folder, out = tmp_path / "log", tmp_path / "made", tmp_path / "made" / "out"
+    command = ["-m", "idpatch_core.training.prepare", str(tmp_path / "in"), str(out)]
+    command += ["--base", models[0], "--face-model", models[1], "--min-face-width=20"]
+    command += ["--resolution=0", "--multiple=32", "--workers=1", "--evaluation=6", "--device=cpu"]
+
+    def files() -> dict[str, bytes]:
+        found = [path for path in folder.rglob("*") if path.is_file()]
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
+
+    def check() -> None:
+        lines = read_journal(out / "index.jsonl")
+        assert len({line["image"] for line in lines}) == len(lines), "an image was prepared twice"
+        images = [image_slice(out, line) for line in lines]
+        assert find_complete(images) == set(images) and all(map(read_tensors, images))
+        for name, content in files().items():
+            grows = name.endswith(("out/index.jsonl", ".tar"))
+            assert grows or name.endswith(".part") or content == expected[name], name
+
+    def start_over() -> None:
+        assert files() == expected
+        shutil.rmtree(folder)
+
+    def count_done() -> int:
+        return len(read_journal(out / "index.jsonl"))
+
+    seconds = run_to_end(command, log)
+    expected = files()
+    assert len(expected) == 12
+    shutil.rmtree(folder)
+    kill_at_random_moments(command, log, seconds, count, count_done, check, start_over)
+    run_to_end(command, log)
+    assert count_done() == count
+    start_over()
 
 
 def test_other_settings_need_another_folder(models: tuple[str, str], tmp_path: Path):
