@@ -77,7 +77,7 @@ interface ComfyNode {
   /** Of a node that shows a subgraph. */
   subgraph?: ComfyGraph
   size: [number, number]
-  inputs?: { name: string; type: string; widget?: { name: string } }[]
+  inputs?: { name: string; type: string; link?: number | null; widget?: { name: string } }[]
   outputs?: { name: string; type: string }[]
   widgets?: ComfyWidget[]
   hideOutputImages?: boolean

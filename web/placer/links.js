@@ -35,9 +35,20 @@ export function source(node, name) {
   return slot < 0 ? null : sourceOfSlot(node, slot)
 }
 
+/**
+ * The link into an input. A subgraph's node answers `getInputLink` with the link to its output of
+ * that number, inside it, and throws where it has none.
+ * @type {(node: ComfyNode, slot: number) => ComfyLink | null | undefined}
+ */
+function linkInto(node, slot) {
+  if (!node.subgraph) return node.getInputLink(slot)
+  const link = node.inputs?.[slot]?.link
+  return link == null ? null : node.graph?.getLink(link)
+}
+
 /** @type {(node: ComfyNode, slot: number, left?: number) => Output | HostWidget | null} */
 function sourceOfSlot(node, slot, left = MOST_LINKS) {
-  const link = left > 0 ? node.getInputLink(slot) : null
+  const link = left > 0 ? linkInto(node, slot) : null
   return link && node.graph ? origin(node.graph, link, left - 1) : null
 }
 
@@ -73,7 +84,7 @@ function origin(graph, link, left) {
  */
 export function promotingInput(node, name) {
   const slot = slotOf(node, name)
-  const link = slot < 0 ? null : node.getInputLink(slot)
+  const link = slot < 0 ? null : linkInto(node, slot)
   if (!link || Number(link.origin_id) !== SUBGRAPH_INPUT) return null
   return node.graph?.inputs?.[link.origin_slot]?.name ?? null
 }
