@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..verification.tally import resample
 from .score_table import ScoreTable, list_systems, split_by_people
 from .table import MORE_COLUMNS, PAPER_COLUMNS, Column
 
 RESAMPLES = 1000
-BLOCK = 20  # resamples at once
 LISTED = 20  # missing cases in an error
 
 
@@ -97,7 +97,7 @@ def _paired_differences(
     parts = np.stack(
         [part[:, columns] for table in (own, other) for part in (table.totals, table.counts)]
     )  # (4, N, M)
-    sums = _resample(parts, seed)  # (4, RESAMPLES + 1, M)
+    sums = _sum_resampled(parts, seed)  # (4, RESAMPLES + 1, M)
     with np.errstate(invalid="ignore", divide="ignore"):
         values = sums[0] / sums[1] - sums[2] / sums[3]
     cases = (parts[[1, 3]] > 0).any(axis=0).sum(axis=0)
@@ -111,19 +111,12 @@ def _paired_differences(
         yield metric, (float(value), low, high, int(cases[column]))
 
 
-def _resample(parts: np.ndarray, seed: int) -> np.ndarray:
-    """Return the sums of K parts (K, N, M) over the cases, first of all of them, then resampled.
-
-    A resample is how often each case is drawn; many cases are multiplied by it in blocks.
-    """
+def _sum_resampled(parts: np.ndarray, seed: int) -> np.ndarray:
+    """Return the sums of K parts (K, N, M) over the cases, first of all of them, then resampled."""
     kinds, cases, metrics = parts.shape
     flat = parts.transpose(1, 0, 2).reshape(cases, kinds * metrics)
-    random, sums = np.random.default_rng(seed), [flat.sum(axis=0)[None]]
-    for start in range(0, RESAMPLES, BLOCK):
-        draws = random.integers(cases, size=(min(BLOCK, RESAMPLES - start), cases))
-        counts = np.stack([np.bincount(draw, minlength=cases) for draw in draws])
-        sums.append(counts.astype(np.float64) @ flat)
-    return np.concatenate(sums).reshape(-1, kinds, metrics).transpose(1, 0, 2)
+    sums = np.concatenate([flat.sum(axis=0)[None], resample(flat, seed, RESAMPLES)])
+    return sums.reshape(-1, kinds, metrics).transpose(1, 0, 2)
 
 
 def differences_to_text(differences: Sequence[Difference]) -> str:

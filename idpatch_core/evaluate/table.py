@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..verification.tally import bootstrap_interval, pooled
+from ..verification.tally import bootstrap_intervals, pooled
 from .score_table import ScoreTable, collect_scores, list_systems, split_by_people
 from .scoring import read_tallies
 
@@ -92,12 +92,16 @@ def summarise_scores(
 
 
 def _pool_cells(scores: ScoreTable, seed: int) -> dict[str, Cell]:
+    measured = {
+        metric: parts
+        for metric in scores.metrics
+        if (parts := [tally for tally in scores.tallies(metric) if tally.count])
+    }
+    intervals = bootstrap_intervals(measured.values(), seed)
     cells = {}
-    for metric in scores.metrics:
-        parts = [tally for tally in scores.tallies(metric) if tally.count]
-        if parts:
-            tally = pooled(parts)
-            cells[metric] = Cell(tally.value, *bootstrap_interval(parts, seed), tally.count)
+    for (metric, parts), interval in zip(measured.items(), intervals, strict=True):
+        tally = pooled(parts)
+        cells[metric] = Cell(tally.value, *interval, tally.count)
     return cells
 
 
