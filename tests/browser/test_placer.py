@@ -354,12 +354,13 @@ def test_a_batch_of_two_runs_with_the_same_placements(editor: EditorPage):
         """async () => {
           const { app } = editorTest
           const { api } = window.comfyAPI.api
-          const finished = async () => (await api.fetchApi('/history')).json()
-          const before = await finished()
+          const ids = []
+          api.addEventListener('execution_success', ({ detail }) => ids.push(detail.prompt_id))
           await app.queuePrompt(0, 2)
+          const runOf = async (id) => (await (await api.fetchApi(`/history/${id}`)).json())[id]
           for (let tries = 0; tries < 300; tries++) {
-            const runs = Object.entries(await finished()).filter(([id]) => !(id in before))
-            if (runs.length === 2) return runs.map(([, run]) => run.prompt[2])
+            const runs = await Promise.all(ids.map(runOf))
+            if (runs.length === 2 && runs.every(Boolean)) return runs.map((run) => run.prompt[2])
             await new Promise((resolve) => setTimeout(resolve, 100))
           }
           throw new Error('The batch did not finish.')
