@@ -32,10 +32,11 @@ def read_phrases(text: str, names: Sequence[str]) -> list[str]:
     phrases = [""] * len(names)
     for name, phrase in pairs:
         if names.count(name) != 1:
+            having = f"{names.count(name)} people have" if name in names else "no one has"
             raise ValueError(
-                f"phrases: {name!r} is the name of {names.count(name) or 'no'} people of id_hint, "
-                f"{join_names(names)}. Write a name as in the Face Encoder, or give the phrases "
-                'in the order of the people, as JSON: ["red shirt", null].'
+                f"phrases: {having} the name {name!r} in id_hint, which holds {join_names(names)}. "
+                "Write a name as it stands there, with its capitals, or give the phrases in the "
+                'order of the people, as JSON: ["red shirt", null].'
             )
         index = names.index(name)
         if phrases[index]:

@@ -69,7 +69,7 @@ def test_who_has_no_phrase_is_named(group, caplog):
 
 
 def test_someone_unknown_is_refused(group):
-    with pytest.raises(ValueError, match="'Bob' is the name of no people of id_hint"):
+    with pytest.raises(ValueError, match="no one has the name 'Bob' in id_hint"):
         describe(group, "Bob: red shirt")
 
 
