@@ -69,7 +69,7 @@ export function addFaces(node) {
     )
     const items = warnings.map((warning) => make('div', 'idpatch-warning', {}, warning))
     if (!faces.length && !warnings.length) {
-      items.push(make('div', 'idpatch-hint', {}, 'Run the workflow to show the faces here.'))
+      items.push(make('div', 'idpatch-hint', {}, 'The faces are shown here when this node runs.'))
     }
     notes.replaceChildren(...items)
   }

@@ -25,13 +25,13 @@ import { askForPhotos, imagesOf, uploadPhotos } from './uploads.js'
  * @typedef {object} RunReport  what the graph and the last run say
  * @property {number} before  how many people come in before these
  * @property {boolean} fixed  whether the people come from a connected input
- * @property {Record<string, string>} crops  URLs of the faces that were used, by name
+ * @property {(string | null)[]} crops  URLs of the faces that were used, of each person
  * @property {PhotosReport} found
  * @property {string[]} warnings
  */
 
 /** @type {RunReport} */
-const EMPTY_REPORT = { before: 0, fixed: false, crops: {}, found: {}, warnings: [] }
+const EMPTY_REPORT = { before: 0, fixed: false, crops: [], found: {}, warnings: [] }
 
 /** @type {(text: string, kind: string) => HTMLElement} */
 const makeNote = (text, kind) => make('div', `idpatch-${kind}`, {}, text)
@@ -130,7 +130,7 @@ export class PeopleEditor {
         person,
         index,
         number: before + index + 1,
-        crop: crops[person.name] ?? null,
+        crop: crops[index] ?? null,
         found,
         open: open.has(index),
         fixed

@@ -2,10 +2,10 @@
 
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
-import { outputsOf, viewUrl } from '../comfy.js'
+import { outputsOf } from '../comfy.js'
 import { chain, hideImages, keepWidth, keyOf } from '../lifecycle.js'
 import { isConnected } from '../placer/links.js'
-import { peopleOf } from '../placer/upstream.js'
+import { peopleAt, peopleOf } from '../placer/upstream.js'
 import { UndoKeeper } from '../undo_keeper.js'
 import { PeopleEditor } from './editor.js'
 
@@ -20,14 +20,12 @@ const keeper = new UndoKeeper()
  * @type {(node: ComfyNode, name: string) => import('./editor.js').RunReport}
  */
 function readReport(node, name) {
-  const { faces = [], warnings = [] } = outputsOf(node)?.idpatch_faces?.[0] ?? {}
+  const { warnings = [] } = outputsOf(node)?.idpatch_faces?.[0] ?? {}
   const before = isConnected(node, 'identities') ? (peopleOf(node, 'identities')?.length ?? 0) : 0
   return {
     before,
     fixed: isConnected(node, name),
-    crops: Object.fromEntries(
-      faces.flatMap((one) => (one.crop ? [[one.name, viewUrl(one.crop)]] : []))
-    ),
+    crops: (peopleAt(node) ?? []).slice(before).map(({ crop }) => crop ?? null),
     found: outputsOf(node)?.idpatch_photos?.[0] ?? {},
     warnings
   }

@@ -114,18 +114,44 @@ export function suggestName(file) {
 const newPhoto = (file) => ({ file, face: null, weight: 1, extra: {} })
 
 /**
- * Adds a person for each photo.
+ * Gives the photos to the people without one, in order, and adds a person for each further photo.
  * @type {(people: Person[], files: string[]) => Person[]}
  */
-export const addPeople = (people, files) => [
-  ...people,
-  ...files.map((file) => ({
+export function addPeople(people, files) {
+  const left = [...files]
+  const filled = people.map((person) => {
+    const file = person.photos.length ? undefined : left.shift()
+    if (file === undefined) return person
+    return { ...person, name: person.name || suggestName(file), photos: [newPhoto(file)] }
+  })
+  const added = left.map((file) => ({
     name: suggestName(file),
     photos: [newPhoto(file)],
     tokenStrength: 1,
     extra: {}
   }))
-]
+  return [...filled, ...added]
+}
+
+/**
+ * Numbers repeated names, as idpatch_core/identity.py does: the second "Anna" becomes "Anna 2".
+ * A name that is not known yet stays null.
+ * @type {(names: (string | null)[]) => (string | null)[]}
+ */
+export function makeUnique(names) {
+  const given = new Set(names)
+  /** @type {Set<string>} */
+  const taken = new Set()
+  return names.map((name) => {
+    if (!name) return null
+    let unique = name
+    for (let number = 2; taken.has(unique) || (number > 2 && given.has(unique)); number++) {
+      unique = `${name} ${number}`
+    }
+    taken.add(unique)
+    return unique
+  })
+}
 
 /** @type {(people: Person[], index: number, change: Partial<Person>) => Person[]} */
 export const changePerson = (people, index, change) =>

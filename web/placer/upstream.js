@@ -2,7 +2,7 @@
 // run. Changes nothing.
 
 import { outputsOf, photoUrl, viewUrl } from '../comfy.js'
-import { parsePeople } from '../people/state.js'
+import { makeUnique, parsePeople } from '../people/state.js'
 import { findWidget, isConnected, MOST_LINKS, numberOf, source } from './links.js'
 import { PRESETS } from './poses.js'
 
@@ -48,14 +48,22 @@ export function builtInPoseOf(node, name) {
 export function peopleOf(node, name, left = MOST_LINKS) {
   const from = source(node, name)?.node
   if (!from || left <= 0) return null
-  const added = ADDED[from.comfyClass ?? from.type]
-  if (!added) {
-    const through = from.inputs?.find(({ type }) => type === 'IDPATCH_IDENTITIES')
-    return through ? peopleOf(from, through.name, left - 1) : null
-  }
-  const before = isConnected(from, 'identities') ? peopleOf(from, 'identities', left - 1) : []
-  const own = added(from)
-  return before && own ? [...before, ...own] : null
+  if ((from.comfyClass ?? from.type) in ADDED) return peopleAt(from, left)
+  const through = from.inputs?.find(({ type }) => type === 'IDPATCH_IDENTITIES')
+  return through ? peopleOf(from, through.name, left - 1) : null
+}
+
+/**
+ * The people at the output of a node that adds some, or null.
+ * @type {(node: ComfyNode, left?: number) => KnownPerson[] | null}
+ */
+export function peopleAt(node, left = MOST_LINKS) {
+  const before = isConnected(node, 'identities') ? peopleOf(node, 'identities', left - 1) : []
+  const own = ADDED[node.comfyClass ?? node.type](node, before ?? [])
+  if (!before || !own) return null
+  const people = [...before, ...own]
+  const names = makeUnique(people.map(({ name }) => name ?? null))
+  return people.map((person, index) => ({ ...person, name: names[index] }))
 }
 
 /**
@@ -69,7 +77,7 @@ function facesShown(node) {
 
 /**
  * The people that nodes add which make or load identities.
- * @type {Record<string, (node: ComfyNode) => KnownPerson[] | null>}
+ * @type {Record<string, (node: ComfyNode, before: KnownPerson[]) => KnownPerson[] | null>}
  */
 const ADDED = {
   IDPatchFaceEncoder(node) {
@@ -88,13 +96,17 @@ const ADDED = {
     if (shown) return shown.map(named)
     return oneOfEach && loadsImage(source(node, 'image')?.node) ? [{}].map(named) : null
   },
-  IDPatchPeople(node) {
+  IDPatchPeople(node, before) {
     const shown = facesShown(node)
     const { people, problem } = parsePeople(String(findWidget(node, 'people')?.value ?? ''))
     const linked = isConnected(node, 'people') || isConnected(node, 'images')
     if (problem || linked) return shown ?? null
-    const cropOf = (/** @type {string} */ name) => shown?.find((face) => face.name === name)?.crop
-    return people.map(({ name }) => ({ name: name || null, crop: (name && cropOf(name)) || null }))
+    const known = before.map(({ name }) => name ?? null)
+    const names = makeUnique([...known, ...people.map(({ name }) => name)]).slice(before.length)
+    return names.map((name) => ({
+      name,
+      crop: (name && shown?.find((face) => face.name === name)?.crop) || null
+    }))
   },
   IDPatchLoadIdentities: (node) => facesShown(node) ?? null
 }

@@ -6,6 +6,7 @@ import {
   changePhoto,
   dropIndex,
   findFaceAt,
+  makeUnique,
   movePerson,
   parsePeople,
   removePerson,
@@ -77,6 +78,21 @@ test('people and photos are added, changed, moved and removed', () => {
     '[{"name":"Cleo","photos":["cleo.jpg"]},' +
       '{"name":"Anna","photos":[{"file":"anna2.jpg","face":[0.5,0.25],"weight":2}]}]'
   )
+})
+
+test('new photos go to the people without one first', () => {
+  const { people } = parsePeople('[{"name":"Anna","photos":[]},{"photos":["x.jpg"]},{"photos":[]}]')
+  assert.equal(
+    writePeople(addPeople(people, ['sunak.jpg', 'ben.jpg', 'cleo.jpg'])),
+    '[{"name":"Anna","photos":["sunak.jpg"]},{"name":"","photos":["x.jpg"]},' +
+      '{"name":"Ben","photos":["ben.jpg"]},{"name":"Cleo","photos":["cleo.jpg"]}]'
+  )
+})
+
+test('repeated names are numbered', () => {
+  const names = ['Anna', 'Anna', null, 'Anna 2', 'Anna', null, 'Ben']
+  const unique = ['Anna', 'Anna 3', null, 'Anna 2', 'Anna 4', null, 'Ben']
+  assert.deepEqual(makeUnique(names), unique)
 })
 
 test('the face at a point holds it, or is nearest', () => {
