@@ -120,10 +120,12 @@ def assign_left_to_right(
     was found there as the `noun`, when there are too few.
     """
     if len(heads) < len(names):
+        advice = "Connect an image that shows as many people"
+        if noun == "pose":
+            advice = f"Choose a pose of {count_people(len(names))}, for example in Load Pose"
         raise ValueError(
-            f"{source}: {count_of(len(heads), noun)} found for {join_names(names)}. Connect one "
-            "that shows as many people, place them by hand in placements, or choose another "
-            "arrangement."
+            f"{source}: {count_of(len(heads), noun)} found for {join_names(names)}. {advice}, "
+            "place them by hand on the Patch Placer, or choose another arrangement."
         )
     ranked = rank_heads(heads)
 
@@ -189,9 +191,10 @@ def arrange_people(
             "choose another arrangement."
         )
     points, unused = assign_left_to_right(heads, names, source, noun)
+    drawn = ", but is drawn: the image may show someone else there" if noun == "pose" else ""
     warnings = [
         f"{source}: {len(heads)} {noun}s found for {count_people(len(names))}; the smallest or "
-        f"least certain, at {head.point.x:.0f}, {head.point.y:.0f}, was left out."
+        f"least certain, at {head.point.x:.0f}, {head.point.y:.0f}, has no person{drawn}."
         for head in unused
     ]
     return [Placement(point) for point in points], warnings

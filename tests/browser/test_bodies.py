@@ -209,6 +209,20 @@ def test_a_person_without_a_body_is_given_one_from_the_menu(editor: EditorPage, 
     assert placer.text == ""
 
 
+def test_poses_without_a_person_are_left_out(editor: EditorPage, shots: Path):
+    placer = two_people(editor, "standing_3")
+    [spare] = [text for text in placer.messages() if "without a person" in text]
+    assert spare.startswith("1 pose without a person is drawn")
+    editor.shot(shots / "spare_pose.png", placer)
+    placer.act("keep_bodies")
+    assert len(drawn_by_the_node(placer, make_standing(3, SIDE, SIDE))) == 2
+    assert not [text for text in placer.messages() if "without a person" in text]
+    [report] = editor.run()[str(placer.number)]["idpatch_placer"]
+    assert report["warnings"] == []
+    placer.act("undo")
+    assert placer.text == ""
+
+
 def test_the_node_draws_bodies_of_a_kind(editor: EditorPage):
     placer = two_people(editor, None)
     placer.act("standing_bodies")

@@ -1,6 +1,6 @@
 // The actions of the toolbar and of the messages.
 
-import { giveBodies, mirrorSelected, scaleSelected } from './body_actions.js'
+import { giveBodies, keepBodies, mirrorSelected, scaleSelected } from './body_actions.js'
 import { applyChanges, arrange, assignPlacements, moveInside, placedEntries } from './entries.js'
 import { targetsOf } from './graph_state.js'
 import { canRedo, canUndo } from './history.js'
@@ -73,6 +73,8 @@ export function act(editor, action) {
       return mirrorSelected(editor)
     case 'give_bodies':
       return giveBodies(editor)
+    case 'keep_bodies':
+      return keepBodies(editor)
     case 'standing_bodies':
       return editor.host.chooseBodies('standing')
     case 'use_reference':

@@ -1,6 +1,6 @@
 // What the user does to the selected person's body and patch.
 
-import { bodyOfKind, mirroredBody, scaledBody } from './entry_bodies.js'
+import { bodyOf, bodyOfKind, mirroredBody, scaledBody } from './entry_bodies.js'
 
 /**
  * @import { Body } from './bodies.js'
@@ -63,6 +63,21 @@ export function giveBodies(editor) {
   editor.commitChanges(
     Object.fromEntries(
       without.map(({ index }) => [index, { body: bodyOfKind(entries, index, 'standing', graph) }])
+    )
+  )
+}
+
+/**
+ * Gives each person the skeleton of their pose as their own, so that no other pose is drawn.
+ * @param {PlacerEditor} editor
+ */
+export function keepBodies(editor) {
+  const { entries, graph } = editor
+  editor.commitChanges(
+    Object.fromEntries(
+      entries.flatMap((entry) =>
+        entry.source === 'pose' ? [[entry.index, { body: bodyOf(entry, graph) }]] : []
+      )
     )
   )
 }

@@ -66,7 +66,10 @@ function onInputs({ problem }, graph, image) {
   if (graph.locked) found.push(finding('info', graph.locked))
   if (image && !hasSameAspect(image, graph)) {
     const other = `which has a different aspect ratio from ${shown(graph)}`
-    found.push(finding('error', `The image is ${shown(image)}, ${other}.`))
+    const name = graph.hasBase ? 'The base image' : 'The drawn pose'
+    if (graph.hasBase || !graph.unfitPose) {
+      found.push(finding('error', `${name} is ${shown(image)}, ${other}.`))
+    }
   }
   if (image?.photo && graph.hasBase) {
     const text =
@@ -167,9 +170,7 @@ function onTargets(entries, graph) {
   const found = []
   const targets = targetsOf(graph)
   if (graph.count !== null && targets.length && targets.length < placedEntries(entries).length) {
-    const noun = graph.poses.length ? 'pose' : 'face'
-    const text = `Only ${plural(targets.length, noun)} found for ${graph.count} people.`
-    found.push(finding('info', text))
+    found.push(onTooFewTargets(targets.length, entries, graph))
   }
   const off = entries.filter(({ placement, origin }) => !placement.placed && origin === 'text')
   if (off.length) {
@@ -177,6 +178,25 @@ function onTargets(entries, graph) {
     found.push(finding('info', text, { id: 'return', label: 'Put back' }))
   }
   return found
+}
+
+/**
+ * Fewer poses or faces than people, which ends a run that places people on them.
+ * @type {(targets: number, entries: Entry[], graph: GraphState) => Finding}
+ */
+function onTooFewTargets(targets, entries, { count, poses, hasBase, drawsPoses, arrangement }) {
+  const noun = poses.length ? 'pose' : 'face'
+  const text = `Only ${plural(targets, noun)} found for ${count} people.`
+  const automatic = entries.some(({ origin }) => origin === 'automatic')
+  const onPoses = arrangement === 'pose' || (automatic && arrangement === 'auto')
+  if (!(noun === 'pose' ? onPoses : arrangement === 'faces')) return finding('info', text)
+  if (noun === 'face') {
+    return finding('error', `${text} Connect a photo of all, or place them by hand.`)
+  }
+  const advice = `Choose a pose of ${count} people, for example in Load Pose, or place them by hand.`
+  const canAdd = automatic && drawsPoses && !hasBase
+  const add = canAdd ? [{ id: 'give_bodies', label: 'Add bodies' }] : []
+  return finding('error', `${text} ${advice}`, ...add)
 }
 
 /** @type {(entries: Entry[], graph: GraphState) => Finding[]} */
@@ -205,8 +225,19 @@ function onSkeletons(entries, graph) {
     const text = 'The image has no skeleton; the released model was not trained on such images.'
     return [finding('warning', text, { id: 'standing_bodies', label: 'Draw bodies' })]
   }
+  const found = []
   const without = inside.filter(({ joints }) => !joints)
-  if (!without.length) return []
-  const text = `${joinNames(without)} ${without.length === 1 ? 'has' : 'have'} no body.`
-  return [finding('warning', text, { id: 'give_bodies', label: 'Add' })]
+  if (without.length) {
+    const text = `${joinNames(without)} ${without.length === 1 ? 'has' : 'have'} no body.`
+    found.push(finding('warning', text, { id: 'give_bodies', label: 'Add' }))
+  }
+  const onPoses = inside.filter(({ source }) => source === 'pose')
+  const spare = graph.skeletons.length - onPoses.length
+  if (onPoses.length && spare > 0 && onPoses.length === inside.length) {
+    const text =
+      `${plural(spare, 'pose')} without a person ${spare === 1 ? 'is' : 'are'} drawn, so the ` +
+      'image may show someone else there.'
+    found.push(finding('warning', text, { id: 'keep_bodies', label: 'Leave out' }))
+  }
+  return found
 }

@@ -44,6 +44,53 @@ test('reports that a text is for another size, and that few poses were found', (
   assert.ok(texts(TWO, { poses: [{ x: 1, y: 1 }] }).includes('Only 1 pose found for 2 people.'))
 })
 
+const joints = ({ x, y }) =>
+  Array.from({ length: 18 }, (_, index) => ({ x: x + index, y: y + index }))
+const posed = (...points) => ({
+  poses: points.map((point, skeleton) => ({ ...point, skeleton })),
+  skeletons: points.map(joints),
+  bodies: 'from_pose'
+})
+const POINTS = [
+  { x: 100, y: 200 },
+  { x: 300, y: 200 },
+  { x: 500, y: 200 }
+]
+
+test('reports poses that are too few for a run as an error, with what to do', () => {
+  const [first] = find('', posed(POINTS[0]))
+  assert.equal(first.level, 'error')
+  assert.match(
+    first.text,
+    /^Only 1 pose found for 2 people\. Choose a pose of 2 people, .*Load Pose/
+  )
+  assert.deepEqual(first.actions, [{ id: 'give_bodies', label: 'Add bodies' }])
+  assert.equal(find(TWO, { arrangement: 'pose', ...posed(POINTS[0]) })[0].level, 'error')
+  assert.ok(find(TWO, posed(POINTS[0])).every(({ level }) => level !== 'error'))
+  const faces = find('', { arrangement: 'faces', faces: [POINTS[0]] })
+  assert.equal(
+    faces[0].text,
+    'Only 1 face found for 2 people. Connect a photo of all, or place them by hand.'
+  )
+})
+
+test('reports poses that are drawn without a person, and offers to leave them out', () => {
+  const drawn = 'is drawn, so the image may show someone else there.'
+  for (const text of ['', TWO]) {
+    const found = find(text, posed(...POINTS)).filter(({ level }) => level === 'warning')
+    assert.deepEqual(found, [
+      {
+        level: 'warning',
+        text: `1 pose without a person ${drawn}`,
+        actions: [{ id: 'keep_bodies', label: 'Leave out' }]
+      }
+    ])
+  }
+  const off = '[{"x": 100, "y": 200}, null]'
+  assert.ok(texts(off, posed(...POINTS.slice(0, 2))).includes(`1 pose without a person ${drawn}`))
+  assert.deepEqual(texts(TWO, posed(...POINTS.slice(0, 2))), [])
+})
+
 test('reports a broken text, which places no one', () => {
   const [first] = find('{"version": 9}')
   assert.equal(first.level, 'error')
@@ -63,9 +110,12 @@ test('reports who is new and who is gone', () => {
 
 test('reports an image of another aspect ratio, as the node refuses it', () => {
   assert.deepEqual(texts(TWO, {}, { width: 512, height: 515 }), [])
-  assert.deepEqual(texts(TWO, {}, { width: 896, height: 1152 }), [
-    'The image is 896×1152, which has a different aspect ratio from 1024×1024.'
-  ])
+  const other = { width: 896, height: 1152 }
+  const wrong = '896×1152, which has a different aspect ratio from 1024×1024.'
+  assert.deepEqual(texts(TWO, { hasBase: true }, other), [`The base image is ${wrong}`])
+  assert.deepEqual(texts(TWO, {}, other), [`The drawn pose is ${wrong}`])
+  // The image is that of the last run; what is wrong is the pose that is connected now.
+  assert.deepEqual(texts(TWO, { unfitPose: other }, other), [`The pose is ${wrong}`])
 })
 
 test('reports whose face is not on the skeletons of a base image', () => {
