@@ -2,24 +2,6 @@
 
 from typing import Any, NamedTuple
 
-SDXL = {
-    "image_size": 32,
-    "in_channels": 4,
-    "out_channels": 4,
-    "model_channels": 320,
-    "num_res_blocks": [2, 2, 2],
-    "channel_mult": [1, 2, 4],
-    "transformer_depth": [0, 0, 2, 2, 10, 10],
-    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
-    "transformer_depth_middle": 10,
-    "context_dim": 2048,
-    "adm_in_channels": 2816,
-    "num_classes": "sequential",
-    "num_head_channels": 64,
-    "use_linear_in_transformer": True,
-    "use_spatial_transformer": True,
-    "use_temporal_attention": False,
-}
 ONLY_UNET = ("out_channels", "transformer_depth_output")
 
 
@@ -29,13 +11,14 @@ def make_sdxl(device: str, dtype: Any) -> tuple[Any, Any]:
     import comfy.ops
     import comfy.supported_models
     import torch
+    from sdxl_unet import SDXL_UNET
 
     target = torch.device(device)
-    sdxl = comfy.supported_models.SDXL({**SDXL, "dtype": dtype})
+    sdxl = comfy.supported_models.SDXL({**SDXL_UNET, "dtype": dtype})
     sdxl.set_inference_dtype(dtype, None)
     model = sdxl.get_model({}, "", device=target)
     control = comfy.cldm.cldm.ControlNet(
-        **{key: value for key, value in SDXL.items() if key not in ONLY_UNET},
+        **{key: value for key, value in SDXL_UNET.items() if key not in ONLY_UNET},
         hint_channels=3,
         dtype=dtype,
         device=target,

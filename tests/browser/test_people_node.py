@@ -309,15 +309,9 @@ def test_people_of_a_link_cannot_be_changed(editor: EditorPage):
 
 
 def test_nothing_is_left_when_the_node_is_removed(editor: EditorPage):
-    def left() -> list[int]:
-        return editor.page.evaluate(
-            "() => [idpatchWatch.listeners.size, idpatchWatch.observers.size,"
-            " idpatchWatch.intervals.size]"
-        )
-
-    empty = left()
+    empty = editor.watched()
     people = [People(editor, THREE), People(editor, THREE, x=20)]
-    assert left() > empty
+    assert editor.watched() > empty
     for one in people:
         editor.page.evaluate(
             "(id) => { const { graph } = editorTest.app.canvas;"
@@ -325,7 +319,7 @@ def test_nothing_is_left_when_the_node_is_removed(editor: EditorPage):
             one.number,
         )
     editor.settle()
-    assert left() == empty
+    assert editor.watched() == empty
     assert editor.page.locator(".idpatch-group-editor").count() == 0
 
 

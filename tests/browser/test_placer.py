@@ -595,16 +595,10 @@ def test_warnings_where_they_happen(editor: EditorPage, shots: Path):
 
 
 def test_nothing_is_left_when_the_node_is_removed(editor: EditorPage):
-    def left() -> list[int]:
-        return editor.page.evaluate(
-            "() => [idpatchWatch.listeners.size, idpatchWatch.observers.size,"
-            " idpatchWatch.intervals.size]"
-        )
-
-    empty = left()
+    empty = editor.watched()
     placers = [editor.placer(THREE), editor.placer(THREE, x=20)]
     placers[0].drag((200, 300), (300, 300))
-    assert left() > empty
+    assert editor.watched() > empty
     for placer in placers:
         editor.page.evaluate(
             "(id) => { const { graph } = editorTest.app.canvas;"
@@ -612,7 +606,7 @@ def test_nothing_is_left_when_the_node_is_removed(editor: EditorPage):
             placer.number,
         )
     editor.settle()
-    assert left() == empty
+    assert editor.watched() == empty
     assert editor.page.evaluate("() => document.querySelectorAll('.idpatch-placer').length") == 0
 
 

@@ -2,22 +2,9 @@ import json
 
 import numpy as np
 import pytest
+from openpose import person
 
 from idpatch_core.pose_reader import read_pose_keypoint
-
-NAMES = [
-    *["nose", "neck", "r_shoulder", "r_elbow", "r_wrist", "l_shoulder", "l_elbow", "l_wrist"],
-    *["r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle"],
-    *["r_eye", "l_eye", "r_ear", "l_ear"],
-]
-
-
-def person(**keypoints: tuple[float, float, float]) -> np.ndarray:
-    """An OpenPose-18 person of whom only these keypoints were seen."""
-    array = np.zeros((18, 3))
-    for name, values in keypoints.items():
-        array[NAMES.index(name)] = values
-    return array
 
 
 def pose(*people: np.ndarray, width: int = 400, height: int = 300) -> dict:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from diffusers import EulerDiscreteScheduler
+from euler_scheduler import euler_scheduler
 
 from idpatch_core.schedule import (
     count_first_steps,
@@ -14,18 +14,6 @@ from idpatch_core.schedule import (
 )
 
 
-def diffusers_scheduler(steps: int) -> EulerDiscreteScheduler:
-    scheduler = EulerDiscreteScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        timestep_spacing="leading",
-        steps_offset=1,
-    )
-    scheduler.set_timesteps(steps)
-    return scheduler
-
-
 def sdxl_sigmas() -> torch.Tensor:
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     kept = torch.cumprod(1 - betas, 0)
@@ -34,7 +22,7 @@ def sdxl_sigmas() -> torch.Tensor:
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 8, 20, 50, 333, 999, 1000])
 def test_equals_diffusers(steps: int):
-    expected = diffusers_scheduler(steps).sigmas
+    expected = euler_scheduler(steps).sigmas
     torch.testing.assert_close(
         reference_sigmas(sdxl_sigmas(), steps), expected, rtol=2e-6, atol=1e-6
     )
@@ -42,7 +30,7 @@ def test_equals_diffusers(steps: int):
 
 @pytest.mark.parametrize("steps", [1, 8, 50])
 def test_start_noise_equals_diffusers(steps: int):
-    scheduler = diffusers_scheduler(steps)
+    scheduler = euler_scheduler(steps)
     sigma = float(scheduler.sigmas[0])
     assert math.isclose(
         start_noise_scale(sigma) * sigma, float(scheduler.init_noise_sigma), rel_tol=1e-6

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openpose import person
 from safetensors.numpy import load_file
 
 from idpatch_core.skeleton import (
@@ -11,20 +12,6 @@ from idpatch_core.skeleton import (
 )
 
 REFERENCE = load_file(Path(__file__).parents[1] / "data" / "reference" / "faces.safetensors")
-
-NAMES = [
-    *["nose", "neck", "r_shoulder", "r_elbow", "r_wrist", "l_shoulder", "l_elbow", "l_wrist"],
-    *["r_hip", "r_knee", "r_ankle", "l_hip", "l_knee", "l_ankle"],
-    *["r_eye", "l_eye", "r_ear", "l_ear"],
-]
-
-
-def person(**keypoints: tuple[float, float, float]) -> np.ndarray:
-    """An OpenPose-18 person of whom only these keypoints were seen."""
-    array = np.zeros((18, 3))
-    for name, values in keypoints.items():
-        array[NAMES.index(name)] = values
-    return array
 
 
 def test_drawing_equals_the_reference():

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from diffusers import ControlNetModel, EulerDiscreteScheduler, UNet2DConditionModel
+from diffusers import ControlNetModel, UNet2DConditionModel
+from euler_scheduler import euler_scheduler
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -95,14 +96,7 @@ def _floats(name: str) -> dict[str, Tensor]:
 @torch.inference_mode()
 def final_latent(case: Case, unet: UNet2DConditionModel, control: ControlNetModel) -> Tensor:
     """Return the final latent (1, 4, H/8, W/8) in the model's space."""
-    scheduler = EulerDiscreteScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        timestep_spacing="leading",
-        steps_offset=1,
-    )
-    scheduler.set_timesteps(case.steps)
+    scheduler = euler_scheduler(case.steps)
     height, width = case.base.shape[2:]
     text = torch.cat(
         [

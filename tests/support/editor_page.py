@@ -223,6 +223,13 @@ class EditorPage:
             )
         )
 
+    def watched(self) -> list[int]:
+        """How many listeners, observers and intervals the page has."""
+        return self.page.evaluate(
+            "() => [idpatchWatch.listeners.size, idpatchWatch.observers.size,"
+            " idpatchWatch.intervals.size]"
+        )
+
     def settle(self, frames: int = 5) -> None:
         """Wait until everything that a frame brings has come."""
         self.page.evaluate(

@@ -5,28 +5,11 @@ from typing import Any, NamedTuple
 
 import torch
 from dynamic_vram import dynamic_vram
+from sdxl_unet import SDXL_UNET
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
-
-SDXL = {
-    "image_size": 32,
-    "in_channels": 4,
-    "out_channels": 4,
-    "model_channels": 320,
-    "num_res_blocks": [2, 2, 2],
-    "channel_mult": [1, 2, 4],
-    "transformer_depth": [0, 0, 2, 2, 10, 10],
-    "transformer_depth_output": [0, 0, 0, 2, 2, 2, 10, 10, 10],
-    "transformer_depth_middle": 10,
-    "context_dim": 2048,
-    "adm_in_channels": 2816,
-    "num_classes": "sequential",
-    "num_head_channels": 64,
-    "use_linear_in_transformer": True,
-    "use_spatial_transformer": True,
-}
 
 
 class Cost(NamedTuple):
@@ -79,7 +62,7 @@ def measure_cost(tokens: int, transformer_options: dict[str, Any]) -> Cost:
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     # With dynamic VRAM on, layers would wait for weights to be loaded.
     with torch.inference_mode(False), torch.no_grad(), dynamic_vram(on=False), fake:
-        unet = UNetModel(**SDXL, **half, operations=operations)  # pyright: ignore[reportArgumentType]
+        unet = UNetModel(**SDXL_UNET, **half, operations=operations)
         x, context = torch.empty(2, 4, 128, 128, **half), torch.empty(2, tokens, 2048, **half)
         steps, y = torch.empty(2, **half), torch.empty(2, 2816, **half)
         with counter, PeakMemory() as memory:
