@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..command_line import report_errors
 from .stages import STAGE_NAMES, train_stage
 from .steps import STEPS
 from .world import RECIPES, World, read_world
@@ -19,6 +20,7 @@ def make_world(folder: Path, world: World, names: list[str], changes: list[str])
             train_stage(folder, RECIPES / world.recipes / f"{name}.toml", changes)
 
 
+@report_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m idpatch_core.demo_world",
@@ -37,14 +39,10 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--set", nargs="*", default=[], metavar="section.setting=value")
     options = parser.parse_args(arguments)
-    try:
-        if options.stage:
-            train_stage(options.folder, options.stage, options.set)
-        else:
-            make_world(options.folder, read_world(options.world), options.only, options.set)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
+    if options.stage:
+        train_stage(options.folder, options.stage, options.set)
+    else:
+        make_world(options.folder, read_world(options.world), options.only, options.set)
     return 0
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from ..checkpoint import FACE, PATCH_SIZE, write_id_patch
+from ..command_line import report_errors
 from ..safetensors_file import sort_metadata
 from ..weights import WEIGHT_DTYPES
 from .checkpoint_folder import AVERAGES_FILE, WEIGHTS_FILE, checkpoint_step, find_checkpoint
@@ -93,6 +94,7 @@ def export(
         networks.unet.save_pretrained(str(folder / "unet"))
 
 
+@report_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m idpatch_core.training.export",
@@ -104,12 +106,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--raw", action="store_true", help="no moving averages")
     parser.add_argument("--dtype", choices=WEIGHT_DTYPES, help="convert the weights")
     options = parser.parse_args(arguments)
-    try:
-        dtype = WEIGHT_DTYPES.get(options.dtype)
-        export(options.run, options.folder, options.step, options.raw, dtype)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 1
+    dtype = WEIGHT_DTYPES.get(options.dtype)
+    export(options.run, options.folder, options.step, options.raw, dtype)
     print(f"Wrote {options.folder}")
     return 0
 

@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from safetensors.torch import save
 
+from ..command_line import report_errors
 from ..journal import Journal, remove_parts, write_whole
 from .find_people import ImageInspector, PrepareOptions
 from .image_encoders import ImageEncoders
@@ -185,6 +186,7 @@ def format_report(report: dict[str, Any]) -> Iterable[str]:
         )
 
 
+@report_errors
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m idpatch_core.training.prepare",
@@ -247,22 +249,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parsed = parser.parse_args(arguments)
     options = PrepareOptions(*(getattr(parsed, name) for name in PrepareOptions._fields))
-    try:
-        report = prepare_images(
-            parsed.source,
-            parsed.target,
-            parsed.base,
-            parsed.face_model,
-            options,
-            parsed.workers,
-            parsed.device,
-            parsed.evaluation,
-            parsed.group_people,
-            parsed.ray,
-        )
-    except (ValueError, ImportError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    report = prepare_images(
+        parsed.source,
+        parsed.target,
+        parsed.base,
+        parsed.face_model,
+        options,
+        parsed.workers,
+        parsed.device,
+        parsed.evaluation,
+        parsed.group_people,
+        parsed.ray,
+    )
     print("\n".join(format_report(report)))
     return 0
 
