@@ -1,5 +1,6 @@
 """The README's statement of tested versions is that of tests/versions.json."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,15 +35,46 @@ def result(comfyui: str, *tiers: str, torch: str = "2.0", passed: int = 1) -> di
     return {"comfyui": comfyui, **versions_of, "runs": runs}
 
 
-def test_a_run_replaces_those_of_its_tiers():
+def test_a_run_replaces_that_of_its_tier_and_dynamic_vram():
     before = [result("0.3.75", "nodes"), result("0.33.0", "nodes", "live")]
     newer = versions.merge(before, result("0.33.0", "nodes", passed=2))
     assert newer[0] == before[0]
     assert [(run["tier"], run["passed"]) for run in newer[1]["runs"]] == [("nodes", 2), ("live", 1)]
+    with_vram = result("0.33.0", "live", passed=3)
+    with_vram["runs"][0]["dynamic_vram"] = True
+    both = versions.merge(before, with_vram)[1]["runs"]
+    assert [(run["tier"], run["passed"]) for run in both] == [
+        ("nodes", 1),
+        ("live", 1),
+        ("live", 3),
+    ]
     changed = versions.merge(before, result("0.33.0", "nodes", torch="2.1"))
     assert [run["tier"] for run in changed[1]["runs"]] == ["nodes"]
     oldest = versions.merge(before, result("0.3.9", "core"))
     assert [one["comfyui"] for one in oldest] == ["0.3.9", "0.3.75", "0.33.0"]
+
+
+def test_each_result_is_written_when_its_run_ends(monkeypatch, tmp_path: Path):
+    """The second tier's test reads what the first one's run has written."""
+    monkeypatch.setattr(versions, "RESULTS", tmp_path / "versions.json")
+    monkeypatch.setattr(versions, "README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text(versions.START + versions.END)
+    (tmp_path / "main.py").touch()
+    (tmp_path / "comfyui_version.py").write_text('__version__ = "0.33.0"')
+    (tmp_path / "test_core.py").write_text("def test_it(): pass")
+    (tmp_path / "test_nodes.py").write_text(
+        "import json, pathlib\n"
+        "def test_it():\n"
+        "    text = pathlib.Path(__file__).with_name('versions.json').read_text()\n"
+        "    assert [run['tier'] for run in json.loads(text)[0]['runs']] == ['core']\n"
+        "    readme = pathlib.Path(__file__).with_name('README.md').read_text()\n"
+        "    assert 'core 1 of 1' in readme\n"
+    )
+    tiers = {name: [str(tmp_path / f"test_{name}.py")] for name in ("core", "nodes")}
+    monkeypatch.setattr(versions, "TIERS", tiers)
+    arguments = [str(tmp_path), "--python", sys.executable, "--dynamic-vram", "off"]
+    assert versions.main([*arguments, "--tiers", "core", "nodes"]) == 0
+    assert "core 1 of 1; nodes 1 of 1" in (tmp_path / "README.md").read_text()
 
 
 def test_the_table_counts_what_passed():

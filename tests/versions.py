@@ -4,10 +4,11 @@
     python3 -m tests.versions COMFYUI --python PYTHON --tiers nodes live
     python3 -m tests.versions --readme            write the README from tests/versions.json alone
 
-Each tier but `core`, which does not need ComfyUI, runs twice: without and with dynamic VRAM. The
-browser tier runs the frontend that is installed and the newest one (`--frontend` names its files),
-each in both renderers. The Python needs ComfyUI's requirements and the extra `test`. The results
-are written to tests/versions.json, where they replace those of the same ComfyUI and tiers.
+Each tier but `core`, which does not need ComfyUI, runs twice: without and with dynamic VRAM, or
+once with `--dynamic-vram off` or `on`. The browser tier runs the frontend that is installed and the
+newest one (`--frontend` names its files), each in both renderers. The Python needs ComfyUI's
+requirements and the extra `test`. Each result is written to tests/versions.json when its run ends,
+where it replaces that of the same ComfyUI, tier and dynamic VRAM.
 """
 
 import argparse
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,7 @@ TIERS = {
     "live": ["tests/live"],
     "browser": ["tests/browser"],
 }
+DYNAMIC_VRAM = {"both": (False, True), "off": (False,), "on": (True,)}
 FACTS = """
 import importlib.metadata, json, platform, runpy, sys
 comfyui = runpy.run_path(sys.argv[1] + "/comfyui_version.py")["__version__"]
@@ -56,9 +59,10 @@ def main(arguments: list[str]) -> int:
         if not (comfyui / "main.py").is_file() or python is None:
             raise SetupError(f"{comfyui} is not a ComfyUI folder, or has no Python: use --python.")
         # Not resolved: that would leave the environment.
-        result = run_tiers(comfyui, Path(python).absolute(), options.tiers, options.frontend)
-        write_results(merge(read_results(), result))
-        failed = [run for run in result["runs"] if run["failed"]]
+        for result in run_tiers(comfyui, Path(python).absolute(), options):
+            write_results(merge(read_results(), result))
+            README.write_text(update_readme(), encoding="utf-8")
+            failed += [run for run in result["runs"] if run["failed"]]
     README.write_text(update_readme(), encoding="utf-8")
     for run in failed:
         say(f"Failed in {describe_run(run)}:\n  " + "\n  ".join(run["failed"]))
@@ -72,6 +76,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--python", type=Path, help="the Python that runs it")
     parser.add_argument("--frontend", type=Path, help="a frontend's files; else PyPI's newest")
     parser.add_argument("--tiers", nargs="+", choices=TIERS, default=list(TIERS))
+    parser.add_argument(
+        "--dynamic-vram", choices=DYNAMIC_VRAM, default="both", help="run without it, with it, both"
+    )
     parser.add_argument("--readme", action="store_true", help="only write the README")
     options = parser.parse_args(arguments)
     if (options.comfyui is None) != options.readme:
@@ -79,23 +86,21 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
-def run_tiers(
-    comfyui: Path, python: Path, tiers: list[str], frontend: Path | None
-) -> dict[str, Any]:
-    """Run tiers in a ComfyUI and return its versions and what each run gave."""
+def run_tiers(comfyui: Path, python: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Run tiers in a ComfyUI; after each run yield the versions and what the run gave."""
     facts = json.loads(subprocess.check_output([python, "-c", FACTS, comfyui], text=True))
     say(f"== ComfyUI {facts['comfyui']}, Python {facts['python']}, PyTorch {facts['torch']}")
-    runs = []
-    for tier in tiers:
-        for dynamic_vram in (False,) if tier == "core" else (False, True):
+    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+    for tier in options.tiers:
+        for dynamic_vram in (False,) if tier == "core" else DYNAMIC_VRAM[options.dynamic_vram]:
             command = [python, "-m", "pytest", *TIERS[tier]]
             command += ["--dynamic-vram"] if dynamic_vram else []
-            command += ["--newest-frontend", frontend.resolve()] if frontend else []
+            if options.frontend:
+                command += ["--newest-frontend", options.frontend.resolve()]
             run = {"tier": tier, "dynamic_vram": dynamic_vram}
             say(f"== {describe_run(run)}")
-            runs.append({**run, **run_pytest(comfyui, command)})
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    return {**facts, "date": today, "runs": runs}
+            runs = [{**run, **run_pytest(comfyui, command)}]
+            yield {**facts, "date": today, "runs": runs}
 
 
 def run_pytest(comfyui: Path, command: list[Any]) -> dict[str, Any]:
@@ -133,20 +138,25 @@ def write_results(results: list[dict[str, Any]]) -> None:
 
 
 def merge(results: list[dict[str, Any]], new: dict[str, Any]) -> list[dict[str, Any]]:
-    """Replace the runs of the same ComfyUI and tiers; all, if its other versions changed."""
+    """Replace the runs of the same ComfyUI, tiers and flags; all, if its other versions changed."""
     kept = [result for result in results if result["comfyui"] != new["comfyui"]]
     same = [result for result in results if result["comfyui"] == new["comfyui"]]
     facts = ("frontend", "python", "torch", "system")
-    tiers = {run["tier"] for run in new["runs"]}
+    again = {rank_run(run) for run in new["runs"]}
     before = [
         run
         for result in same
         if all(result[fact] == new[fact] for fact in facts)
         for run in result["runs"]
-        if run["tier"] not in tiers
+        if rank_run(run) not in again
     ]
-    runs = sorted([*before, *new["runs"]], key=lambda run: list(TIERS).index(run["tier"]))
+    runs = sorted([*before, *new["runs"]], key=rank_run)
     return sorted([*kept, {**new, "runs": runs}], key=version_of)
+
+
+def rank_run(run: dict[str, Any]) -> tuple[int, bool]:
+    """Return the place of a run's tier in TIERS, and whether it had dynamic VRAM."""
+    return list(TIERS).index(run["tier"]), run["dynamic_vram"]
 
 
 def version_of(result: dict[str, Any]) -> list[int]:
