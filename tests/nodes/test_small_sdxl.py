@@ -1,11 +1,13 @@
 """The demo world's networks give in ComfyUI what they gave in training."""
 
+import sys
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from idpatch_core.canvas import Hint
 from idpatch_core.demo_world.package import package_world
@@ -30,6 +32,17 @@ def loaded(comfy: Any, folder: Path) -> Any:
 
 
 CAPTIONS = ("two people in front of a blue wall", "zebra")
+
+
+def test_reading_weights_again_takes_no_memory(comfy: Any, tmp_path: Path):
+    file, tensors = tmp_path / "many.safetensors", 1000
+    save_file({f"{i}": torch.full((4,), float(i)) for i in range(tensors)}, file)
+    read = import_module(MODULE).read_float32
+    assert read(file)["7"].tolist() == [7.0] * 4
+    before = sys.getallocatedblocks()
+    for _ in range(3):
+        read(file)
+    assert sys.getallocatedblocks() - before < tensors / 2
 
 
 @torch.inference_mode()
