@@ -533,6 +533,16 @@ def test_unclip_conditioning(comfy, tiny_sdxl):
         assert not torch.equal(before, run(positive, negative))
 
 
+def change_by_ours(group: Group) -> tuple[Any, Any]:
+    """Return the model as Region Gate leaves it, and as Describe People does."""
+    figure = group.pack.idpatch_core.layout.Figure
+    figures = tuple(figure(point, 9.0) for point in group.id_hint.points)
+    hint, nodes = group.id_hint._replace(figures=figures), group.pack.nodes
+    given = {"phrases": "A: red shirt", "caption": "one person, wearing {phrase}"}
+    described = nodes.phrases.IDPatchPhrases.execute(group.model, group.clip, hint, **given)
+    return nodes.region_gate.IDPatchRegionGate.execute(group.model, hint).args[0], described.args[0]
+
+
 def test_a_run_without_our_nodes_is_the_same_after_them(group: Group, lora: str):
     image = torch.rand(1, HEIGHT, WIDTH, 3, generator=seeded(2))
 
@@ -548,6 +558,9 @@ def test_a_run_without_our_nodes_is_the_same_after_them(group: Group, lora: str)
     group.composable(group.texts())
     group.sampler(group.texts(), scheduler="reference", latent=masked(group))
     group.sampler(COMMUTING["ConditioningSetProperties"](group, group.texts()))
+    for model in change_by_ours(group):
+        group.composable(group.texts(), model=model)
+        group.sampler(group.texts(), model=model, reuse_tokens=True, guide_patches=True)
     with pytest.raises(ValueError, match="id_hint"):
         group.sampler(REFUSED["ConditioningSetArea"](group, group.texts()))
     assert all(map(torch.equal, before, stock()))
