@@ -1,13 +1,14 @@
 """Many prompts through one live server: what ends otherwise than it must, and the memory's slope.
 
     COMFYUI_PATH=/path/to/ComfyUI python tests/benchmarks/soak.py RESULT.json \\
-        [--prompts 1000] [--seed 0]
+        [--prompts 1000] [--seed 0] [--core]
 
 Images of one step, Face Encoders alone, refused, failing, cancelled and deleted prompts, and images
 after the models were dropped, at random (`tests/support/soaker.py`). Every 50 prompts the history
 is compared with what was queued and deleted, and the server's resident memory is noted. Its slope
 is Theil and Sen's over the readings after WARM_UP prompts, with the 95 % interval. Then a fresh
-server, which caches nothing, makes each of the results once more, in another order.
+server, which caches nothing, makes each of the results once more, in another order. With `--core`
+the prompts have ComfyUI's own nodes alone (`tests/support/core_soaker.py`), to compare with.
 """
 
 import argparse
@@ -42,20 +43,28 @@ def main() -> int:
     parser.add_argument("result", type=Path, help="the JSON file to write")
     parser.add_argument("--prompts", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--core", action="store_true")
     options = parser.parse_args()
     import psutil
+    import standins
+    from core_soaker import CoreSoaker
     from soaker import Soaker
 
     from idpatch_core.comfyui.client import ComfyClient
+    from idpatch_core.comfyui.environment import Environment
     from idpatch_core.comfyui.server import comfyui_server
 
     comfyui, readings, begin = Path(os.environ["COMFYUI_PATH"]), [], time.monotonic()
+    kind, more = Soaker, {}
+    if options.core:
+        models = standins.standin_models(Environment(Path(sys.executable), comfyui))
+        kind, more = CoreSoaker, {"models": models, "packs": [standins.PACK]}
     with (
-        comfyui_server(sys.executable, comfyui) as server,
+        comfyui_server(sys.executable, comfyui, **more) as server,
         ComfyClient(server.url) as client,
     ):
         process = psutil.Process(server.process_id)
-        soaker = Soaker(client, server.base / "output", options.seed)
+        soaker = kind(client, server.base / "output", options.seed)
 
         def read_memory(prompts: int) -> None:
             memory = process.memory_info().rss / 1000
@@ -69,6 +78,7 @@ def main() -> int:
             result = {
                 "prompts": done.counts.total(),
                 "seed": options.seed,
+                "core_nodes_alone": options.core,
                 "kinds": done.counts,
                 "problems": done.problems,
                 "results": len(done.made),
@@ -81,10 +91,10 @@ def main() -> int:
 
         soaker.run(options.prompts, read_memory)
     with (
-        comfyui_server(sys.executable, comfyui, arguments=["--cache-none"]) as server,
+        comfyui_server(sys.executable, comfyui, arguments=["--cache-none"], **more) as server,
         ComfyClient(server.url) as client,
     ):
-        fresh = Soaker(client, server.base / "output", options.seed)
+        fresh = kind(client, server.base / "output", options.seed)
         for key in sorted(soaker.done.made, reverse=True):
             fresh.make_again(key)
         alone = sum(fresh.done.made[key] == made for key, made in soaker.done.made.items())

@@ -89,6 +89,8 @@ def hash_images(client: ComfyClient, files: list[File]) -> str:
 class Soaker:
     """Sends prompts to one server and keeps account of them; `output` is its output folder."""
 
+    kinds = KINDS
+
     def __init__(self, client: ComfyClient, output: Path, seed: int):
         self._client, self._output, self._random = client, output, random.Random(seed)
         self._expected: dict[str, str] = {}  # the status of each prompt that the history must have
@@ -97,7 +99,7 @@ class Soaker:
     def run(self, prompts: int, after_block: Callable[[int], None] = lambda _: None) -> Soak:
         """Run so many prompts; `after_block` is called with their number after each BLOCK."""
         for number in range(1, prompts + 1):
-            kind = self._random.choices(list(KINDS), list(KINDS.values()))[0]
+            kind = self._random.choices(list(self.kinds), list(self.kinds.values()))[0]
             self.done.counts[kind] += 1
             try:
                 getattr(self, f"_{kind}")(number)
@@ -107,6 +109,9 @@ class Soaker:
                 self._check_history(number)
                 after_block(number)
         return self.done
+
+    def make_graph(self, template: str, seed: int, steps: int = 1) -> Graph:
+        return image_graph(template, seed, steps)
 
     def _note(self, number: int, kind: str, what: str) -> None:
         self.done.problems.append(f"prompt {number} ({kind}): {what}")
@@ -140,7 +145,7 @@ class Soaker:
         self._make_image(number, self._random.choice(TEMPLATES), self._random.randrange(SEEDS))
 
     def _make_image(self, number: int, template: str, seed: int) -> None:
-        graph = image_graph(template, seed)
+        graph = self.make_graph(template, seed)
         _, result = self._wait(graph, "success")
         if isinstance(result, Exception):
             raise result
@@ -161,6 +166,9 @@ class Soaker:
     def _refused(self, number: int) -> None:
         graph = image_graph("self_test", 0)
         inputs_of(graph, PLACER)["width"] = self._random.choice(("wide", -8, None))
+        self._expect_refusal(number, graph)
+
+    def _expect_refusal(self, number: int, graph: Graph) -> None:
         try:
             self._client.queue(graph)
         except NodeError as error:
@@ -173,12 +181,15 @@ class Soaker:
         graph = image_graph("self_test", 0)
         node = self._random.choice(find_nodes(graph, ENCODER))
         graph[node]["inputs"] |= {"face": "index", "index": 7}
+        self._expect_error(number, graph, node)
+
+    def _expect_error(self, number: int, graph: Graph, node: str) -> None:
         _, error = self._wait(graph, "error")
         if not isinstance(error, NodeError) or error.node_id != node:
             self._note(number, "fails", f"expected an error of node {node}, got {error!r}")
 
     def _long(self) -> tuple[str, Graph]:
-        graph = image_graph("self_test", self._random.randrange(2**32), LONG)
+        graph = self.make_graph("self_test", self._random.randrange(2**32), LONG)
         prompt = self._client.queue(graph)
         self._expected[prompt] = "error"  # as ComfyUI calls an interrupted prompt
         return prompt, graph
@@ -199,7 +210,7 @@ class Soaker:
     def _deleted(self, number: int) -> None:
         """Delete a prompt that waits behind another one, which is then cancelled."""
         first, graph = self._long()
-        waiting = self._client.queue(image_graph("self_test", 0))
+        waiting = self._client.queue(self.make_graph("self_test", 0))
         self._client.cancel(waiting)
         if self._client.state(waiting) != "unknown":
             self._note(number, "deleted", "the server still has it")
