@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from .alignment import align_face, roll_of, share_outside
-from .face_detector import LARGEST_FACE, Detector, Face, choose_faces
+from .face_detector import LARGEST_FACE, Detector, Face, YuNet, choose_faces
 from .identity import Identity, average, rename, similarity
 from .upright import detect_turned, make_upright
 
@@ -18,6 +18,8 @@ DIFFERENT_PEOPLE = 0.2
 SAME_FACE = 0.9
 # Of a face's aligned crop; a portrait that is cut closely has less outside the image.
 CUT_OFF = 0.2
+# YuNet's score of a whole face from the front; most that are half covered score less.
+CLEAR_SCORE = 0.9
 TURNED = 60  # degrees from which the user is told that the face was turned upright
 SMALL_SHARE = 1 / 20  # of the image's longer side: a face this small asks for a crop
 
@@ -25,13 +27,15 @@ SMALL_SHARE = 1 / 20  # of the image's longer side: a face this small asks for a
 class FaceCrop(NamedTuple):
     """A face, the number of its image counted from 1, and its aligned crop (112, 112, 3) uint8.
 
-    `outside` is the share of the crop that lies outside the image.
+    `outside` is the share of the crop that lies outside the image; `is_clear` is False if the
+    detector is not as sure of the face as of a whole one from the front.
     """
 
     image_number: int
     face: Face
     crop: np.ndarray
     outside: float = 0.0
+    is_clear: bool = True
 
 
 def find_faces(detector: Detector, image: np.ndarray, here: str) -> list[Face]:
@@ -114,13 +118,14 @@ def crop_face(detector: Detector, image: np.ndarray, number: int, face: Face) ->
     """Turn a face of an image upright if it is not, and align it."""
     face = make_upright(detector, image, face)
     outside = share_outside((image.shape[1], image.shape[0]), face.keypoints)
-    return FaceCrop(number, face, align_face(image, face.keypoints), outside)
+    is_clear = not isinstance(detector, YuNet) or face.score >= CLEAR_SCORE
+    return FaceCrop(number, face, align_face(image, face.keypoints), outside, is_clear)
 
 
 def warn_about_crops(
     found: Sequence[FaceCrop], names: Sequence[str], input_name: str = "image"
 ) -> list[str]:
-    """Warn of each face, with its person's name, that is cut off or was turned upright."""
+    """Warn of each face, with its person's name, that is cut off, not clear or turned upright."""
     warnings = []
     for one, name in zip(found, names, strict=True):
         here = f"{input_name}: the face of {name} in image {one.image_number}"
@@ -128,6 +133,13 @@ def warn_about_crops(
             warnings.append(
                 f"{here} is cut off: {one.outside:.0%} of its crop lies outside the image. Use an "
                 "image that shows the whole face; the result will resemble the person less."
+            )
+        elif not one.is_clear:
+            warnings.append(
+                f"{here} seems to be partly covered, blurred, drawn or seen from the side: the "
+                f"detector's score is {one.face.score:.2f}, that of a clear face at least "
+                f"{CLEAR_SCORE:g}. Use an image that shows the whole face from the front; the "
+                "result may resemble the person less."
             )
         if abs(roll := roll_of(one.face.keypoints)) > TURNED:
             warnings.append(

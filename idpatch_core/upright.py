@@ -113,7 +113,8 @@ def make_upright(detector: Detector, image: np.ndarray, face: Face) -> Face:
     _look_at(looks, detector, image, face, (0, *QUARTER_TURNS, *TILTS))
     if max(looks, key=lambda degrees: looks[degrees].score):
         _look_at(looks, detector, image, face, ALL_TURNS)
-    missing = 1 - looks[0].score
+    # Of both looks at the face as it is: cut out and enlarged, a small drawing scores far less.
+    missing = 1 - max(face.score, looks[0].score)
     better = [
         look
         for degrees, look in looks.items()

@@ -2,18 +2,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from photos import PHOTOS, collage, photo
+from photos import PHOTOS, collage, cover_half, photo
 from PIL import Image
 from scorers import fetch_recogniser
 
 import idpatch_core
 from idpatch_core.alignment import align_face, roll_of, share_outside
-from idpatch_core.encode import crop_faces, warn_about_crops
-from idpatch_core.face_detector import LARGEST_FACE, YuNet
+from idpatch_core.encode import CLEAR_SCORE, crop_faces, warn_about_crops
+from idpatch_core.face_detector import LARGEST_FACE, YUNET_FILE, YuNet
 from idpatch_core.upright import detect_people, detect_turned, make_upright, turn, turn_back
 from idpatch_core.verification.scorer import load_scorer
 
-PORTRAITS = Path(idpatch_core.__file__).parent / "demo" / "portraits"
+DEMO = Path(idpatch_core.__file__).parent / "demo"
+PORTRAITS = DEMO / "portraits"
 NAMES = sorted(path.stem for path in PHOTOS.glob("*.jpg"))
 
 
@@ -99,6 +100,43 @@ def test_faces_that_need_no_turn_stay_as_they_are(people):
 @pytest.mark.parametrize("portrait", sorted(PORTRAITS.glob("*.png")), ids=lambda path: path.stem)
 def test_drawn_faces_stay_as_they_are(portrait):
     check_unchanged(np.array(Image.open(portrait).convert("RGB")), 1)
+
+
+@pytest.mark.parametrize(
+    "file", [YUNET_FILE, DEMO / "models" / "detector.onnx"], ids=["yunet", "demo"]
+)
+@pytest.mark.parametrize("portrait", sorted(PORTRAITS.glob("*.png")), ids=lambda path: path.stem)
+def test_an_upright_portrait_is_not_turned(portrait, file):
+    image, detector = np.array(Image.open(portrait).convert("RGB")), YuNet(file=file)
+    (face,) = detect_turned(detector, image)
+    assert make_upright(detector, image, face) is face
+    assert abs(roll_of(face.keypoints)) < 15
+
+
+@pytest.mark.parametrize("half", ["left", "right", "eyes"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_half_covered_face_is_not_turned(name, half):
+    image, yunet = cover_half(photo(name), half), YuNet()
+    (found,), _ = crop_faces(yunet, image, 1, LARGEST_FACE, 0, 32)
+    assert abs(roll_of(found.face.keypoints)) < 15
+    (warning,) = warn_about_crops([found], ["Anna"]) or [""]
+    assert found.is_clear == (not warning) == (found.face.score >= CLEAR_SCORE)
+    assert found.is_clear or "the face of Anna in image 1 seems to be partly covered" in warning
+
+
+def test_most_half_covered_faces_are_warned_about_and_no_whole_one():
+    yunet = YuNet()
+
+    def is_clear(image: np.ndarray) -> bool:
+        (found,), _ = crop_faces(yunet, image, 1, LARGEST_FACE, 0, 32)
+        return found.is_clear
+
+    halves = [is_clear(cover_half(photo(n), half)) for n in NAMES for half in ("left", "right")]
+    assert halves.count(False) >= 0.75 * len(halves)
+    for name in NAMES:
+        image = Image.fromarray(photo(name))
+        half = image.resize((image.width // 2, image.height // 2))
+        assert is_clear(photo(name)) and is_clear(np.array(half))
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from idpatch_core.face_detector import YuNet
 from idpatch_core.layout import Point
@@ -29,6 +29,28 @@ def collage(width: int, height: int, *parts: tuple[str, int, int, float]) -> np.
         size = (round(part.width * scale), round(part.height * scale))
         image.paste(part.resize(size, Image.Resampling.LANCZOS), (left, top))
     return np.array(image)
+
+
+def cover_half(image: np.ndarray, half: str) -> np.ndarray:
+    """Return a photo (H, W, 3) whose face is half covered by something of the skin's colour.
+
+    `half` is left, right or eyes.
+    """
+    face = YuNet().detect(image)[0]
+    left, top, right, bottom = face.box
+    x, y = face.nose
+    wide, high = face.size
+    cheeks = image[int(top + 0.45 * high) : int(top + 0.7 * high)]
+    cheeks = cheeks[:, int(left + 0.3 * wide) : int(left + 0.7 * wide)]
+    skin = tuple(int(value) for value in np.median(cheeks.reshape(-1, 3), axis=0))
+    box = {
+        "left": (left - 0.2 * wide, top - 0.2 * high, x, bottom + 0.2 * high),
+        "right": (x, top - 0.2 * high, right + 0.2 * wide, bottom + 0.2 * high),
+        "eyes": (left - 0.1 * wide, top - 0.1 * high, right + 0.1 * wide, y - 0.05 * high),
+    }[half]
+    covered = Image.fromarray(image)
+    ImageDraw.Draw(covered).rounded_rectangle(box, radius=int(0.15 * wide), fill=skin)
+    return np.array(covered)
 
 
 def read_photos() -> dict[str, np.ndarray]:
