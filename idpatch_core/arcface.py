@@ -27,6 +27,7 @@ IR_SE50 = (
     *[(512, 512)] * 2,
 )
 MAX_BLOCKS = 200  # of a file; IR-SE200 has 100
+MAX_CHANNELS = 2048  # of a file; IR-SE200 has 512. A face takes 50 kB for each
 SQUEEZE = 16  # of the channels, in the squeeze-and-excitation part
 RELEASED_FILE = "recognition_arcface_ir_se50.pth"
 
@@ -186,7 +187,7 @@ def _sizes(tensors: Mapping[str, Tensor]) -> tuple[list[tuple[int, int]], int]:
     while f"body.{len(blocks)}.res_layer.1.weight" in tensors and len(blocks) < MAX_BLOCKS:
         shape = tensors[f"body.{len(blocks)}.res_layer.1.weight"].shape
         blocks.append((shape[1], shape[0]))
-    if not blocks:
+    if not blocks or max(map(max, blocks)) > MAX_CHANNELS:
         raise KeyError
     return blocks, tensors["output_layer.3.weight"].shape[0]
 

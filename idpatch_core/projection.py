@@ -19,6 +19,7 @@ from .weights import check_tensors
 HEAD_WIDTH = 64
 PATCH_CHANNELS = 3
 MAX_DEPTH = 64  # layers of a file
+MAX_VALUES = 1 << 20  # of one layer's output for a person; 81,920 in the release
 
 
 class IDPatches(NamedTuple):
@@ -164,8 +165,23 @@ def build_projection(state: Mapping[str, Tensor], operations: Any = nn) -> Proje
         expected = _empty_projection(state, nn).state_dict()
         network = _empty_projection(state, operations)
     check_tensors(state, expected)
+    _check_cost(state)
     network.load_state_dict(state, assign=True)
     return network
+
+
+def _check_cost(state: Mapping[str, Tensor]) -> None:
+    """Refuse a Resampler that computes far more values than its file holds weights."""
+    if "latents" not in state:
+        return
+    _, queries, width = state["latents"].shape
+    rows = ("layers.0.0.to_kv.weight", "layers.0.1.1.weight", "proj_out.weight")
+    widest = max(width, *(len(state[name]) for name in rows if name in state))
+    if queries * widest > MAX_VALUES:
+        raise ValueError(
+            f"it computes {queries} x {widest} values for each person, expected at most "
+            f"{MAX_VALUES} in all"
+        )
 
 
 def _empty_projection(state: Mapping[str, Tensor], operations: Any) -> Projection:

@@ -189,3 +189,13 @@ def test_the_channel_order_of_the_network_is_bgr(dtype):
     red = torch.tensor([255, 127, 0], dtype=dtype).expand(1, 112, 112, 3)
     embed(lambda x: seen.append(x) or x, red)
     assert seen[0][0, :, 0, 0].numpy() == pytest.approx(np.array([-1, 127 / 127.5 - 1, 1]))
+
+
+def test_a_small_file_cannot_ask_for_many_channels(tmp_path):
+    with torch.device("meta"):
+        names = IRSE50([(4096, 1)], 1).state_dict()
+    torch.save(
+        {name: torch.zeros(t.shape, dtype=t.dtype) for name, t in names.items()}, tmp_path / "f.pth"
+    )
+    with pytest.raises(ValueError, match="another model than IR-SE50"):
+        load_arcface(tmp_path / "f.pth")

@@ -173,3 +173,10 @@ def test_unknown_tensors_are_refused():
 def test_other_networks_are_refused():
     with pytest.raises(ValueError, match="neither a Resampler"):
         build_projection({"proj.weight": torch.zeros(4, 4), "norm.weight": torch.zeros(4)})
+
+
+def test_a_small_file_cannot_ask_for_many_values():
+    state = Resampler(8, 2000, 2000, width=1, depth=1, heads=1).state_dict()
+    with pytest.raises(ValueError, match=r"computes 2000 x 2000 values for each person"):
+        build_projection(state)
+    assert build_projection(Resampler(8, 256, 4096, width=1, depth=1, heads=1).state_dict())
