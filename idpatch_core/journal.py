@@ -2,13 +2,16 @@
 
 import contextlib
 import errno
+import glob
 import io
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
 PART = ".part"  # the suffix of a file that is being written
+OLD_PART = 60.0  # seconds after which no process is writing to it any more
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -94,6 +97,18 @@ def remove_parts(folder: Path) -> None:
     """Remove what killed processes left of files; none may be writing to the folder."""
     for part in folder.glob(f".*{PART}"):
         part.unlink(missing_ok=True)
+
+
+def remove_old_parts(folder: Path, stem: str) -> None:
+    """Remove what killed processes left of files whose names begin so, if it is a minute old.
+
+    A younger one may belong to another process that is writing to the folder.
+    """
+    newest = time.time() - OLD_PART
+    for part in folder.glob(f".{glob.escape(stem)}*{PART}"):
+        with contextlib.suppress(OSError):  # another process removed it, or it is not ours
+            if part.stat().st_mtime <= newest:
+                part.unlink()
 
 
 def describe_os_error(error: OSError, folder: Path) -> str:

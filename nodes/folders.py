@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import folder_paths
 
 from ..idpatch_core.describe import describe_value, escape_surrogates
-from ..idpatch_core.journal import write_whole
+from ..idpatch_core.journal import remove_old_parts, write_whole
 
 
 class ModelFolder(NamedTuple):
@@ -129,6 +129,7 @@ def save_outputs(
         while any(Path(folder, f"{name}_{counter:05}_{suffix}").exists() for suffix in contents):
             counter += 1
         paths = [Path(folder, f"{name}_{counter:05}_{suffix}") for suffix in contents]
+        remove_old_parts(Path(folder), f"{name}_")
         for path, content in zip(paths, contents.values(), strict=True):
             write_whole(path, content)
     except OSError as error:

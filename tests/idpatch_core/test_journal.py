@@ -1,4 +1,5 @@
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -95,6 +96,18 @@ def test_a_full_disk_leaves_no_part_of_a_file(tmp_path):
     with small_disk(), pytest.raises(OSError, match="File too large"):
         journal.write_whole(tmp_path / "file", b"x" * 200)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]
+
+
+def test_old_parts_of_the_same_files_are_removed(tmp_path):
+    old = [".people_00001_.safetensors.7.part", ".[a]_1.txt.7.part", ".other_1.txt.7.part"]
+    for name in old:
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (0, 0))
+    (tmp_path / ".people_00002_.safetensors.8.part").touch()  # of a process that writes now
+    for stem in ("people_", "[a]_"):
+        journal.remove_old_parts(tmp_path, stem)
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == [".other_1.txt.7.part", ".people_00002_.safetensors.8.part"]
 
 
 def test_parts_of_killed_processes_are_removed(tmp_path):
