@@ -1,10 +1,11 @@
 """Trains undisturbed, and again with kills at random moments until the run is left to end.
 
-python tests/support/killed_runs.py UNDISTURBED_CONFIG KILLED_CONFIG SIGNAL...
+python tests/support/killed_runs.py UNDISTURBED_CONFIG KILLED_CONFIG SEED SIGNAL...
 
 Each run is a fork, because a new interpreter needs many seconds to import torch and diffusers. The
 moments are drawn from the time that the undisturbed run takes. Prints how each ended: the exit
-code, or minus the signal. A signal reaches all processes of a run, as a scheduler's does.
+code, or minus the signal. A signal reaches all processes of a run, as a scheduler's does. A run
+that ends before its signal is moved to FOLDER.ended-N, and its signal awaits the next.
 """
 
 import os
@@ -55,16 +56,27 @@ def run(config: str, name: str = "", seconds: float = 0.0) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def main(undisturbed: str, killed: str, signals: list[str]) -> None:
+def move_ended(config: str, number: int) -> None:
+    """Give the folder of a run that ended another name, so that the next begins anew."""
+    folder = Path(config).with_name("run")
+    folder.rename(folder.with_name(f"run.ended-{number}"))
+
+
+def main(undisturbed: str, killed: str, seed: int, signals: list[str]) -> None:
     import_all()
     began = time.monotonic()
     print("undisturbed", run(undisturbed), flush=True)
-    duration, moments = time.monotonic() - began, random.Random(7)
+    duration, moments, ended = time.monotonic() - began, random.Random(seed), 0
     for name in signals:
-        seconds = moments.uniform(0.0, 0.8) * duration
-        print(name, run(killed, name, seconds), flush=True)
+        code = 0
+        while code == 0:
+            code = run(killed, name, moments.uniform(0.0, 0.8) * duration)
+            if code == 0:
+                move_ended(killed, ended)
+                ended += 1
+        print(name, code, flush=True)
     print("end", run(killed))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3:])
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4:])
