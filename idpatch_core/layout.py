@@ -54,7 +54,7 @@ class Figure(NamedTuple):
     limbs: tuple[tuple[Point, Point], ...] = ()
 
 
-def has_same_aspect(size: tuple[int, int], other: tuple[int, int]) -> bool:
+def has_same_aspect(size: tuple[float, float], other: tuple[float, float]) -> bool:
     """Tell whether two sizes (width, height) have the same aspect ratio, up to a tolerance."""
     return abs(size[0] * other[1] / (size[1] * other[0]) - 1) <= ASPECT_TOLERANCE
 

@@ -42,7 +42,7 @@ def fit_pose(
     others = _other_extents(canvas, base.size if base else (width, height))
     lit = _light(base.image) if base else None
     if not has_same_aspect(canvas, (width, height)):
-        others = [extent for extent in others if _fits_aspect(extent, (width, height))]
+        others = [extent for extent in others if has_same_aspect(extent, (width, height))]
         if not others:
             check_aspect("pose_keypoint", canvas, width, height)
         return _scale(frame, others[0], width, height), [_describe(canvas, others[0])]
@@ -86,10 +86,6 @@ def _other_extents(canvas: tuple[int, int], image: tuple[int, int]) -> list[Exte
 def _pad(size: tuple[int, int]) -> tuple[int, int]:
     width, height = (-(-side // PADDED_TO) * PADDED_TO for side in size)
     return width, height
-
-
-def _fits_aspect(extent: Extent, size: tuple[int, int]) -> bool:
-    return has_same_aspect((round(extent[0]), round(extent[1])), size)
 
 
 def _describe(canvas: tuple[int, int], extent: Extent) -> str:

@@ -22,7 +22,7 @@ def read_scores(report_json: str) -> list[list[float]]:
     try:
         images = json.loads(report_json)["images"]
         scores = [[float(score) for score in image["scores"]] for image in images]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         raise ValueError(
             "report_json: it is not a report of Verify Identities. Connect its output report_json."
         ) from None

@@ -41,7 +41,7 @@ def read_graph(file: Path) -> Graph:
     """Read a workflow in API form; raises ValueError if the file holds something else."""
     try:
         graph = json.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{file} cannot be read ({error}).") from None
     if not isinstance(graph, dict) or not all(
         isinstance(node, dict) and "class_type" in node and "inputs" in node

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from ..describe import describe_value
 from ..json_lines import check_value, read_json, read_unchecked_json
 from ..layout import Point
 from ..read_image import IMAGE_SUFFIXES
@@ -43,6 +44,8 @@ def read_benchmark(path: Path, system: str, results: Path | None, root: Path | N
     try:
         rows = read_unchecked_json(path)
         first = rows[0]
+        if not isinstance(first, dict):
+            raise ValueError(f"expected objects in a list, got {describe_value(first)}")
         is_multiid, is_multihuman = "image_paths" in first, "people" in first
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{path}: not the index of a benchmark ({error}).") from None

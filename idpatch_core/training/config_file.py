@@ -27,7 +27,7 @@ def load_config(path: str | Path, changes: Sequence[str] = ()) -> Config:
             raise ValueError(f"{change}: expected section.setting=value.")
         try:
             parsed = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             parsed = value  # text without quotes
         settings.setdefault(section, {})[setting] = parsed
     return make_config(settings)

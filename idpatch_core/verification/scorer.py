@@ -18,6 +18,7 @@ from ..face_detector import shorten_error
 from ..opencv import import_cv2
 from .metrics import DEFAULT_THRESHOLD
 
+MAX_NUMBER = 1e6  # of a preprocessing; also refuses NaN
 SFACE_THRESHOLD = 0.363  # OpenCV's own for SFace: docs.opencv.org, tutorial dnn_face
 ADVICE = (
     "Any ArcFace-type ONNX file will do, for example face_recognition_sface_2021dec.onnx of the "
@@ -87,15 +88,19 @@ def find_preprocessing(path: Path) -> Preprocessing:
 def _read_preprocessing(path: Path) -> Preprocessing:
     try:
         read = Preprocessing(**json.loads(path.read_text("utf-8")))
-    except (ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise ValueError(
             f"scorer: {path} cannot be read ({error}). Expected for example "
             '{"channels": "BGR", "mean": 127, "std": 128, "threshold": 0.35}.'
         ) from None
     numbers = (read.mean, read.std, read.threshold)
-    if read.channels not in ("RGB", "BGR") or not all(isinstance(n, (int, float)) for n in numbers):
+    if read.channels not in ("RGB", "BGR") or not all(map(_is_finite, numbers)):
         raise ValueError(f"scorer: {path}: expected channels RGB or BGR and numbers, got {read}.")
     return read
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and abs(value) <= MAX_NUMBER
 
 
 def load_scorer(path: str | Path, gpu: int = 0) -> FaceScorer:

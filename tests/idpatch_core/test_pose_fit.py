@@ -64,6 +64,12 @@ def test_a_photo_as_base_image_is_no_drawing():
     assert fit_pose(Frame(people, 512, 512), 512, 512, photo)[1] == []
 
 
+def test_a_canvas_of_one_pixel_s_height_is_refused():
+    low = Frame(make_standing(1, 129, 1), 129, 1)
+    with pytest.raises(ValueError, match="pose_keypoint: it is 129x1"):
+        fit_pose(low, 128, 96, None)
+
+
 def test_another_aspect_ratio_is_refused():
     with pytest.raises(ValueError, match="pose_keypoint: it is 512x512"):
         fit_pose(Frame(make_standing(1, 512, 512), 512, 512), 512, 256, None)

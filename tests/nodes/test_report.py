@@ -51,7 +51,14 @@ def test_of_images_with_equal_lowest_scores_the_next_lowest_decide(comfy):
     assert output.ui["idpatch_best"][0]["reasons"][0] == "Image 1: the lowest score is -1."
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"images": [{"scores": ["x"]}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["", "{}", "[1]", '{"images": [{"scores": ["x"]}]}', "[" * 100_000],
+        f'{{"images": [{{"scores": [1{"0" * 400}]}}]}}',
+    ],
+    ids=range(6),
+)
 def test_what_is_no_report(comfy, text):
     with pytest.raises(ValueError, match="report_json: it is not a report"):
         comfy.nodes.report.IDPatchPickBest.execute(RIGHT, text)

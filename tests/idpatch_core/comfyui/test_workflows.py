@@ -19,7 +19,8 @@ def test_the_ui_form_is_refused_with_the_way_to_the_api_form():
 
 def test_a_file_that_is_no_json_is_refused(tmp_path):
     (tmp_path / "workflow.json").write_text("{")
-    for name in ("workflow.json", "gone.json"):
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for name in ("workflow.json", "deep.json", "gone.json"):
         with pytest.raises(ValueError, match=rf"{name} cannot be read"):
             read_graph(tmp_path / name)
 

@@ -1,5 +1,6 @@
 import json
 
+import pytest
 from PIL import Image
 
 from idpatch_core.evaluate.cases import read_cases
@@ -52,6 +53,13 @@ def test_index_of_multiid_bench_with_nested_photographs(tmp_path):
     assert case.id == "num_3_0009"
     assert case.people[0].references == (tmp_path / "p3" / "refs/person_1/0009_1.jpg",)
     assert case.people[0].point is None
+
+
+@pytest.mark.parametrize("entries", [[["image_paths"]], [{"a": 1}, 2], ["people"], [], {"a": 1}])
+def test_another_file_is_refused(tmp_path, entries):
+    (tmp_path / "p1.json").write_text(json.dumps(entries))
+    with pytest.raises(ValueError, match=r"p1\.json: (not the index|expected \"image_paths\")"):
+        read_cases(tmp_path / "p1.json", results=tmp_path)
 
 
 def test_metadata_of_multihuman_testbench(tmp_path):

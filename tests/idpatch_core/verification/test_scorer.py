@@ -66,7 +66,14 @@ def test_a_file_beside_it_decides(tmp_path):
     assert find_preprocessing(tmp_path / "a.onnx") == Preprocessing("BGR", 127, 128, 0.35)
 
 
-@pytest.mark.parametrize("text", ["{", '{"colour": 1}', '{"channels": "XYZ"}', '{"mean": "1"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *["{", '{"colour": 1}', '{"channels": "XYZ"}', '{"mean": "1"}'],
+        *['{"std": NaN}', '{"std": 1e999}', "[" * 100_000],
+    ],
+    ids=range(7),
+)
 def test_a_file_beside_it_that_makes_no_sense(tmp_path, text):
     (tmp_path / "a.onnx").write_bytes(b"")
     (tmp_path / "a.onnx.json").write_text(text)
