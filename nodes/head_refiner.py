@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import comfy.model_management
 import numpy as np
 import torch
 from torch import Tensor
@@ -24,8 +25,8 @@ from ..idpatch_core.refine import IF_BETTER, FaceCheck, Refinement, is_better
 from .faces import FaceModel, encode_crops
 from .head_sampler import HeadSampler, ShowStep, crop_hint, sample_heads, take_person
 from .images import read_images
+from .people_check import embed_identities
 from .scorer import LoadedScorer
-from .verify import embed_identities
 
 Heads = tuple[CroppedHead | None, ...]
 
@@ -122,6 +123,19 @@ class HeadRefiner:
             groups.items(), key=lambda group: -self._head(group[1][0], group[0][0]).eye_distance
         )
         return [(person, indices) for (person, _), indices in ordered]
+
+    def refine_groups(
+        self, groups: Sequence[tuple[int, list[int]]], keep: str, show_step: ShowStep
+    ) -> list[Refinement]:
+        """Refine (person, images) one after the other; errors name the person."""
+        results: list[Refinement] = []
+        for person, indices in groups:
+            comfy.model_management.throw_exception_if_processing_interrupted()
+            try:
+                results += self.refine(person, indices, keep, show_step)
+            except ValueError as error:
+                raise ValueError(f"{self.patches.names[person]}: {error}") from error
+        return results
 
     def refine(
         self, person: int, indices: list[int], keep: str, show_step: ShowStep

@@ -146,11 +146,16 @@ def sample_heads(
         negative,
         latent,
         noise_mask=mask[None, None].float(),
-        callback=lambda step, x0, x, total: show_step(x0),
+        callback=make_callback(show_step),
         disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
         seed=settings.seed,
     )
     return settings.vae.decode(samples).to("cpu", torch.float32).clamp(0, 1)
+
+
+def make_callback(show_step: ShowStep) -> Callable[[int, Tensor, Tensor, int], None]:
+    """Return what a sampler calls at each step, with the step and the estimate first."""
+    return lambda step, x0, x, total: show_step(x0)
 
 
 def _cut_sigmas(settings: HeadSampler) -> Tensor:

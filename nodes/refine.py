@@ -3,7 +3,6 @@
 import logging
 
 import comfy.controlnet
-import comfy.model_management
 import comfy.model_patcher
 import comfy.samplers
 import comfy.sd
@@ -20,7 +19,6 @@ from ..idpatch_core.refine import (
     KEEP_CHOICES,
     NAMED,
     PEOPLE_CHOICES,
-    Refinement,
     check_names_to_refine,
     choose_people,
     describe_refinements,
@@ -30,9 +28,9 @@ from . import sockets
 from .conditioning import show_warnings
 from .controlnet import GUIDE_PATCHES_TIP, check_control_net
 from .faces import FaceModel
+from .group_sampler import check_model
 from .head_refiner import HeadRefiner, check_refine_sizes, make_face_check
 from .head_sampler import HeadSampler, check_vae, make_progress, remove_gate
-from .sampler import check_model
 from .schema import Schema
 from .scorer import LoadedScorer
 from .sigmas import REFERENCE
@@ -262,13 +260,7 @@ class IDPatchRefine(sockets.Node):
 
         groups = refiner.group([choose(index) for index in range(len(image))])
         show_step = make_progress(settings.model, max(len(groups), 1) * steps)
-        results: list[Refinement] = []
-        for person, indices in groups:
-            comfy.model_management.throw_exception_if_processing_interrupted()
-            try:
-                results += refiner.refine(person, indices, keep, show_step)
-            except ValueError as error:
-                raise ValueError(f"{id_patches.names[person]}: {error}") from error
+        results = refiner.refine_groups(groups, keep, show_step)
         results.sort(key=lambda result: result.image)
         report = describe_refinements(results, len(image))
         logging.info("[ID-Patch] %s", report)

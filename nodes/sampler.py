@@ -1,27 +1,13 @@
 """ID-Patch Sampler: tokens, ControlNet and sampling in one node, with a boundary at a step."""
 
-from typing import Any
-
 import comfy.controlnet
-import comfy.model_base
 import comfy.model_patcher
-import comfy.sample
 import comfy.samplers
-import comfy.utils
-import latent_preview
 from comfy_api.v0_0_2 import io
-from torch import Tensor
 
 from ..idpatch_core.canvas import Hint
-from ..idpatch_core.injection import (
-    MAX_TOKEN_STRENGTH,
-    Conditioning,
-    inject_both,
-    split_at,
-    warn_of_lengths,
-)
-from ..idpatch_core.projection import IDPatches, keep_placed, tag_tokens
-from ..idpatch_core.schedule import ALL, find_percent, shorten_run, warn_of_few_steps
+from ..idpatch_core.injection import MAX_TOKEN_STRENGTH, Conditioning
+from ..idpatch_core.projection import IDPatches
 from . import sockets
 from .conditioning import (
     ID_PATCHES_TIP,
@@ -29,30 +15,10 @@ from .conditioning import (
     TOKEN_STRENGTH_TIP,
     show_warnings,
 )
-from .controlnet import GUIDE_PATCHES_TIP, apply_control_net, check_control_net
-from .guidance import end_guidance
-from .latent_cache import recall_latent
-from .latents import make_latent
+from .controlnet import GUIDE_PATCHES_TIP
+from .group_sampler import FAST, NO_PRESET, GroupSampler, sample_group
 from .schema import Schema
-from .sigmas import (
-    REFERENCE,
-    compute_sigmas,
-    find_boundary,
-    find_end,
-    scale_reference_noise,
-)
-from .token_projections import explain_no_reuse, reuse_projections
-
-NO_PRESET, FAST = "none", "fast"
-
-
-def check_model(model: comfy.model_patcher.ModelPatcher) -> None:
-    """Raise a ValueError unless this is an SDXL model."""
-    if not isinstance(model.model, comfy.model_base.SDXL):
-        raise ValueError(
-            f"model: expected an SDXL model, got {type(model.model).__name__}. "
-            "ID-Patch was trained for SDXL: load an SDXL checkpoint."
-        )
+from .sigmas import REFERENCE
 
 
 class IDPatchSampler(sockets.Node):
@@ -230,70 +196,26 @@ class IDPatchSampler(sockets.Node):
         reuse_tokens: bool = False,
         preset: str = NO_PRESET,
     ) -> io.NodeOutput:
-        check_model(model)
-        check_control_net(control_net, id_patches.tokens.shape[-1])
-        warnings = [id_hint.check_names(id_patches.names, "id_patches")]
-        id_patches = tag_tokens(id_patches, id_hint.points, id_hint.width, id_hint.height)
-        id_patches = keep_placed(id_patches, id_hint.points)
-        latent_format: Any = model.get_model_object("latent_format")
-        latent = make_latent(id_hint, latent_image, latent_format.latent_channels)
-        if denoise <= 0:
-            return io.NodeOutput(latent, ui=show_warnings(warnings))
-
-        sampling: Any = model.get_model_object("model_sampling")
-        if preset == FAST:
-            steps, guidance_end = shorten_run(steps, guidance_end)
-        sigmas = compute_sigmas(model, sampler_name, scheduler, steps, denoise)
-        boundary = find_boundary(sigmas, injection_ratio, sampling)
-        split = split_at(boundary, sampling.percent_to_sigma)
-        if id_patches.people:
-            positive, negative = inject_both(positive, negative, id_patches, token_strength, split)
-        if cfg != 1 and not guide_patches:
-            warnings.append(warn_of_lengths(positive, negative))
-        if control_end == 0:
-            control_strength = 0.0
-        end = find_percent(find_end(sigmas, control_end), sampling.percent_to_sigma)
-        # All that acts on the latent.
-        source = (
-            (model, control_net),
-            (positive, negative, id_hint.image, id_hint.base, latent),
-            (seed, steps, cfg, sampler_name, scheduler, sigmas, denoise),
-            (control_strength, end, guide_patches, guidance_end),
+        settings = GroupSampler(
+            model,
+            positive,
+            negative,
+            control_net,
+            id_patches,
+            id_hint,
+            steps,
+            cfg,
+            sampler_name,
+            scheduler,
+            injection_ratio,
+            control_strength,
+            denoise,
+            token_strength,
+            guide_patches,
+            control_end,
+            guidance_end,
+            reuse_tokens,
+            preset,
         )
-        positive, negative = apply_control_net(
-            positive, negative, control_net, id_hint, control_strength, 0.0, end, guide_patches
-        )
-        networks = [model.model.diffusion_model, control_net.control_model] if reuse_tokens else []
-        if networks and (reason := explain_no_reuse(model, (positive, negative))):
-            networks = []
-            warnings.append(f"reuse_tokens: it has no effect, since {reason}.")
-        if guidance_end < 1:
-            model = end_guidance(model, find_end(sigmas, guidance_end))
-
-        sampler = comfy.samplers.sampler_object(sampler_name)
-        noise: Any = comfy.sample.prepare_noise(latent["samples"], seed, latent.get("batch_index"))
-        if denoise <= ALL:
-            sigmas = sigmas[-(steps + 1) :]
-        elif scheduler == REFERENCE:
-            warnings.append(warn_of_few_steps(steps, len(sampling.sigmas)))
-            sampler = scale_reference_noise(sampler, sigmas, noise, sampling)
-
-        def sample() -> Tensor:
-            with reuse_projections(networks):
-                return comfy.sample.sample_custom(
-                    model,
-                    noise,
-                    cfg,
-                    sampler,
-                    sigmas,
-                    positive,
-                    negative,
-                    latent["samples"],
-                    noise_mask=latent.get("noise_mask"),
-                    callback=latent_preview.prepare_callback(model, len(sigmas) - 1),
-                    disable_pbar=not comfy.utils.PROGRESS_BAR_ENABLED,
-                    seed=seed,
-                )
-
-        samples = recall_latent(source, id_patches.names, sample)
-        return io.NodeOutput({**latent, "samples": samples}, ui=show_warnings(warnings))
+        sampled = sample_group(settings, seed, latent_image)
+        return io.NodeOutput(sampled.latent, ui=show_warnings(sampled.warnings))

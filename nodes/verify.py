@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import comfy.utils
@@ -14,48 +13,17 @@ from torch import Tensor
 
 from ..idpatch_core.alignment import align_face
 from ..idpatch_core.canvas import Hint
-from ..idpatch_core.identity import Identity, check_not_empty
+from ..idpatch_core.identity import Identity
 from ..idpatch_core.images import to_float
-from ..idpatch_core.layout import Point, has_same_aspect, outside, rescale_points
-from ..idpatch_core.upright import detect_people
 from ..idpatch_core.verification import metrics
 from ..idpatch_core.verification.annotate import annotate_record
-from ..idpatch_core.verification.scorer import FaceScorer
 from ..idpatch_core.verification.tally import pooled
-from ..idpatch_core.verification.verdict import (
-    Verdict,
-    verdict_to_json,
-    verdict_to_text,
-    verify_image,
-)
+from ..idpatch_core.verification.verdict import Verdict, verdict_to_json, verdict_to_text
 from . import sockets
 from .images import read_images, save_crop, save_temporary
+from .people_check import prepare_check
 from .schema import Schema
 from .scorer import LoadedScorer
-
-
-def embed_identities(
-    identities: Sequence[Identity], scorer: FaceScorer, source: str = "identities"
-) -> np.ndarray:
-    """Return the scorer's embeddings (F, D) of the crops of the people of the input `source`."""
-    check_not_empty(source, identities)
-    without = [person.name for person in identities if person.crop is None]
-    if without:
-        raise ValueError(
-            f"{source}: {', '.join(without)} came without a face crop, which the scorer needs. "
-            "Encode the person from a photo with the Face Encoder."
-        )
-    return scorer.embed(np.stack([p.crop for p in identities if p.crop is not None]))
-
-
-def rescale_hint_points(hint: Hint, width: int, height: int) -> list[Point | None]:
-    """Return the hint's points in the pixels of an image of this size."""
-    if not has_same_aspect((width, height), (hint.width, hint.height)):
-        raise ValueError(
-            f"image: it is {width}x{height}, which has a different aspect ratio from the hint of "
-            f"{hint.width}x{hint.height}. Connect an image that was resized, but not cropped."
-        )
-    return rescale_points(hint.points, (hint.width, hint.height), (width, height))
 
 
 def write_report(verdicts: Sequence[Verdict], scorer: LoadedScorer, warnings: Sequence[str]) -> str:
@@ -137,21 +105,18 @@ class IDPatchVerify(sockets.Node):
         cls, image: Tensor, identities: list[Identity], id_hint: Hint, scorer: LoadedScorer
     ) -> io.NodeOutput:
         names = [person.name for person in identities]
-        references = embed_identities(identities, scorer.scorer)
         images = read_images(image)
         height, width = images[0].shape[:2]
+        check = prepare_check(identities, id_hint, scorer, width, height)
         mismatch = id_hint.check_names(names, "identities")
-        points = rescale_hint_points(id_hint, width, height)
         warnings = [warning for warning in (scorer.warning, mismatch) if warning]
         for warning in warnings:
             logging.warning("[ID-Patch] Verify Identities: %s", warning)
 
-        expected = len(points) - points.count(None) - len(outside(points, width, height))
-        detect = partial(detect_people, scorer.detector, people=expected)
         verdicts, records, annotated, previews, shown = [], [], [], [], []
         progress = comfy.utils.ProgressBar(len(images))
         for pixels in images:
-            verdict = verify_image(pixels, names, references, points, detect, scorer.scorer)
+            verdict = check.verify(pixels)
             verdicts.append(verdict)
             records.append(verdict_to_json(verdict))
             drawn = pixels.copy()
