@@ -17,6 +17,7 @@ from .region_gate import IDPatchRegionGate
 from .report import IDPatchPickBest, IDPatchSaveReport
 from .sampler import IDPatchSampler
 from .scorer import IDPatchLoadScorer
+from .until_right import IDPatchUntilRight
 from .verify import IDPatchVerify
 
 NODES: list[type[io.ComfyNode]] = [
@@ -38,6 +39,7 @@ NODES: list[type[io.ComfyNode]] = [
     IDPatchLoadScorer,
     IDPatchVerify,
     IDPatchPickBest,
+    IDPatchUntilRight,
     IDPatchSaveReport,
     IDPatchLoadDemoModels,
     IDPatchLoadDemoPortrait,

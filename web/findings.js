@@ -1,5 +1,5 @@
-// Shows the check of the images on its nodes: each person's verdict, the image that was chosen, and
-// the files of the report.
+// Shows the check of the images on its nodes: each person's verdict, the image that was chosen, the
+// tries at it, and the files of the report.
 
 import { viewUrl } from './comfy.js'
 import { make } from './dom.js'
@@ -72,6 +72,18 @@ function makeChoice({ idpatch_best: [best] = [] }) {
 }
 
 /** @param {NodeOutput} output */
+function makeTries({ idpatch_tries: images = [], idpatch_warnings: warnings }) {
+  const items = images.flatMap(({ outcome, tries, best }, index) => {
+    const title = images.length > 1 ? `Output ${index + 1}: ${outcome}` : outcome
+    const lines = tries.map((line, nth) =>
+      make('div', nth === best ? 'idpatch-correct' : 'idpatch-hint', { role: 'listitem' }, line)
+    )
+    return [make('div', '', {}, title), make('div', '', { role: 'list' }, ...lines)]
+  })
+  return [...items, ...makeWarnings(warnings)]
+}
+
+/** @param {NodeOutput} output */
 function makeLinks({ idpatch_report: files = [] }) {
   return files.map((file) => {
     const path = [file.subfolder, file.filename].filter(Boolean).join('/')
@@ -84,6 +96,7 @@ function makeLinks({ idpatch_report: files = [] }) {
 const SHOWN = {
   IDPatchVerify: makeVerdicts,
   IDPatchPickBest: makeChoice,
+  IDPatchUntilRight: makeTries,
   IDPatchSaveReport: makeLinks
 }
 

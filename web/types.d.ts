@@ -141,6 +141,7 @@ interface NodeOutput {
   idpatch_photos?: PhotosReport[]
   idpatch_verdicts?: VerdictReport[]
   idpatch_best?: { index: number; reasons: string[] }[]
+  idpatch_tries?: { outcome: string; tries: string[]; best: number }[]
   idpatch_report?: StoredFile[]
   idpatch_placer?: PlacerReport[]
   /** What nodes/ warns of. */

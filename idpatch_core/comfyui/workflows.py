@@ -19,6 +19,7 @@ TITLES = {
     "group_photo_composable": "7 Group photo - other samplers",
     "region_gate": "8 Demo - region gate",
     "describe_people": "9 Demo - describe people",
+    "until_right": "10 Demo - until each person is right",
 }
 
 

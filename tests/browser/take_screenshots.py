@@ -145,6 +145,7 @@ OTHERS = [
     "IDPatchLoadScorer",
     "IDPatchVerify",
     "IDPatchPickBest",
+    "IDPatchUntilRight",
     "IDPatchSaveReport",
     "IDPatchLoadDemoModels",
     "IDPatchLoadDemoPortrait",

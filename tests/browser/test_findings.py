@@ -100,6 +100,18 @@ def test_pick_best_says_which_image_and_why(editor: EditorPage):
     assert is_inside(editor, node, shown)
 
 
+def test_the_tries_at_an_image_are_shown(editor: EditorPage):
+    node = editor.add("IDPatchUntilRight", 300, 90)
+    tries = ["Image 1, seed 7: Ben: no face", "Image 2, seed 8: right"]
+    image = {"outcome": "Each person is right after 2 images of at most 4.", "tries": tries}
+    output = {"idpatch_tries": [{**image, "best": 1}], "idpatch_warnings": [WARNING]}
+    shown = show(editor, node, output)
+    lines = [line for line in shown.inner_text().split("\n") if line]
+    assert lines == [image["outcome"], *tries, WARNING]
+    assert shown.locator(".idpatch-correct").inner_text() == tries[1]
+    assert is_inside(editor, node, shown)
+
+
 def test_the_saved_report_is_a_link(editor: EditorPage):
     node = editor.add("IDPatchSaveReport", 300, 90)
     file = {"filename": "obama.jpg", "subfolder": "", "type": "input"}

@@ -28,6 +28,7 @@ def test_nodes_that_show_something_send_them_again_after_a_reload(comfy):
         "IDPatchLoadIdentities",
         "IDPatchPeople",
         "IDPatchPickBest",
+        "IDPatchUntilRight",
     }
     if knows("has_intermediate_output"):
         assert {node.__name__ for node in nodes if node.HAS_INTERMEDIATE_OUTPUT} == shown
@@ -48,6 +49,15 @@ ADVANCED = {
         "reuse_tokens",
     },
     "IDPatchRefine": {"control_strength", "guide_patches"},
+    "IDPatchUntilRight": {
+        "token_strength",
+        "guide_patches",
+        "preset",
+        "refine_steps",
+        "refine_denoise",
+        "crop_size",
+        "face_size",
+    },
 }
 
 

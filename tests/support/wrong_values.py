@@ -121,6 +121,10 @@ def make_full_graph(client: ComfyClient) -> Graph:
     scorer = {"scorer": "conditioning", "threshold": 0.0, "face_model": [models, 5]}
     verify = {"image": image, "identities": people, "id_hint": hint}
     verify["scorer"] = [add_node(graph, "IDPatchLoadScorer", scorer), 0]
+    until = {**settings, "vae": [models, 2], "id_hint": hint, "scorer": verify["scorer"]}
+    until |= {"injection_ratio": 0.8, "tries": 1, "least_similarity": 0.0, "batch_size": 1}
+    until |= {"one_person": sampler["positive"], "refine_steps": 1}
+    add_node(graph, "IDPatchUntilRight", {**until, "crop_size": 96, "face_size": 32})
     report = add_node(graph, "IDPatchVerify", verify)
     add_node(graph, "IDPatchPickBest", {"image": image, "report_json": [report, 1]})
     save = {"report": [report, 0], "report_json": [report, 1], "filename_prefix": "wrong/report"}
