@@ -20,6 +20,7 @@ TITLES = {
     "region_gate": "8 Demo - region gate",
     "describe_people": "9 Demo - describe people",
     "until_right": "10 Demo - until each person is right",
+    "refine": "11 Demo - refine identities",
 }
 
 

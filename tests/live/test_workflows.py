@@ -17,7 +17,7 @@ from idpatch_core.comfyui.workflows import TITLES, load_workflow
 from idpatch_core.download import FILES
 
 # Those that need no download.
-DEMO = {"self_test", "demo_best_of_four", "region_gate", "describe_people", "until_right"}
+DEMO = {"self_test", "demo_best_of_four", "region_gate", "describe_people", "until_right", "refine"}
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ["group_photo", "group_photo_composable", "pose_free", "three_people_with_pose"]
 
@@ -47,7 +47,7 @@ def test_a_workflow_makes_a_run_image(comfy_server, name):
 
 @pytest.mark.parametrize(
     ("name", "images"),
-    [("region_gate", 2), ("describe_people", 1), ("until_right", 1)],
+    [("region_gate", 2), ("describe_people", 1), ("until_right", 1), ("refine", 2)],
 )
 def test_a_workflow_of_the_demo_models_makes_its_images(comfy_server, name, images):
     graph, _ = load_workflow(name)
