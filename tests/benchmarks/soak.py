@@ -5,10 +5,11 @@
 
 Images of one step, Face Encoders alone, refused, failing, cancelled and deleted prompts, and images
 after the models were dropped, at random (`tests/support/soaker.py`). Every 50 prompts the history
-is compared with what was queued and deleted, and the server's resident memory is noted. Its slope
-is Theil and Sen's over the readings after WARM_UP prompts, with the 95 % interval. Then a fresh
-server, which caches nothing, makes each of the results once more, in another order. With `--core`
-the prompts have ComfyUI's own nodes alone (`tests/support/core_soaker.py`), to compare with.
+is compared with what was queued and deleted, and the server's resident memory is noted, on Linux
+without mapped files, which the system drops when it is short of memory. Its slope is Theil and
+Sen's over the readings after WARM_UP prompts, with the 95 % interval. Then a fresh server, which
+caches nothing, makes each of the results once more, in another order. With `--core` the prompts
+have ComfyUI's own nodes alone (`tests/support/core_soaker.py`), to compare with.
 """
 
 import argparse
@@ -67,7 +68,8 @@ def main() -> int:
         soaker = kind(client, server.base / "output", options.seed)
 
         def read_memory(prompts: int) -> None:
-            memory = process.memory_info().rss / 1000
+            info = process.memory_info()
+            memory = (info.rss - getattr(info, "shared", 0)) / 1000
             readings.append((prompts, memory))
             seconds, problems = time.monotonic() - begin, len(soaker.done.problems)
             print(f"{prompts:6} {memory:12.0f} kB {seconds:8.0f} s {problems} problems", flush=True)
