@@ -10,6 +10,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 READ_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")  # no format that runs another program
 # The brands of a file of phones, which Pillow does not read, after the eight bytes of its header.
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+STRIP_ROWS = 256
 ADVICE = "Save it as JPEG or PNG"
 
 
@@ -38,7 +39,8 @@ def read_image(
         check_size(*size)
     try:
         with Image.open(io.BytesIO(content), formats=READ_FORMATS) as image:
-            return _convert_to_rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)
+            return _convert_to_rgb(image)
     except Exception as error:
         raise UnreadableImage(f"{type(error).__name__}: {error}") from error
 
@@ -58,7 +60,16 @@ def is_heif(content: bytes) -> bool:
 
 
 def _convert_to_rgb(image: Any) -> np.ndarray:
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, STRIP_ROWS):  # a whole copy of each kind takes 18 bytes a pixel
+        bottom = min(top + STRIP_ROWS, height)
+        pixels[top:bottom] = _convert_strip(image.crop((0, top, width, bottom)))
+    return pixels
+
+
+def _convert_strip(image: Any) -> np.ndarray:
     if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
         grey = np.clip(np.rint(np.asarray(image, np.float64) / 257), 0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=2)
-    return np.array(image.convert("RGB"))
+        return grey[..., None]
+    return np.asarray(image.convert("RGB"))

@@ -2,10 +2,13 @@
 
 import contextlib
 import importlib
+import io
 import json
 from random import Random
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from .__main__ import TARGETS
 from .harness import Findings, read_found
@@ -75,3 +78,20 @@ def test_mutations_of_each_target_keep_some_inputs_whole(name, tmp_path):
     whole = [data for data in mutated if data is not None]
     assert len(whole) >= len(seeds) / 2 and set(whole) - set(seeds)
     assert any(check_input(target, data, tmp_path) for data in whole)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "I;16", "RGBA", "LA", "P", "1"])
+def test_a_large_image_takes_no_more_memory_than_its_pixels(mode, tmp_path):
+    side = 4000
+    black = np.zeros((side, side), np.uint16)
+    image = Image.fromarray(black) if mode == "I;16" else Image.new(mode, (side, side))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned
+    file = io.BytesIO()
+    image.save(file, "PNG", exif=exif)
+    del image, black
+    target = load_target("images")
+    with contextlib.suppress(*target.errors):
+        target.run(target.seeds()[0], tmp_path)
+    annotation = target.seeds()[0].partition(b"\n")[0]  # with keypoints, so that no face is sought
+    check_input(target, annotation + b"\n" + file.getvalue(), tmp_path)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from idpatch_core.read_image import UnreadableImage, read_image
 
@@ -98,3 +98,18 @@ def test_the_size_is_checked_before_anything_is_decoded():
     with pytest.raises(UnreadableImage):
         read_image(cut, lambda width, height: sizes.append((width, height)))
     assert sizes == [(40, 24)]
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 7])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "LA", "1"])
+def test_an_image_of_several_strips_is_converted_as_a_whole_one(mode, orientation):
+    noise = np.random.default_rng(0).integers(0, 256, (600, 70, 3), np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    Image.fromarray(noise).convert(mode).save(file, "PNG", exif=exif)
+    with Image.open(file) as image:
+        expected = np.array(ImageOps.exif_transpose(image).convert("RGB"))
+    pixels = read_image(file.getvalue())
+    np.testing.assert_array_equal(pixels, expected)
+    assert pixels.flags.writeable
