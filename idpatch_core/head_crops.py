@@ -98,9 +98,11 @@ def find_cropped_heads(
     noses, boxes = [face.nose for face in faces], [face.box for face in faces]
     indices = assign_faces(points, noses, boxes)
     scale = width / hint.width
+    poses = np.zeros((0, 18, 3)) if hint.poses is None else hint.poses.cpu().double().numpy()
     heads: list[CroppedHead | None] = []
     for person, point in enumerate(points):
-        eyes = _find_drawn_eyes(hint, person, patch_size / 2)
+        drawn = hint.points[person]
+        eyes = drawn and find_drawn_eyes(drawn, poses, patch_size / 2)
         index = indices[person]
         if eyes is not None:
             eyes *= scale
@@ -112,13 +114,13 @@ def find_cropped_heads(
     return heads
 
 
-def _find_drawn_eyes(hint: Hint, person: int, reach: float) -> float | None:
-    """Return the distance of the eyes of the skeleton at a person's point, in the hint's pixels."""
-    point = hint.points[person]
-    if point is None or hint.poses is None:
-        return None
+def find_drawn_eyes(point: Point, poses: np.ndarray, reach: float) -> float | None:
+    """Return the distance of the eyes of the skeleton (N, 18, 3) whose head is at a point.
+
+    As if it faced the camera; None without a head within `reach` pixels.
+    """
     nearest, eyes = reach, None
-    for pose in hint.poses.cpu().double().numpy():
+    for pose in poses:
         head = find_head(pose)
         if head is not None and math.dist(head.point, point) <= nearest:
             nearest, eyes = math.dist(head.point, point), estimate_eye_distance(pose)

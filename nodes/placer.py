@@ -40,6 +40,7 @@ from ..idpatch_core.pose_reader import read_pose_keypoint
 from ..idpatch_core.preview import draw_preview
 from ..idpatch_core.projection import IDPatches
 from ..idpatch_core.skeleton import Joint, draw_openpose, find_heads
+from ..idpatch_core.small_faces import warn_of_small_faces
 from ..idpatch_core.upright import detect_people
 from . import sockets
 from .images import read_images
@@ -267,6 +268,7 @@ class IDPatchPlacer(sockets.Node):
         heads = found if id_patches.face_sized else []
         sides = find_patch_sides(points, heads, size)
         warnings += warn_about_placements(points, names, width, height, sides, overlap != SUM)
+        warnings += warn_of_small_faces(points, drawn, names, width, height, size)
         for warning in warnings:
             logging.warning("[ID-Patch] %s", warning)
 

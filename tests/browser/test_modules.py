@@ -11,11 +11,12 @@ import pytest
 
 from idpatch_core.bodies import KINDS, choose_people, make_body
 from idpatch_core.face_detector import Face
+from idpatch_core.head_crops import estimate_eye_distance
 from idpatch_core.layout import ARRANGEMENTS, Point, outside, overlapping, rank_heads
 from idpatch_core.people import find_face_at, parse_people
 from idpatch_core.placements import parse_placements, read_placements
 from idpatch_core.poses import PRESETS, make_preset
-from idpatch_core.skeleton import draw_openpose, find_head, find_heads
+from idpatch_core.skeleton import FACE_TO_EYES, draw_openpose, find_head, find_heads
 
 ROOT = Path(__file__).parents[2]
 NODE = shutil.which("node")
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed (
 
 MODULES = (
     *("bodies", "entries", "entry_bodies", "findings", "geometry", "graph_state", "handles"),
-    *("history", "layout", "links", "newcomers", "placements", "poses", "skeletons"),
+    *("history", "layout", "links", "newcomers", "placements", "poses", "skeletons", "small_faces"),
 )
 
 SIZES = [(1024, 1024), (512, 768), (1344, 768), (200, 1000), (64, 64), (2048, 96), (264, 200)]
@@ -340,3 +341,18 @@ def test_the_face_at_a_point_is_the_one_that_the_node_takes():
             for box in case
         ]
         assert index == find_face_at(faces, Point(point[0] * width, point[1] * height))
+
+
+def test_the_width_of_a_skeletons_face_is_the_same():
+    random = np.random.default_rng(5)
+    people = random.uniform(0, 900, (60, 18, 3))
+    people[..., 2] = random.random((60, 18)) < 0.7
+    joints = [
+        [{"x": x, "y": y} if seen else None for x, y, seen in person.tolist()] for person in people
+    ]
+    got = run_module(f"{READ}console.log(JSON.stringify(data.map(small_faces.faceWidth)))", joints)
+    eyes = [estimate_eye_distance(person) for person in people]
+    expected = [None if one is None else FACE_TO_EYES * one for one in eyes]
+    assert expected.count(None) in range(5, 55)
+    assert [one is None for one in got] == [one is None for one in expected]
+    assert np.allclose(*([one or 0 for one in side] for side in (got, expected)))

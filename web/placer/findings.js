@@ -4,6 +4,7 @@ import { areProvisional, nameOf, overlapsOf, placedEntries, pointsOf } from './e
 import { skeletonsToDraw } from './entry_bodies.js'
 import { targetsOf, usesPlacements } from './graph_state.js'
 import { hasSameAspect, isInside, outside } from './layout.js'
+import { leastFace, smallFaces } from './small_faces.js'
 
 /**
  * @import { Entry } from './entries.js'
@@ -149,6 +150,13 @@ function onPatches(entries, graph) {
   for (const pair of overlapsOf(entries, graph)) {
     const names = joinNames(pair.map((index) => entries[index]))
     found.push(finding('warning', `The patches of ${names} overlap.`))
+  }
+  const small = smallFaces(entries, graph)
+  if (small.length) {
+    const whose = `${small.length === 1 ? 'The face' : 'The faces'} of ${joinNames(small)}`
+    const advice = 'Give the image and the bodies more pixels, or connect Refine Identities.'
+    const text = `${whose} may be too small for a resemblance: narrower than`
+    found.push(finding('warning', `${text} ${Math.round(leastFace(graph))} pixels. ${advice}`))
   }
   return found
 }

@@ -182,3 +182,23 @@ test('reports errors first', () => {
     ['error', 'warning', 'info']
   )
 })
+
+test('reports whose face is too small, once the size of the patches is known', () => {
+  const known = { bodies: 'standing', patchSizeKnown: true }
+  const row = (count, width) => {
+    const people = [...Array(count).keys()].map((nth) => ({
+      x: (width / count) * (nth + 0.5),
+      y: 90
+    }))
+    const names = people.map((_, nth) => `P${nth + 1}`)
+    return texts(JSON.stringify(people), { ...known, count, names, width, height: 1024 })
+  }
+  // As make_standing and its test: eight people on 1024 pixels have faces 32 wide.
+  const [found] = row(8, 1024).filter((text) => text.includes('too small'))
+  assert.match(
+    found,
+    /^The faces of P1, .*P8 may be too small for a resemblance: narrower than 38 /
+  )
+  assert.ok(!row(5, 2048).some((text) => text.includes('too small')))
+  assert.ok(!texts(TWO, { bodies: 'standing' }).some((text) => text.includes('too small')))
+})
