@@ -15,6 +15,7 @@ from .pose import IDPatchLoadPose
 from .refine import IDPatchRefine
 from .region_gate import IDPatchRegionGate
 from .report import IDPatchPickBest, IDPatchSaveReport
+from .resize_hint import IDPatchResizeHint
 from .sampler import IDPatchSampler
 from .scorer import IDPatchLoadScorer
 from .until_right import IDPatchUntilRight
@@ -36,6 +37,7 @@ NODES: list[type[io.ComfyNode]] = [
     IDPatchPhrases,
     IDPatchSampler,
     IDPatchRefine,
+    IDPatchResizeHint,
     IDPatchLoadScorer,
     IDPatchVerify,
     IDPatchPickBest,

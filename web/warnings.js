@@ -9,7 +9,8 @@ const NODES = [
   'IDPatchSampler',
   'IDPatchLoadScorer',
   'IDPatchPhrases',
-  'IDPatchRefine'
+  'IDPatchRefine',
+  'IDPatchResizeHint'
 ]
 
 /** @param {ComfyNode} node */

@@ -21,6 +21,7 @@ TITLES = {
     "describe_people": "9 Demo - describe people",
     "until_right": "10 Demo - until each person is right",
     "refine": "11 Demo - refine identities",
+    "second_pass": "12 Demo - second pass",
 }
 
 

@@ -142,6 +142,7 @@ OTHERS = [
     "IDPatchPhrases",
     "IDPatchSampler",
     "IDPatchRefine",
+    "IDPatchResizeHint",
     "IDPatchLoadScorer",
     "IDPatchVerify",
     "IDPatchPickBest",

@@ -18,6 +18,7 @@ from idpatch_core.download import FILES
 
 # Those that need no download.
 DEMO = {"self_test", "demo_best_of_four", "region_gate", "describe_people", "until_right", "refine"}
+DEMO |= {"second_pass"}
 ROOT = Path(__file__).parents[2]
 WORKFLOWS = ["group_photo", "group_photo_composable", "pose_free", "three_people_with_pose"]
 
@@ -56,6 +57,16 @@ def test_a_workflow_of_the_demo_models_makes_its_images(comfy_server, name, imag
     assert [one.size for one in made] == [(768, 384)] * images
     assert all(np.array(one).std() > 5 for one in made)
     assert len({one.tobytes() for one in made}) == images
+
+
+def test_a_second_pass_enlarges_the_image(comfy_server):
+    graph, _ = load_workflow("second_pass")
+    files = comfy_server.client.run(graph).images()
+    made = [Image.open(io.BytesIO(comfy_server.client.fetch(file))) for file in files]
+    assert sorted(one.size for one in made) == [(192, 96), (288, 144)]
+    small, large = (np.array(one.convert("RGB").resize((48, 24)), float) for one in made)
+    # The same people at the same places, with new details.
+    assert 1 < np.abs(small - large).mean() < 25
 
 
 def test_the_same_seed_makes_the_same_run_image(comfy_server):

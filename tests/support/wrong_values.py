@@ -118,6 +118,8 @@ def make_full_graph(client: ComfyClient) -> Graph:
     refine |= {"people": "all", "names": "", "small_share": 0.1, "denoise": 0.8, "id_hint": hint}
     refine |= {"crop_size": 96, "face_size": 32, "keep": "always"}
     add_node(graph, "IDPatchRefine", refine)
+    larger = {"id_hint": hint, "id_patches": sampler["id_patches"], "width": 384, "height": 192}
+    add_node(graph, "IDPatchResizeHint", larger)
     scorer = {"scorer": "conditioning", "threshold": 0.0, "face_model": [models, 5]}
     verify = {"image": image, "identities": people, "id_hint": hint}
     verify["scorer"] = [add_node(graph, "IDPatchLoadScorer", scorer), 0]
