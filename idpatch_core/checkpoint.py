@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .projection import Projection, build_projection, patch_side
-from .safetensors_file import write_safetensors
+from .safetensors_file import replaced_when_complete, write_safetensors
 from .weights import check_finite, describe_model, read_weights
 
 ID_PATCH_FORMAT = "id-patch"
@@ -77,28 +77,17 @@ def write_id_patch(
     for projection, state in zip(PROJECTIONS, (patch_state, prompt_state), strict=True):
         states[projection] = _copy_finite(projection, state, dtype)
 
-    temporary = path.with_name(f"{path.name}.part")
-    try:
-        temporary.touch()
-        mode = temporary.stat().st_mode
+    with replaced_when_complete(path) as temporary:
         if path.suffix == ".bin":
             torch.save(states, temporary)
-        else:
-            tensors = {
-                f"{projection}.{name}": tensor
-                for projection, state in states.items()
-                for name, tensor in state.items()
-            }
-            own = {
-                "format": ID_PATCH_FORMAT,
-                "format_version": str(ID_PATCH_VERSION),
-                **architectures,
-            }
-            write_safetensors(tensors, temporary, {**(metadata or {}), **own})
-        temporary.chmod(mode)  # safetensors writes files that only their owner can read
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+            return
+        tensors = {
+            f"{projection}.{name}": tensor
+            for projection, state in states.items()
+            for name, tensor in state.items()
+        }
+        own = {"format": ID_PATCH_FORMAT, "format_version": str(ID_PATCH_VERSION)}
+        write_safetensors(tensors, temporary, {**(metadata or {}), **own, **architectures})
 
 
 def check_projections(

@@ -3,16 +3,26 @@
 safetensors writes metadata in another order each time, so equal files would have other hashes.
 """
 
+import contextlib
 import json
+import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 LENGTH = struct.Struct("<Q")  # of the header, in front of it
+ALIGNMENT = 8  # bytes, of the first tensor
+DTYPE_NAMES = {
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3",
+}
 
 
 def write_safetensors(
@@ -35,6 +45,51 @@ def serialize_tensors(
     (length,) = LENGTH.unpack(content[: LENGTH.size])
     end = LENGTH.size + length
     return content[: LENGTH.size] + _sort_header(content[LENGTH.size : end]) + content[end:]
+
+
+def stream_safetensors(
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: "torch.dtype",
+    read: "Callable[[str], Tensor]",
+    path: Path,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write tensors of one dtype, of which only one at a time has to be in memory.
+
+    `shapes` are those of all tensors; `read` returns the tensor of a name. They are written in the
+    order of their names.
+    """
+    import torch
+
+    header: dict[str, object] = {}
+    if metadata:
+        header["__metadata__"] = dict(sorted(metadata.items()))
+    end = 0
+    for name, shape in sorted(shapes.items()):
+        start, end = end, end + math.prod(shape) * dtype.itemsize
+        kind = DTYPE_NAMES[str(dtype).removeprefix("torch.")]
+        header[name] = {"dtype": kind, "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text = text.ljust(-(-len(text) // ALIGNMENT) * ALIGNMENT)
+    with path.open("wb") as file:
+        file.write(LENGTH.pack(len(text)) + text)
+        for name in sorted(shapes):
+            tensor = read(name).detach().to("cpu", dtype).contiguous()
+            file.write(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+
+
+@contextlib.contextmanager
+def replaced_when_complete(path: Path) -> Iterator[Path]:
+    """Give a temporary path to write to, which becomes `path` if nothing is raised."""
+    temporary = path.with_name(f"{path.name}.part")
+    try:
+        temporary.touch()
+        mode = temporary.stat().st_mode
+        yield temporary
+        temporary.chmod(mode)  # safetensors writes files that only their owner can read
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def sort_metadata(path: Path) -> None:
