@@ -9,6 +9,8 @@ from torch import Tensor
 
 OFFSET = 1  # `steps_offset` of SDXL's scheduler config
 FEW_STEPS = 15
+# Lightning, Hyper and DMD2 are distilled for 1 to 8 steps without guidance.
+DISTILLED_STEPS, DISTILLED_CFG = 8, 2.0
 ROUNDING = 1e-6  # of a step: 0.55 of 100 steps are 55.00000000000001
 HALVINGS = 40
 # Measured by tests/benchmarks/early_end.py.
@@ -61,6 +63,21 @@ def warn_of_few_steps(steps: int, levels: int) -> str:
         f"where the model already expects part of the image. Run {FEW_STEPS} steps or more, or "
         "choose another scheduler, sgm_uniform for few-step models (Lightning, Turbo, LCM)."
     )
+
+
+def warn_of_guidance(steps: int, cfg: float, guide_patches: bool) -> str:
+    """Return a warning if few steps run with much guidance, or `guide_patches` without any."""
+    if cfg == 1 and guide_patches:
+        return (
+            "guide_patches: it has no effect at cfg 1, where no negative branch runs. Set cfg "
+            "above 1 or switch guide_patches off."
+        )
+    if steps <= DISTILLED_STEPS and cfg > DISTILLED_CFG:
+        return (
+            f"cfg: {steps} steps at cfg {cfg:g}. Few-step models (Lightning, Hyper, DMD2) were "
+            "trained without guidance and need cfg 1; other models need more steps."
+        )
+    return ""
 
 
 def start_noise_scale(sigma: float) -> float:

@@ -14,7 +14,13 @@ from torch import Tensor
 from ..idpatch_core.canvas import Hint
 from ..idpatch_core.injection import Conditioning, inject_both, split_at, warn_of_lengths
 from ..idpatch_core.projection import IDPatches, keep_placed, tag_tokens
-from ..idpatch_core.schedule import ALL, find_percent, shorten_run, warn_of_few_steps
+from ..idpatch_core.schedule import (
+    ALL,
+    find_percent,
+    shorten_run,
+    warn_of_few_steps,
+    warn_of_guidance,
+)
 from .controlnet import apply_control_net, check_control_net
 from .guidance import end_guidance
 from .head_sampler import ShowStep, make_callback
@@ -113,6 +119,7 @@ def sample_group(
         texts = inject_both(*texts, id_patches, settings.token_strength, split)
     if settings.cfg != 1 and not settings.guide_patches:
         warnings.append(warn_of_lengths(*texts))
+    warnings.append(warn_of_guidance(settings.steps, settings.cfg, settings.guide_patches))
     strength = settings.control_strength if settings.control_end else 0.0
     end = find_percent(find_end(sigmas, settings.control_end), sampling.percent_to_sigma)
     control = strength, 0.0, end, settings.guide_patches

@@ -11,6 +11,7 @@ from idpatch_core.schedule import (
     reference_sigmas,
     start_noise_scale,
     warn_of_few_steps,
+    warn_of_guidance,
 )
 
 
@@ -81,3 +82,10 @@ def test_the_percent_of_a_sigma_is_found():
     assert find_percent(4.0, lambda percent: 10 * (1 - percent)) == pytest.approx(0.6)
     assert find_percent(0.0, lambda percent: 10 * (1 - percent)) == 1
     assert find_percent(math.inf, lambda percent: 10 * (1 - percent)) < 1e-9
+
+
+def test_guidance_that_does_not_fit_is_warned_of():
+    assert "guide_patches: it has no effect at cfg 1" in warn_of_guidance(8, 1.0, True)
+    assert "cfg: 8 steps at cfg 5.5. Few-step models" in warn_of_guidance(8, 5.5, False)
+    for steps, cfg, guide_patches in ((8, 1.0, False), (9, 5.5, False), (4, 2.0, True)):
+        assert warn_of_guidance(steps, cfg, guide_patches) == ""

@@ -88,3 +88,26 @@ def test_the_fast_preset_runs_fewer_steps_and_less_guidance(
 ):
     run_sampler(comfy, tiny_sdxl, random_case(steps=steps), scheduler="normal", preset="fast")
     assert [count for count, _ in rows] == [2] * guided + [1] * (ran - guided)
+
+
+@pytest.mark.parametrize(
+    ("steps", "ratio", "first"), [(4, 1.0, 0), (4, 0.8, 1), (8, 0.8, 2), (8, 0.5, 4), (4, 0.0, 4)]
+)
+def test_cfg_1_runs_one_branch_with_the_tokens_from_the_exact_step(
+    comfy, tiny_sdxl, monkeypatch, steps, ratio, first
+):
+    """As few-step LoRAs need it: positive text alone, and from the boundary its people."""
+    case, calls = random_case(steps=steps, ratio=ratio), {"unet": [], "control_net": []}
+    networks = (tiny_sdxl.model.model.diffusion_model, tiny_sdxl.control_net.control_model)
+    for name, network in zip(calls, networks, strict=True):
+
+        def spy(*args, name=name, forward=network.forward, **kwargs):
+            context = kwargs["context"] if "context" in kwargs else args[2]
+            calls[name].append((len(context), context.shape[1]))
+            return forward(*args, **kwargs)
+
+        monkeypatch.setattr(network, "forward", spy)
+    run_sampler(comfy, tiny_sdxl, case, "euler", "sgm_uniform", cfg=1.0)
+    text, tokens = case.text.shape[1], case.tokens.shape[0] * case.tokens.shape[1]
+    expected = [(1, text)] * first + [(1, text + tokens)] * (steps - first)
+    assert calls == {"unet": expected, "control_net": expected}
