@@ -6,6 +6,7 @@ import { chain, keepWidth, keyOf } from './lifecycle.js'
 import { UndoKeeper } from './undo_keeper.js'
 
 const PADDING = 20 // page pixels
+const LEAST_WIDTH = 100 // page pixels; until it has its width, text is in a narrow, high column
 
 /** @type {UndoKeeper<null>} */
 const keeper = new UndoKeeper()
@@ -17,7 +18,12 @@ const keeper = new UndoKeeper()
 export function showOutputs(node, name, makeItems) {
   const inner = make('div', 'idpatch-inner')
   const element = make('div', 'idpatch-faces', {}, inner)
-  const height = () => (inner.childElementCount ? inner.offsetHeight + PADDING : 0)
+  let latest = 0
+  const height = () => {
+    if (!inner.childElementCount) return 0
+    if (inner.offsetWidth >= LEAST_WIDTH) latest = inner.offsetHeight + PADDING
+    return latest
+  }
   // The node grows when the items have their height.
   const observer = new ResizeObserver(() => node.graph?.setDirtyCanvas?.(true, true))
   /** @type {ComfyWidget | null} */
