@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from ..bodies import KINDS
 from ..layout import Point
 from ..placements import format_placements
 from ..poses import PRESETS
@@ -206,9 +207,9 @@ def add_standing_pose(graph: Graph, count: int, width: int, height: int) -> None
 
 
 def has_pose(graph: Graph) -> bool:
-    """Tell whether the workflow's condition image has a pose or a base image under the patches."""
+    """Tell whether the condition image has poses, bodies or a base image under the patches."""
     inputs = inputs_of(graph, PLACER)
-    return "pose_keypoint" in inputs or "base_image" in inputs
+    return "pose_keypoint" in inputs or "base_image" in inputs or inputs.get("bodies") in KINDS
 
 
 def set_base_image(graph: Graph, file: str) -> None:

@@ -17,9 +17,10 @@ def to_ui(
     """Return the UI form of a graph in API form, which an image can restore on the canvas.
 
     `object_info` is the server's description of the node classes. Nodes with an id of `original`
-    keep the position and look that they have there; its notes and groups stay. Node ids must be
-    numbers.
+    keep the position and look that they have there; its notes and groups stay. Nodes in subgraphs,
+    whose ids are such as 11:4, are put outside of them and get new numbers.
     """
+    graph = _number_nodes(graph)
     known = {str(node["id"]): node for node in (original or {}).get("nodes", [])}
     positions = _positions(graph, known)
     nodes, links = [], []
@@ -48,6 +49,24 @@ def to_ui(
         "nodes": nodes,
         "links": links,
         "version": 0.4,
+    }
+
+
+def _number_nodes(graph: Graph) -> Graph:
+    """Return the graph with a number as the id of each node."""
+    numbers = {id: id for id in graph if id.isdigit()}
+    last = max(map(int, numbers), default=0)
+    inner = [id for id in graph if id not in numbers]
+    numbers |= {id: str(last + number) for number, id in enumerate(inner, 1)}
+    return {
+        numbers[id]: node
+        | {
+            "inputs": {
+                name: [numbers[value[0]], value[1]] if is_link(value) else value
+                for name, value in node["inputs"].items()
+            }
+        }
+        for id, node in graph.items()
     }
 
 

@@ -60,17 +60,22 @@ def add_photos(base: Path) -> None:
 
 
 @pytest.fixture(scope="session")
+def newest_arguments(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The arguments of a server with the newest frontend."""
+    frontend = request.config.getoption("--newest-frontend") or newest_frontend()
+    return "--front-end-root", str(frontend)
+
+
+@pytest.fixture(scope="session")
 def newest_url(
-    comfy_server, server_packs: list[Path], request: pytest.FixtureRequest
+    comfy_server, server_packs: list[Path], newest_arguments: tuple[str, ...]
 ) -> Iterator[str]:
     """A second server, with the newest frontend."""
     comfyui = environment.find_comfyui()
     assert comfyui
-    frontend = request.config.getoption("--newest-frontend") or newest_frontend()
-    arguments = ("--front-end-root", str(frontend))
     models = comfy_server.models
     with comfyui_server(
-        sys.executable, comfyui, models, packs=server_packs, arguments=arguments
+        sys.executable, comfyui, models, packs=server_packs, arguments=newest_arguments
     ) as server:
         add_photos(server.base)
         yield server.url

@@ -8,6 +8,7 @@ from idpatch_core.comfyui.group_photo import (
     add_standing_pose,
     clear_placements,
     fill_template,
+    has_pose,
     save_decoded_images,
     set_models,
     set_people,
@@ -143,18 +144,19 @@ def test_several_photos_of_a_person_are_one_batch():
 
 def test_as_many_people_stand_in_the_built_in_pose():
     three = [*TWO, PersonPhotos("Cy", ["cy.png"])]
-    assert (
-        inputs_of(fill_template(template(), three, None, ""), "IDPatchLoadPose")["pose"]
-        == "standing_3"
-    )
+    posed = template("group_photo_best_of_four")
+    assert inputs_of(posed, "IDPatchLoadPose")["pose"] == "standing_2"
+    graph = fill_template(posed, three, None, "")
+    assert inputs_of(graph, "IDPatchLoadPose")["pose"] == "standing_3"
     thirteen = [PersonPhotos(f"P{i}", [f"{i}.png"]) for i in range(13)]
-    graph = fill_template(template(), thirteen, None, "")
+    graph = fill_template(posed, thirteen, None, "")
     assert "pose_keypoint" not in inputs_of(graph, "IDPatchPlacer")
     assert find_nodes(graph, "IDPatchLoadPose") == []
 
 
 def test_a_base_image_replaces_the_pose():
-    graph = fill_template(template(), TWO, [Point(1, 2), Point(3, 4)], "", base_image="pose.png")
+    posed = template("group_photo_best_of_four")
+    graph = fill_template(posed, TWO, [Point(1, 2), Point(3, 4)], "", base_image="pose.png")
     placer = inputs_of(graph, "IDPatchPlacer")
     assert graph[placer["base_image"][0]]["inputs"]["image"] == "pose.png"
     assert "pose_keypoint" not in placer
@@ -236,3 +238,13 @@ def test_a_pose_is_added_to_a_workflow_without_one():
     (pose,) = find_nodes(graph, "IDPatchLoadPose")
     assert inputs_of(graph, "IDPatchPlacer")["pose_keypoint"] == [pose, 0]
     assert graph[pose]["inputs"] == {"pose": "standing_2", "width": 192, "height": 96}
+
+
+def test_poses_bodies_and_base_images_are_under_the_patches():
+    posed = template("group_photo_best_of_four")
+    assert has_pose(posed)
+    assert has_pose(fill_template(posed, TWO, None, "", base_image="pose.png"))
+    graph = template("group_photo")
+    assert has_pose(graph)
+    inputs_of(graph, "IDPatchPlacer")["bodies"] = "none"
+    assert not has_pose(graph)

@@ -45,6 +45,14 @@ def test_widgets_are_in_the_front_ends_order_with_those_it_adds():
     assert node(graph, 7)["widgets_values"] == [4, "fixed", "x", 8]
 
 
+def test_nodes_of_a_subgraph_are_put_outside_with_new_numbers():
+    inside = {"11:3": GRAPH["3"], "5": GRAPH["5"]}
+    graph = to_ui({**inside, "7": GRAPH["7"] | {"inputs": {"image": ["11:3", 0]}}}, INFO)
+    assert [one["id"] for one in graph["nodes"]] == [8, 5, 7]
+    assert node(graph, 8)["title"] == "Photo"
+    assert graph["links"] == [[1, 8, 0, 7, 0, "IMAGE"]]
+
+
 def test_known_nodes_keep_their_look_and_notes_stay():
     original = {
         "nodes": [

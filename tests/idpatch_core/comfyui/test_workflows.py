@@ -1,15 +1,33 @@
+from typing import Any
+
 import pytest
 
 from idpatch_core.comfyui.workflows import TITLES, load_workflow, read_graph, ui_file
 
 
+def list_nodes(workflow: dict[str, Any]) -> dict[str, str]:
+    """Return the types of a workflow's nodes by their ids in API form."""
+    subgraphs = {one["id"]: one for one in workflow.get("definitions", {}).get("subgraphs", [])}
+    nodes = {}
+    for node in workflow["nodes"]:
+        if node["type"] not in subgraphs:
+            nodes[str(node["id"])] = node["type"]
+        for inner in subgraphs.get(node["type"], {}).get("nodes", []):
+            nodes[f"{node['id']}:{inner['id']}"] = inner["type"]
+    return nodes
+
+
 def test_a_bundled_workflow_has_the_same_nodes_in_both_forms():
     for name in TITLES:
         graph, workflow = load_workflow(name)
-        ui_nodes = {str(node["id"]): node["type"] for node in workflow["nodes"]}
+        ui_nodes = list_nodes(workflow)
         assert graph.items() and {id: node["class_type"] for id, node in graph.items()} == {
             id: kind for id, kind in ui_nodes.items() if kind not in ("Note", "MarkdownNote")
         }
+
+
+def test_the_group_photo_has_ten_nodes():
+    assert len(load_workflow("group_photo")[1]["nodes"]) == 10
 
 
 def test_the_ui_form_is_refused_with_the_way_to_the_api_form():
