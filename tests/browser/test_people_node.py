@@ -282,13 +282,13 @@ def test_the_placer_shows_the_people_before_a_run(editor: EditorPage):
     editor.connect(people.number, "identities", builder, "identities")
     editor.connect(builder, "id_patches", placer.number, "id_patches")
     assert [name.split(",")[0] for name in placer.people()] == [
-        "1: Barack",
-        "2: Eileen",
-        "3: Rishi",
+        "1 Barack",
+        "2 Eileen",
+        "3 Rishi",
     ]
     people.card(1).get_by_role("button", name="Remove Eileen", exact=True).click()
     editor.settle(12)
-    assert [name.split(",")[0] for name in placer.people()] == ["1: Barack", "2: Rishi"]
+    assert [name.split(",")[0] for name in placer.people()] == ["1 Barack", "2 Rishi"]
 
 
 def test_people_of_a_link_cannot_be_changed(editor: EditorPage):

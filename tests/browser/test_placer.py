@@ -275,7 +275,7 @@ def test_another_size_is_reported_and_changes_nothing(editor: EditorPage):
 
 def test_people_are_known_before_the_first_run(editor: EditorPage):
     placer = editor.group(["obama.jpg", "collins.jpg"])
-    assert placer.people() == ["1: obama, 256, 358", "2: collins, 768, 358"]
+    assert placer.people() == ["1 obama, 256, 358", "2 collins, 768, 358"]
     assert placer.text == ""
 
 
@@ -538,7 +538,7 @@ def test_text_can_be_edited_by_hand(editor: EditorPage):
     area.blur()
     editor.settle()
     assert placer.points == [(10, 20)]
-    assert placer.people() == ["1: Person 1, 10, 20"]
+    assert placer.people() == ["1 Person 1, 10, 20"]
 
 
 def test_shortcuts_in_the_text_are_for_the_graph(editor: EditorPage):
@@ -623,7 +623,7 @@ def test_names_for_screen_readers(editor: EditorPage):
     tree = editor.page.locator(".idpatch-placer").aria_snapshot()
     assert 'toolbar "Placing"' in tree
     assert 'button "Undo"' in tree
-    assert 'button "2: Person 2, 500, 420"' in tree
+    assert 'button "2 Person 2, 500, 420"' in tree
     placer.click(200, 300)
     placer.press("ArrowRight")
     spoken = editor.page.locator(".idpatch-announcement").text_content()

@@ -103,7 +103,7 @@ function makeChip(entry, crop, selected) {
   const off = !placement.placed
   const state = off && isPerson(entry) ? OFF : ORIGINS[origin]
   const at = point && !off ? `${Math.round(point.x)}, ${Math.round(point.y)}` : ''
-  const label = [`${index + 1}: ${nameOf(entry)}`, state, at].filter(Boolean).join(', ')
+  const label = [`${index + 1} ${nameOf(entry)}`, state, at].filter(Boolean).join(', ')
   const number = String(index + 1)
   const disc = make('span', 'idpatch-disc', {}, crop ? '' : number)
   if (crop) disc.style.backgroundImage = `url("${crop}")`
