@@ -226,6 +226,26 @@ def _percent_change(ratio: float) -> str:
     return f"{abs(ratio - 1):.1%} {'less' if ratio < 1 else 'more'}"
 
 
+def render_soak(document: Document) -> str:
+    rows = []
+    for run in document["runs"]:
+        result = run["result"]
+        slope, low, high = result["slope_kb_a_prompt"]
+        rows.append(
+            [
+                f"`{run['command']}`",
+                str(len(result["problems"])),
+                f"{result['made_again']}",
+                f"{result['equal_in_a_fresh_server']} of {result['results']}",
+                f"{slope:.2f} ({low:.2f} to {high:.2f})",
+            ]
+        )
+    columns = ["run", "problems", "made again", "equal in a fresh server", "kB a prompt"]
+    machine = document["runs"][0]["machine"]
+    where = f"{machine['cores']} cores of {machine['cpu']}, ComfyUI {machine['comfyui']}"
+    return f"{document['runs'][0]['date']}, {where}:\n\n{make_table(columns, rows)}"
+
+
 TABLES: dict[str, Callable[[Document], str]] = {
     "arithmetic": render_arithmetic,
     "sampling": render_sampling,
@@ -238,5 +258,5 @@ TABLES: dict[str, Callable[[Document], str]] = {
     "training": render_training,
     "placer": render_placer,
 }
-SENTENCES = {"cost": render_cost}
+SENTENCES = {"cost": render_cost, "soak": render_soak}
 SOURCES = {"cost": "arithmetic"}
