@@ -65,19 +65,24 @@ def warn_of_few_steps(steps: int, levels: int) -> str:
     )
 
 
-def warn_of_guidance(steps: int, cfg: float, guide_patches: bool) -> str:
-    """Return a warning if few steps run with much guidance, or `guide_patches` without any."""
-    if cfg == 1 and guide_patches:
-        return (
-            "guide_patches: it has no effect at cfg 1, where no negative branch runs. Set cfg "
-            "above 1 or switch guide_patches off."
-        )
-    if steps <= DISTILLED_STEPS and cfg > DISTILLED_CFG:
-        return (
-            f"cfg: {steps} steps at cfg {cfg:g}. Few-step models (Lightning, Hyper, DMD2) were "
-            "trained without guidance and need cfg 1; other models need more steps."
-        )
-    return ""
+def warn_of_guidance(steps: int, cfg: float) -> str:
+    """Return a warning if a whole schedule of few steps has much guidance."""
+    if steps > DISTILLED_STEPS or cfg <= DISTILLED_CFG:
+        return ""
+    return (
+        f"cfg: {steps} steps at cfg {cfg:g}. Few-step models (Lightning, Hyper, DMD2) were trained "
+        "without guidance and need cfg 1; other models need more steps."
+    )
+
+
+def warn_of_guided_patches(cfg: float, guide_patches: bool) -> str:
+    """Return a warning if `guide_patches` is on where there is no negative branch."""
+    if cfg != 1 or not guide_patches:
+        return ""
+    return (
+        "guide_patches: it has no effect at cfg 1, where no negative branch runs. Set cfg above 1 "
+        "or switch guide_patches off."
+    )
 
 
 def start_noise_scale(sigma: float) -> float:

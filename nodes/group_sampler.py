@@ -20,6 +20,7 @@ from ..idpatch_core.schedule import (
     shorten_run,
     warn_of_few_steps,
     warn_of_guidance,
+    warn_of_guided_patches,
 )
 from .controlnet import apply_control_net, check_control_net
 from .guidance import end_guidance
@@ -119,7 +120,7 @@ def sample_group(
         texts = inject_both(*texts, id_patches, settings.token_strength, split)
     if settings.cfg != 1 and not settings.guide_patches:
         warnings.append(warn_of_lengths(*texts))
-    warnings.append(warn_of_guidance(settings.steps, settings.cfg, settings.guide_patches))
+    warnings.append(warn_of_guided_patches(settings.cfg, settings.guide_patches))
     strength = settings.control_strength if settings.control_end else 0.0
     end = find_percent(find_end(sigmas, settings.control_end), sampling.percent_to_sigma)
     control = strength, 0.0, end, settings.guide_patches
@@ -149,6 +150,8 @@ def sample_group(
     elif settings.scheduler == REFERENCE:
         warnings.append(warn_of_few_steps(settings.steps, len(sampling.sigmas)))
         sampler = scale_reference_noise(sampler, sigmas, noise, sampling)
+    else:
+        warnings.append(warn_of_guidance(settings.steps, settings.cfg))
 
     def sample() -> Tensor:
         callback = (

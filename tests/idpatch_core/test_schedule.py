@@ -12,6 +12,7 @@ from idpatch_core.schedule import (
     start_noise_scale,
     warn_of_few_steps,
     warn_of_guidance,
+    warn_of_guided_patches,
 )
 
 
@@ -85,7 +86,7 @@ def test_the_percent_of_a_sigma_is_found():
 
 
 def test_guidance_that_does_not_fit_is_warned_of():
-    assert "guide_patches: it has no effect at cfg 1" in warn_of_guidance(8, 1.0, True)
-    assert "cfg: 8 steps at cfg 5.5. Few-step models" in warn_of_guidance(8, 5.5, False)
-    for steps, cfg, guide_patches in ((8, 1.0, False), (9, 5.5, False), (4, 2.0, True)):
-        assert warn_of_guidance(steps, cfg, guide_patches) == ""
+    assert "cfg: 8 steps at cfg 5.5. Few-step models" in warn_of_guidance(8, 5.5)
+    assert warn_of_guidance(9, 5.5) == warn_of_guidance(8, 2.0) == ""
+    assert "guide_patches: it has no effect at cfg 1" in warn_of_guided_patches(1.0, True)
+    assert warn_of_guided_patches(1.0, False) == warn_of_guided_patches(2.0, True) == ""

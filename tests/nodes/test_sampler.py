@@ -360,22 +360,35 @@ def test_few_reference_steps_are_warned_of(comfy, tiny_sdxl, caplog):
     run_sampler(comfy, tiny_sdxl, random_case(steps=2))
     assert "steps: 2 steps of scheduler 'reference' start at timestep 501" in caplog.text
     caplog.clear()
-    run_sampler(comfy, tiny_sdxl, random_case(steps=2), scheduler="normal")
+    run_sampler(comfy, tiny_sdxl, random_case(steps=2), scheduler="normal", cfg=2.0)
     latent = {"samples": torch.randn(1, 4, 24, 16)}
     run_sampler(comfy, tiny_sdxl, random_case(steps=1), denoise=0.5, latent_image=latent)
     assert "[ID-Patch]" not in caplog.text
+
+
+def test_guidance_that_does_not_fit_is_warned_of_at_the_node(comfy, tiny_sdxl):
+    def warnings(**options):
+        case = random_case(steps=2)
+        with torch.inference_mode():
+            out = run_node(comfy, tiny_sdxl, case, scheduler="sgm_uniform", **options)
+        return out.ui["idpatch_warnings"]
+
+    assert [text[:20] for text in warnings(cfg=5.5)] == ["cfg: 2 steps at cfg "]
+    assert [text[:14] for text in warnings(cfg=1.0, guide_patches=True)] == ["guide_patches:"]
+    assert warnings(cfg=1.0) == []
 
 
 def test_texts_that_do_not_run_as_one_batch_are_warned_of_at_the_node(comfy, tiny_sdxl, caplog):
     case = random_case(steps=1, people=1, ratio=1.0)
     long = [[torch.randn(1, 154, 2048), {"pooled_output": case.pooled[1:]}]]
     with torch.inference_mode():
-        out = run_node(comfy, tiny_sdxl, case, scheduler="normal", positive=long)
+        out = run_node(comfy, tiny_sdxl, case, scheduler="normal", cfg=2.0, positive=long)
     (warning,) = out.ui["idpatch_warnings"]
     assert "they have 170 and 93 tokens" in warning and caplog.text.count(warning) == 1
     caplog.clear()
     run_sampler(comfy, tiny_sdxl, case, "euler", "normal", positive=long, cfg=1.0)
-    run_sampler(comfy, tiny_sdxl, case, "euler", "normal", positive=long, guide_patches=True)
+    options = {"cfg": 2.0, "guide_patches": True}
+    run_sampler(comfy, tiny_sdxl, case, "euler", "normal", positive=long, **options)
     assert "[ID-Patch]" not in caplog.text
 
 
