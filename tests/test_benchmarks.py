@@ -1,9 +1,10 @@
 import json
 import re
+from xml.etree import ElementTree
 
 import pytest
 
-from tests.benchmarks import tables
+from tests.benchmarks import front, tables
 from tests.benchmarks.__main__ import PARTS
 
 RESULTS = [part for part in PARTS if tables.result_path(part).exists()]
@@ -46,3 +47,24 @@ def test_the_arithmetic_of_the_exact_path():
     ratio = {row["run"]: row["ratio"] for row in document["result"]["rows"]}
     assert ratio["3 people, reuse_tokens"] / ratio["3 people"] < 0.99
     assert all(ratio[f"{n} people, reuse_tokens"] < 1 for n in (2, 3, 5))
+
+
+def test_the_plot_shows_what_the_result_says():
+    assert tables.FRONT.read_text(encoding="utf-8") == tables.draw_front()
+    document = json.loads(tables.result_path("early_end").read_text(encoding="utf-8"))
+    plot = ElementTree.fromstring(front.draw_front(document))
+    rows = document["result"]["rows"]
+    points = [
+        (float(circle.get("cx", "")), float(circle.get("cy", "")))
+        for circle in plot.iter("{http://www.w3.org/2000/svg}circle")
+    ]
+    assert len(points) == 2 * len(rows)  # a panel for each kind
+    for start, kind in ((0, "similarity"), (len(rows), "association")):
+        xs, ys = zip(*points[start : start + len(rows)], strict=True)
+        for axis, values in ((xs, "arithmetic"), (ys, kind)):
+            slopes = {
+                round((axis[i] - axis[0]) / (row[values] - rows[0][values]) / 20)
+                for i, row in enumerate(rows)
+                if abs(row[values] - rows[0][values]) > 0.02
+            }
+            assert len(slopes) == 1  # the axes are linear

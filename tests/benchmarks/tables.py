@@ -10,10 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from . import front
+
 BENCHMARKS = Path(__file__).resolve().parent
 ROOT = BENCHMARKS.parents[1]
 RESULTS = BENCHMARKS / "results"
 DOCUMENTS = (BENCHMARKS / "README.md", ROOT / "README.md")
+FRONT = BENCHMARKS / "front.svg"
 START = "<!-- {name}: written by python3 -m tests.benchmarks -->"
 END = "<!-- end of {name} -->"
 
@@ -26,10 +29,20 @@ def result_path(part: str) -> Path:
 
 def write_tables() -> list[Path]:
     """Write the documents that differ from the results, and return them."""
-    outdated = [path for path in DOCUMENTS if update_document(path) != path.read_text("utf-8")]
+    texts = {path: update_document(path) for path in DOCUMENTS} | {FRONT: draw_front()}
+    outdated = [path for path, text in texts.items() if _read(path) != text]
     for path in outdated:
-        path.write_text(update_document(path), encoding="utf-8")
+        path.write_text(texts[path], encoding="utf-8")
     return outdated
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
+def draw_front() -> str:
+    """Return the plot of what ending the ControlNet or the guidance early costs."""
+    return front.draw_front(json.loads(result_path("early_end").read_text(encoding="utf-8")))
 
 
 def update_document(path: Path) -> str:
