@@ -211,11 +211,13 @@ def render_training(document: Document) -> str:
 def render_placer(document: Document) -> str:
     rows = [
         [f"{row['frontend']}, {row['renderer']}"]
-        + [f"{row[key]:.1f}" for key in ("median", "p95", "max")]
-        + [f"{row['own']:.2f}", str(row["idle"])]
+        + [f"{row[key]:.1f}" for key in ("median", "p95", "empty_median", "empty_p95")]
+        + [f"{row[key]:.0%}" for key in ("script", "task", "empty_task")]
+        + [str(row["idle"])]
         for row in document["result"]["rows"]
     ]
-    columns = ["frontend, renderer", "median, ms", "95 %", "max", "own work a frame", "idle frames"]
+    columns = ["frontend, renderer", "median, ms", "95 %", "empty: median", "95 %"]
+    columns += ["script, of 16.7 ms", "all work", "empty: all work", "idle frames"]
     return _with_run(document, columns, rows)
 
 

@@ -126,20 +126,22 @@ def test_the_page_draws_skeletons_as_the_node_does(editor: EditorPage):
     placer = with_own_body(editor)
     people = drawn_by_the_node(placer)
     seen = [[{"x": x, "y": y} if score else None for x, y, score in one] for one in people.tolist()]
-    data, left, top, width, height = editor.page.evaluate(
+    layers = editor.page.evaluate(
         """async ([people, side]) => {
-          const { SkeletonLayer } = await import(
-            '/extensions/ComfyUI-ID-Patch/placer/skeleton_layer.js')
-          const { canvas, left, top } = new SkeletonLayer().draw(people, side, side)
-          const { data, width, height } = canvas.getContext('2d')
-            .getImageData(0, 0, canvas.width, canvas.height)
-          return [[...data], left, top, width, height]
+          const { SkeletonLayers } = await import(
+            '/extensions/ComfyUI-ID-Patch/placer/skeleton_layers.js')
+          return new SkeletonLayers().draw(people, side, side).map(({ canvas, left, top }) => {
+            const { data, width, height } = canvas.getContext('2d')
+              .getImageData(0, 0, canvas.width, canvas.height)
+            return [[...data], left, top, width, height]
+          })
         }""",
         [seen, SIDE],
     )
     drawn = np.zeros((SIDE, SIDE, 3), np.uint8)
-    rgba = np.array(data, np.uint8).reshape(height, width, 4)
-    drawn[top : top + height, left : left + width] = rgba[..., :3] * (rgba[..., 3:] > 0)
+    for data, left, top, width, height in layers:
+        rgba = np.array(data, np.uint8).reshape(height, width, 4)
+        drawn[top : top + height, left : left + width] += rgba[..., :3] * (rgba[..., 3:] > 0)
     expected = draw_openpose(people, SIDE, SIDE)
     assert (drawn == expected).all(axis=-1).mean() > 0.999
     assert expected.any(axis=-1).sum() > 5000

@@ -7,7 +7,7 @@ import { isInside, patchSide, patchSquare } from './layout.js'
  * @import { Size, Viewport } from './geometry.js'
  * @import { Handle } from './handles.js'
  * @import { Head, Point } from './layout.js'
- * @import { Layer } from './skeleton_layer.js'
+ * @import { Layer } from './skeleton_layers.js'
  *
  * @typedef {CanvasRenderingContext2D} Context
  *
@@ -21,7 +21,7 @@ import { isInside, patchSide, patchSquare } from './layout.js'
  * @property {Head[]} heads
  * @property {CanvasImageSource | null} background
  * @property {HTMLImageElement | null} reference  shown under skeletons where no background is
- * @property {Layer | null} skeletons  on black where there is no background
+ * @property {Layer[]} skeletons  on black where there is no background
  * @property {Handles | null} handles  of the selected person's body
  * @property {Point[]} targets
  * @property {Point[]} guides  points that the dragged person is in line with
@@ -112,14 +112,14 @@ function drawBackground(context, view) {
   const [w, h] = [width * viewport.scale, height * viewport.scale]
   if (background) {
     context.drawImage(background, viewport.left, viewport.top, w, h)
-  } else if (skeletons || reference) {
+  } else if (skeletons.length || reference) {
     context.fillStyle = '#000000'
     context.fillRect(viewport.left, viewport.top, w, h)
     if (reference) drawReference(context, view, reference)
   } else {
     drawGrid(context, viewport, width, height)
   }
-  if (skeletons) drawLayer(context, viewport, skeletons)
+  for (const layer of skeletons) drawLayer(context, viewport, layer)
   context.strokeStyle = 'rgba(128, 128, 128, 0.65)'
   context.lineWidth = 1
   context.strokeRect(viewport.left - 0.5, viewport.top - 0.5, w + 1, h + 1)

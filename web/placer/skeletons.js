@@ -121,6 +121,34 @@ export function drawSkeletons(people, width, height) {
 }
 
 /**
+ * Divides people into groups that share no pixel, so that each can be drawn alone; those of a group
+ * keep their order. People outside the image are in none.
+ * @type {(people: Joints[], width: number, height: number) => Joints[][]}
+ */
+export function groupTouching(people, width, height) {
+  /** @type {{members: number[], parts: Part[]}[]} */
+  let groups = []
+  for (const [index, person] of people.entries()) {
+    const part = coverJoints([person], width, height)
+    if (!part) continue
+    const touched = groups.filter(({ parts }) => parts.some((other) => areTouching(part, other)))
+    groups = groups.filter((group) => !touched.includes(group))
+    groups.push({
+      members: [...touched.flatMap(({ members }) => members), index].sort((a, b) => a - b),
+      parts: [...touched.flatMap(({ parts }) => parts), part]
+    })
+  }
+  return groups.map(({ members }) => members.map((index) => people[index]))
+}
+
+/** @type {(a: Part, b: Part) => boolean} */
+const areTouching = (a, b) =>
+  a.left < b.left + b.width &&
+  b.left < a.left + a.width &&
+  a.top < b.top + b.height &&
+  b.top < a.top + a.height
+
+/**
  * The part of an image around all joints; null where there is none.
  * @type {(people: Joints[], width: number, height: number) => Part | null}
  */

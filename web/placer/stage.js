@@ -9,7 +9,7 @@ import { EMPTY_GRAPH_STATE, targetsOf } from './graph_state.js'
 import { boxOnStage, dragHandle, findHandle, handlesOf } from './handles.js'
 import { Images } from './images.js'
 import { isInside } from './layout.js'
-import { SkeletonLayer } from './skeleton_layer.js'
+import { SkeletonLayers } from './skeleton_layers.js'
 
 /**
  * @import { Body } from './bodies.js'
@@ -76,7 +76,7 @@ export class Stage {
     this.hovered = -1
     this.connected = false
     this.frame = 0
-    this.layer = new SkeletonLayer()
+    this.layers = new SkeletonLayers()
     this.images = new Images((url) => {
       if (url === this.state.graph.background) host.backgroundLoaded()
       this.requestDraw()
@@ -112,7 +112,7 @@ export class Stage {
     this.frame = 0
     this.endDrag()
     this.images.clear()
-    this.layer.clear()
+    this.layers.clear()
   }
 
   /** @param {StageState} state */
@@ -210,7 +210,7 @@ export class Stage {
       heads: graph.heads,
       background: this.images.scaled(graph.background, scaled(graph.width), scaled(graph.height)),
       reference: this.images.get(graph.reference),
-      skeletons: this.layer.draw(people, graph.width, graph.height),
+      skeletons: this.layers.draw(people, graph.width, graph.height),
       handles: this.viewHandles(shown, viewport, box),
       targets: targetsOf(graph),
       guides: this.drag?.moved && !this.drag.handle ? this.guides : [],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { drawSkeletons } from '../../../web/placer/skeletons.js'
+import { drawSkeletons, groupTouching } from '../../../web/placer/skeletons.js'
 
 const person = (joints) => Array.from({ length: 18 }, (_, index) => joints[index] ?? null)
 
@@ -24,4 +24,27 @@ test('nothing is drawn without people or outside the image', () => {
   assert.equal(drawSkeletons([], 64, 64), null)
   const away = { 0: { x: -90, y: 20 }, 1: { x: -90, y: 50 } }
   assert.equal(drawSkeletons([person(away)], 64, 64), null)
+})
+
+test('people who touch are one group, in their order, and groups drawn alone are the whole', () => {
+  const at = (x) => person({ 0: { x, y: 30 }, 1: { x: x + 9, y: 90 } })
+  const people = [at(40), at(300), at(75), at(55), at(-400), at(310)]
+  const groups = groupTouching(people, 400, 128)
+  assert.deepEqual(groups, [
+    [people[0], people[2], people[3]],
+    [people[1], people[5]]
+  ])
+  const whole = drawSkeletons(people, 400, 128)
+  const parts = groups.map((group) => drawSkeletons(group, 400, 128))
+  const clear = (colour) => (colour?.[3] ? colour : null)
+  let drawn = 0
+  for (let y = 0; y < 128; y++) {
+    for (let x = 0; x < 400; x++) {
+      const [one = null, ...more] = parts.map((part) => clear(pixel(part, x, y))).filter(Boolean)
+      assert.deepEqual(more, [])
+      assert.deepEqual(one, clear(pixel(whole, x, y)))
+      if (one) drawn += 1
+    }
+  }
+  assert.ok(drawn > 1000)
 })
