@@ -25,8 +25,11 @@ CHAINED = [
     "demo_best_of_four",
     "describe_people",
     "group_photo_composable",
+    "refine",
     "region_gate",
+    "second_pass",
     "self_test",
+    "until_right",
 ]
 IN_ONE_NODE = sorted(set(NAMES) - set(CHAINED))
 TWO = [PersonPhotos("Ada", ["ada.png"]), PersonPhotos("Ben", ["ben.png"])]
