@@ -13,11 +13,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..checkpoint import FACE, PATCH_SIZE, write_id_patch
 from ..command_line import report_errors
-from ..safetensors_file import sort_metadata
+from ..safetensors_file import write_safetensors
 from ..weights import WEIGHT_DTYPES
 from .checkpoint_folder import AVERAGES_FILE, WEIGHTS_FILE, checkpoint_step, find_checkpoint
 from .config import Config
@@ -27,6 +27,7 @@ from .run_folder import read_config
 from .trainable import ADAPTER, is_lora, select_trainable
 
 LORA_FILE = "unet_lora.safetensors"
+LORA_PARTS = {"A": "down", "B": "up"}  # peft's names and kohya-ss's
 
 
 def load_run(output: Path, step: int | None = None, raw: bool = False) -> tuple[Networks, Config]:
@@ -86,12 +87,27 @@ def export(
     write_id_patch(folder / "id-patch.bin", *states)
     networks.controlnet.save_pretrained(str(folder / "ControlNetModel"))
     if config.trainable.lora_rank:
-        settings = networks.unet.peft_config[ADAPTER]
-        settings.target_modules = sorted(settings.target_modules)  # a set has any order
-        networks.unet.save_lora_adapter(str(folder), adapter_name=ADAPTER, weight_name=LORA_FILE)
-        sort_metadata(folder / LORA_FILE)
+        write_safetensors(read_lora(networks.unet), folder / LORA_FILE)
     elif any(p.requires_grad and not is_lora(n) for n, p in networks.unet.named_parameters()):
         networks.unet.save_pretrained(str(folder / "unet"))
+
+
+def read_lora(unet: nn.Module) -> dict[str, Tensor]:
+    """Return the weights of a UNet's LoRA under the names that Load LoRA reads in all layers.
+
+    peft's names have dots, of which ComfyUI finds no attention layer; these are kohya-ss's, which
+    diffusers' `load_lora_weights` reads as well. `alpha` equals the rank, for a scale of 1.
+    """
+    from peft import get_peft_model_state_dict
+
+    weights = {}
+    for name, weight in get_peft_model_state_dict(unet, adapter_name=ADAPTER).items():
+        layer, _, kind = name.removesuffix(".weight").rpartition(".lora_")
+        prefix = f"lora_unet_{layer.replace('.', '_')}"
+        weights[f"{prefix}.lora_{LORA_PARTS[kind]}.weight"] = weight.detach().contiguous()
+        if kind == "A":
+            weights[f"{prefix}.alpha"] = torch.tensor(float(weight.shape[0]), dtype=weight.dtype)
+    return weights
 
 
 @report_errors
