@@ -35,7 +35,8 @@ class Hint(NamedTuple):
     quantised or resized. `base` (1, 3, H, W) in [0, 1] is the same without patches. `points` holds
     one entry for each person, None for a person without a patch; `names` are theirs, in the same
     order, and `figures` are the heads and bodies, for the Region Gate. `poses` (N, 18, 3) are the
-    skeletons of which the base was drawn, None for another base.
+    skeletons of which the base was drawn, None for another base. `phrases` are those that came with
+    the people, for Describe People.
     """
 
     image: Tensor
@@ -44,6 +45,7 @@ class Hint(NamedTuple):
     names: tuple[str, ...]
     figures: tuple[Figure | None, ...] = ()
     poses: Tensor | None = None
+    phrases: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:

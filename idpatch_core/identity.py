@@ -29,13 +29,15 @@ class Identity(NamedTuple):
 
     `embedding` (512,) is float32 of unit length; `crop` the aligned face, (112, 112, 3) uint8 RGB,
     or None for an identity loaded from a file without crops. `token_strength` scales the person's
-    ID tokens: 1 as projected, 0 leaves the person out, more exaggerates.
+    ID tokens: 1 as projected, 0 leaves the person out, more exaggerates. `phrase` describes
+    clothes, hair or expression, for Describe People.
     """
 
     name: str
     embedding: Tensor
     crop: np.ndarray | None = None
     token_strength: float = 1.0
+    phrase: str = ""
 
 
 def check_not_empty(input_name: str, people: Sequence[object]) -> None:
@@ -126,9 +128,9 @@ def similarity(a: Identity, b: Identity) -> float:
 def serialize_identities(identities: Sequence[Identity]) -> bytes:
     """Return people as a .safetensors file: names, token strengths, embeddings (F, 512) and crops.
 
-    The metadata hold `format`, `version`, and `names` and `token_strengths` as JSON; the crop of
-    person i is `crop.i`. Raises ValueError if the list is empty, or if the embeddings differ in
-    length.
+    The metadata hold `format`, `version`, and `names` and `token_strengths` as JSON, and `phrases`
+    where someone has one; the crop of person i is `crop.i`. Raises ValueError if the list is empty,
+    or if the embeddings differ in length.
     """
     check_not_empty("identities", identities)
     lengths = sorted({len(person.embedding) for person in identities})
@@ -147,6 +149,8 @@ def serialize_identities(identities: Sequence[Identity]) -> bytes:
         "names": json.dumps([person.name for person in identities]),
         "token_strengths": json.dumps([person.token_strength for person in identities]),
     }
+    if any(person.phrase for person in identities):
+        metadata["phrases"] = json.dumps([person.phrase for person in identities])
     return serialize_tensors(tensors, metadata)
 
 
@@ -180,6 +184,9 @@ def _parse_people(metadata: dict[str, str], tensors: dict[str, Tensor]) -> list[
     strengths = _parse_list(metadata.get("token_strengths", ""))
     if strengths is None or len(strengths) != len(names) or not all(map(_is_strength, strengths)):
         raise ValueError("its token strengths cannot be read")
+    phrases = _parse_list(metadata["phrases"]) if "phrases" in metadata else [""] * len(names)
+    if phrases is None or list(map(type, phrases)) != [str] * len(names):
+        raise ValueError("its phrases cannot be read")
     if unknown := tensors.keys() - {"embeddings", *(f"crop.{i}" for i in range(len(names)))}:
         raise ValueError(f"it has {min(unknown)} beside {count_people(len(names))}")
     embeddings = tensors.get("embeddings")
@@ -193,12 +200,13 @@ def _parse_people(metadata: dict[str, str], tensors: dict[str, Tensor]) -> list[
     if not ((embeddings.norm(dim=1) - 1).abs() < 1e-3).all():  # also where one is not finite
         raise ValueError("its embeddings are not of unit length")
     people = []
-    for index, (name, strength) in enumerate(zip(names, strengths, strict=True)):
+    texts = [map(escape_surrogates, pair) for pair in zip(names, phrases, strict=True)]
+    for index, ((name, phrase), strength) in enumerate(zip(texts, strengths, strict=True)):
         crop = tensors.get(f"crop.{index}")
         if crop is not None and (crop.dtype != torch.uint8 or crop.shape != CROP_SHAPE):
-            raise ValueError(f"the crop of {escape_surrogates(name[:100])} is {list(crop.shape)}")
+            raise ValueError(f"the crop of {name[:100]} is {list(crop.shape)}")
         pixels = None if crop is None else crop.clone().numpy()
-        people.append(Identity(escape_surrogates(name), embeddings[index], pixels, float(strength)))
+        people.append(Identity(name, embeddings[index], pixels, float(strength), phrase))
     return people
 
 

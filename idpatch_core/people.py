@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from .describe import describe_value
+from .describe import describe_value, escape_surrogates
 from .face_detector import Face
 from .identity import MAX_TOKEN_STRENGTH
 from .layout import Point
@@ -28,20 +28,25 @@ class Photo(NamedTuple):
 
 
 class Person(NamedTuple):
-    """A person as written by the user; an empty `name` leaves the name to the node."""
+    """A person as written by the user; an empty `name` leaves the name to the node.
+
+    `phrase` describes clothes, hair or expression, for Describe People.
+    """
 
     name: str
     photos: tuple[Photo, ...]
     token_strength: float = 1.0
+    phrase: str = ""
 
 
 def parse_people(text: str) -> list[Person]:
     """Read the people's JSON; an empty text has no one.
 
-    It is a list of `{"name": ..., "photos": [...]}`, with an optional `"token_strength"`, or an
-    object with `"version": 1` and the list as `"people"`. A photo is a file's name, or
-    `{"file": ..., "face": [x, y], "weight": ...}` with the last two optional; x and y are from 0 to
-    1. Other fields are ignored. Raises a ValueError that names the person for anything else.
+    It is a list of `{"name": ..., "photos": [...]}`, with an optional `"token_strength"` and
+    `"phrase"`, or an object with `"version": 1` and the list as `"people"`. A photo is a file's
+    name, or `{"file": ..., "face": [x, y], "weight": ...}` with the last two optional; x and y are
+    from 0 to 1. Other fields are ignored. Raises a ValueError that names the person for anything
+    else.
     """
     if not text.strip():
         return []
@@ -81,7 +86,14 @@ def _read_person(item: Any, number: int) -> Person:
             "person."
         )
     strength = _read_weight(item, "token_strength", MAX_TOKEN_STRENGTH, here)
-    return Person(name, tuple(_read_photo(photo, here) for photo in photos), strength)
+    phrase = item.get("phrase", "")
+    if not isinstance(phrase, str):
+        raise ValueError(
+            f"{here}: phrase: expected text, got {describe_value(phrase)}. Write one such as "
+            '"red shirt, smiling", or leave it out.'
+        )
+    phrase = escape_surrogates(" ".join(phrase.split()))
+    return Person(name, tuple(_read_photo(photo, here) for photo in photos), strength, phrase)
 
 
 def _read_photo(item: Any, here: str) -> Photo:

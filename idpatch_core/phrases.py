@@ -1,7 +1,7 @@
 """A phrase for each person: clothes, expression, hair, age."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor
@@ -87,6 +87,15 @@ def _read_lines(text: str, names: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
+def complete_phrases(phrases: Sequence[str], more: Sequence[str]) -> list[str]:
+    """Return the phrases, with those of `more` for the people who have none.
+
+    `more` holds one entry for each person, or none at all.
+    """
+    pairs = zip(phrases, more or [""] * len(phrases), strict=True)
+    return [phrase or other for phrase, other in pairs]
+
+
 def make_caption(caption: str, phrase: str) -> str:
     """Return the prompt for one person: `caption` with the phrase in its place."""
     if PHRASE not in caption:
@@ -96,7 +105,7 @@ def make_caption(caption: str, phrase: str) -> str:
     return caption.replace(PHRASE, phrase)
 
 
-def warn_of_missing(phrases: Sequence[str], names: Sequence[str]) -> str:
+def warn_of_missing(phrases: Iterable[str], names: Iterable[str]) -> str:
     """Return a warning that names the people without a phrase, otherwise an empty string."""
     without = [name for name, phrase in zip(names, phrases, strict=True) if not phrase]
     if not without:

@@ -43,6 +43,10 @@ class IDPatches(NamedTuple):
     def names(self) -> tuple[str, ...]:
         return tuple(person.name for person in self.people)
 
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        return tuple(person.phrase for person in self.people)
+
 
 class ProjectionSize(NamedTuple):
     """The sizes of a projection of one embedding to `queries` vectors."""

@@ -48,7 +48,7 @@ def resize_hint(
     ]
     resized = [resize_patch(patch, side) for patch, side in zip(patches, sides, strict=True)]
     image = compose(base, resized, points, overlap)
-    return Hint(image, base, tuple(points), hint.names, figures, poses)
+    return Hint(image, base, tuple(points), hint.names, figures, poses, hint.phrases)
 
 
 def resize_figure(figure: Figure, scale: Sequence[float]) -> Figure:

@@ -175,5 +175,6 @@ def sample_group(
                 seed=seed,
             )
 
-    samples = recall_latent(source, id_patches.names, sample)
+    people = settings.id_patches
+    samples = recall_latent(source, (*people.names, *people.phrases), sample)
     return SampledGroup({**latent, "samples": samples}, warnings)

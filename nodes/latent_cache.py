@@ -1,8 +1,9 @@
-"""The last latent: a run in which only the names of people changed samples nothing again.
+"""The last latent: a run in which only names or unused phrases changed samples nothing again.
 
 ComfyUI runs the sampler again when anything before it changes, a name included. Names do not act on
-the latent, so the last one is kept, with what it was made from: values by their content, networks
-and other objects by weak references, so that none of them is kept in memory.
+the latent, nor do phrases without Describe People, so the last one is kept, with what it was made
+from: values by their content, networks and other objects by weak references, so that none of them
+is kept in memory.
 """
 
 import hashlib
@@ -34,19 +35,19 @@ NOT_ACTING = frozenset(
 _last: dict[str, Any] = {}
 
 
-def recall_latent(source: Any, names: Sequence[str], sample: Callable[[], Tensor]) -> Tensor:
-    """Return the last latent if it came from the same `source` with other names, or sample it.
+def recall_latent(source: Any, labels: Sequence[str], sample: Callable[[], Tensor]) -> Tensor:
+    """Return the last latent if it came from the same `source` with other labels, or sample it.
 
-    `source` is everything that acts on the latent. With the same names as before it is sampled
-    again: ComfyUI would not have run the node.
+    `source` is everything that acts on the latent; `labels` are the names and phrases of the
+    people. With the same labels as before it is sampled again: ComfyUI would not have run the node.
     """
     key = describe_content(source)
-    if key == _last.get("key") and tuple(names) != _last["names"]:
+    if key == _last.get("key") and tuple(labels) != _last["labels"]:
         latent = _last["latent"]
     else:
         _last.clear()
         latent = sample()
-    _last.update(key=key, names=tuple(names), latent=latent)
+    _last.update(key=key, labels=tuple(labels), latent=latent)
     return latent.clone()
 
 

@@ -92,7 +92,8 @@ def encode_person(
     except ValueError as error:
         raise ValueError(f"people: {name}: {error}") from error
     warnings += more + warn_about_crops(crops, [name] * len(crops), "people")
-    return identity._replace(token_strength=person.token_strength), photos, warnings
+    identity = identity._replace(token_strength=person.token_strength, phrase=person.phrase)
+    return identity, photos, warnings
 
 
 def report_photo(found: PhotoFaces) -> dict[str, Any]:
@@ -153,7 +154,7 @@ class IDPatchPeople(sockets.Node):
                     default="",
                     multiline=True,
                     tooltip="The people as JSON, which the node's editor writes: a list of names "
-                    "with photos of ComfyUI's input folder.",
+                    "with photos of ComfyUI's input folder, and phrases for Describe People.",
                 ),
                 io.Image.Input(
                     "images",

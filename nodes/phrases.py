@@ -1,5 +1,6 @@
 """Describe People: a phrase for each person, which acts in that person's region only."""
 
+from itertools import compress
 from typing import Any
 
 import comfy.model_patcher
@@ -7,7 +8,13 @@ import comfy.sd
 from comfy_api.v0_0_2 import io
 
 from ..idpatch_core.canvas import Hint
-from ..idpatch_core.phrases import Caption, make_caption, read_phrases, warn_of_missing
+from ..idpatch_core.phrases import (
+    Caption,
+    complete_phrases,
+    make_caption,
+    read_phrases,
+    warn_of_missing,
+)
 from ..idpatch_core.region_gate import RegionGate
 from . import sockets
 from .conditioning import show_warnings
@@ -34,8 +41,9 @@ class IDPatchPhrases(sockets.Node):
                     multiline=True,
                     dynamic_prompts=False,
                     tooltip='A line for each person, such as "Ada: red shirt, smiling". Or JSON: '
-                    "an object of names and phrases, or a list in the order of the people. Without "
-                    "any the model stays as it is.",
+                    "an object of names and phrases, or a list in the order of the people. Whoever "
+                    "has none here keeps their phrase of the People node. Without any the model "
+                    "stays as it is.",
                 ),
                 io.String.Input(
                     "caption",
@@ -74,8 +82,10 @@ class IDPatchPhrases(sockets.Node):
         caption: str,
         outside: float = 0.01,
     ) -> io.NodeOutput:
-        given = read_phrases(phrases, id_hint.names)
-        warning = warn_of_missing(given, id_hint.names)
+        placed = [point is not None for point in id_hint.points]
+        own = [phrase * here for phrase, here in zip(id_hint.phrases, placed, strict=False)]
+        given = complete_phrases(read_phrases(phrases, id_hint.names), own)
+        warning = warn_of_missing(compress(given, placed), compress(id_hint.names, placed))
         if not any(given):
             return io.NodeOutput(model, ui=show_warnings([warning]))
         captions = []

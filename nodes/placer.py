@@ -278,7 +278,7 @@ class IDPatchPlacer(sockets.Node):
         figures = make_figures(points, found, size)
         image = compose(base, patches, points, overlap)
         skeletons = torch.from_numpy(drawn) if len(drawn) else None
-        hint = Hint(image, base, tuple(points), tuple(names), figures, skeletons)
+        hint = Hint(image, base, tuple(points), names, figures, skeletons, id_patches.phrases)
         preview = draw_preview(base, patches, points)
 
         is_drawn = base_image is not None or len(drawn) > 0 or pose_keypoint is not None

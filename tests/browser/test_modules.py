@@ -304,6 +304,8 @@ PEOPLE = [
     '[{"photos": [{"file": "a", "weight": -1}]}]',
     '[{"photos": [{"file": "a", "weight": 101}]}]',
     '[{"photos": ["a"], "token_strength": true}]',
+    '[{"photos": ["a"], "phrase": "red shirt, smiling"}]',
+    '[{"photos": ["a"], "phrase": null}]',
 ]
 
 
@@ -311,8 +313,9 @@ def test_the_people_are_read_as_the_node_reads_them():
     got = run_module(
         f"{READ}console.log(JSON.stringify(data.map((text) => {{"
         " const { people: read, problem } = people.parsePeople(text);"
-        " return problem ? null : read.map(({ name, tokenStrength, photos }) => [name,"
-        " photos.map(({ file, face, weight }) => [file, face, weight]), tokenStrength]) })))",
+        " return problem ? null : read.map(({ name, tokenStrength, photos, phrase }) => [name,"
+        " photos.map(({ file, face, weight }) => [file, face, weight]), tokenStrength, phrase])"
+        " })))",
         PEOPLE,
     )
     for text, read in zip(PEOPLE, got, strict=True):

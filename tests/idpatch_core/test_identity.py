@@ -62,7 +62,7 @@ def test_the_crop_is_that_of_the_photo_nearest_to_the_average():
 def test_one_photo_keeps_its_embedding():
     alone = person("1", 0.1, 0.2, 0.3, shade=9)
     found = average("Anna", [alone])
-    assert found == ("Anna", alone.embedding, alone.crop, 1.0)
+    assert found == ("Anna", alone.embedding, alone.crop, 1.0, "")
 
 
 def test_embeddings_that_cancel_out_are_an_error():
@@ -99,6 +99,7 @@ def test_appending_leaves_the_first_list_as_it_is():
 
 def test_renaming_keeps_everything_else():
     before = [person("1", 1, shade=1), person("2", 0, 1, shade=2)]
+    before[1] = before[1]._replace(phrase="a hat")
     after = rename(before, ["Anna", "Bob"])
     assert names(after) == ["Anna", "Bob"]
     assert [one[1:] for one in after] == [one[1:] for one in before]
@@ -127,6 +128,13 @@ def test_people_come_back_from_a_file(tmp_path):
     assert (crop == people[0].crop).all()
     assert loaded[1].crop is None
     assert [one.token_strength for one in loaded] == [1.0, 0.35]
+
+
+def test_phrases_come_back_from_a_file(tmp_path):
+    people = [person("Anna", 1)._replace(phrase="rotes Kleid, 笑"), person("Bob", 0, 1)]
+    save_identities(tmp_path / "team.safetensors", people)
+    loaded = load_identities(tmp_path / "team.safetensors")
+    assert [one.phrase for one in loaded] == ["rotes Kleid, 笑", ""]
 
 
 METADATA = {
@@ -194,6 +202,7 @@ DAMAGE = [
         ("token strengths", ONE, {"token_strengths": f"[{strength}]"})
         for strength in ("NaN", "-1", "10.5", "true", "null", "1" * 400, "1, 1")
     ),
+    *(("phrases", ONE, {"phrases": text}) for text in ("", "[]", "[null]", '["a", "b"]', '"a"')),
 ]
 
 
@@ -210,9 +219,11 @@ def test_names_of_any_characters_are_kept(tmp_path):
     assert names(load_identities(tmp_path / "team.safetensors")) == strange
 
 
-def test_half_a_character_of_a_name_is_escaped(tmp_path):
-    save_identities(tmp_path / "team.safetensors", [person("a\ud800", 1)])
-    assert names(load_identities(tmp_path / "team.safetensors")) == [r"a\ud800"]
+def test_half_a_character_of_a_text_is_escaped(tmp_path):
+    half = person("a\ud800", 1)._replace(phrase="b\ud800")
+    save_identities(tmp_path / "team.safetensors", [half])
+    (loaded,) = load_identities(tmp_path / "team.safetensors")
+    assert (loaded.name, loaded.phrase) == (r"a\ud800", r"b\ud800")
 
 
 def test_people_of_two_face_models_do_not_fit_in_one_file():

@@ -18,11 +18,17 @@ def test_people_are_read_with_their_photos():
         {
             "photos": [{"file": "a b.png [output]", "face": [0.25, 1], "weight": 0.5}],
             "token_strength": 2,
+            "phrase": " red\n shirt\ud800",
         },
     ]
     expected = [
         Person("Anna Maria", (Photo("anna.jpg"),)),
-        Person("", (Photo("a b.png [output]", Point(0.25, 1.0), 0.5),), 2.0),
+        Person(
+            "",
+            (Photo("a b.png [output]", Point(0.25, 1.0), 0.5),),
+            2.0,
+            r"red shirt\ud800",
+        ),
     ]
     assert parse_people(json.dumps(people)) == expected
     assert parse_people(json.dumps({"version": 1, "people": people})) == expected
@@ -46,6 +52,10 @@ def test_people_are_read_with_their_photos():
         (
             '[{"name": "Ben", "photos": ["a"], "token_strength": 1e9}]',
             r"person 1 \(Ben\): token_strength: expected a number from 0 to 10, got 1e\+09",
+        ),
+        (
+            '[{"name": "Ben", "photos": ["a"], "phrase": 3}]',
+            r'person 1 \(Ben\): phrase: expected text, got 3\. Write one such as "red shirt',
         ),
         (f'[{{"photos": ["a"], "token_strength": 1{"0" * 400}}}]', "got a huge number"),
     ],

@@ -1,6 +1,6 @@
 import pytest
 
-from idpatch_core.phrases import make_caption, read_phrases, warn_of_missing
+from idpatch_core.phrases import complete_phrases, make_caption, read_phrases, warn_of_missing
 
 NAMES = ("Ada", "Ben", "Dr: Cleo")
 
@@ -41,6 +41,13 @@ def test_people_of_the_same_name_get_their_phrases_in_order():
     with pytest.raises(ValueError, match=r"2 people have the name 'Ada'.*in the order"):
         read_phrases("Ada: a hat", ("Ada", "Ada"))
     assert read_phrases('["a hat", "a coat"]', ("Ada", "Ada")) == ["a hat", "a coat"]
+
+
+def test_people_without_a_phrase_keep_their_own():
+    assert complete_phrases(["hat", "", ""], ["coat", "scarf", ""]) == ["hat", "scarf", ""]
+    assert complete_phrases(["a hat", ""], ()) == ["a hat", ""]
+    with pytest.raises(ValueError):
+        complete_phrases(["a hat"], ["a coat", "a scarf"])
 
 
 def test_a_caption_holds_the_phrase():

@@ -55,8 +55,9 @@ def test_patches_keep_their_size_unless_they_are_as_large_as_the_faces():
 
 
 def test_the_same_size_is_the_same_hint():
-    hint = make_hint(256, 192)
+    hint = make_hint(256, 192)._replace(phrases=("a hat", ""))
     same = resize_hint(hint, PATCHES, 256, 192)
+    assert (same.names, same.phrases) == (NAMES, ("a hat", ""))
     assert torch.equal(same.image, hint.image)
     assert torch.equal(same.base, hint.base)
     assert same.points == hint.points

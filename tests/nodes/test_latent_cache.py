@@ -48,6 +48,32 @@ def test_a_new_name_samples_nothing_again(comfy, tiny_sdxl, calls):
     assert len(calls) == 3
 
 
+def describe_anew(inputs, *phrases):
+    """Give the people of ID patches and hint other phrases."""
+    people = tuple(
+        person._replace(phrase=phrase)
+        for person, phrase in zip(inputs["id_patches"].people, phrases, strict=True)
+    )
+    patches = inputs["id_patches"]._replace(people=people)
+    hint = inputs["id_hint"]._replace(phrases=patches.phrases)
+    return {**inputs, "id_patches": patches, "id_hint": hint}
+
+
+def test_a_new_phrase_that_no_node_uses_samples_nothing_again(comfy, tiny_sdxl, calls):
+    case = random_case(people=2, steps=3)
+    inputs = node_inputs(comfy, case)
+    plain = run_node(comfy, tiny_sdxl, case, **inputs).args[0]
+    for phrases in (("red shirt", ""), ("blue shirt", ""), ("", "a hat")):
+        same = run_node(comfy, tiny_sdxl, case, **describe_anew(inputs, *phrases)).args[0]
+        assert torch.equal(same["samples"], plain["samples"])
+    assert len(calls) == 3
+    comfy.nodes.latent_cache._last.clear()
+    inputs = describe_anew(inputs, "red shirt", "a hat")
+    sampled = run_node(comfy, tiny_sdxl, case, **inputs).args[0]
+    assert torch.equal(sampled["samples"], plain["samples"])
+    assert len(calls) == 6
+
+
 def test_the_same_names_sample_again(comfy, tiny_sdxl, calls):
     case = random_case(people=2, steps=3)
     for _ in range(2):

@@ -141,16 +141,16 @@ def encoded(comfy, monkeypatch):
     return crops
 
 
-def test_new_names_encode_no_photo_again_and_a_replaced_photo_is(
+def test_new_names_and_phrases_encode_no_photo_again_and_a_replaced_photo_is(
     comfy, face_model, photos, encoded
 ):
     node = comfy.nodes.people.IDPatchPeople
     people = [{"name": "Anna", "photos": ["collins.jpg"]}, {"name": "Ben", "photos": ["obama.jpg"]}]
     run(comfy, face_model, people)
     assert len(encoded) == 2
-    renamed = [{**people[1], "name": "Bob"}, {**people[0], "name": "Ann"}]
+    renamed = [{**people[1], "name": "Bob", "phrase": "a hat"}, {**people[0], "name": "Ann"}]
     found, _ = run(comfy, face_model, renamed)
-    assert [one.name for one in found] == ["Bob", "Ann"]
+    assert [(one.name, one.phrase) for one in found] == [("Bob", "a hat"), ("Ann", "")]
     assert len(encoded) == 2
     before = node.fingerprint_inputs([json.dumps(people)], face_model=[None])
     assert node.fingerprint_inputs([json.dumps(renamed[::-1])]) == before
@@ -170,6 +170,10 @@ def test_new_names_encode_no_photo_again_and_a_replaced_photo_is(
         ([{"name": "Anna", "photos": ["../secret.jpg"]}], "Anna: '../secret.jpg' leaves"),
         ([{"name": "Anna", "photos": ["/etc/hostname"]}], "Anna: '/etc/hostname' leaves"),
         ([{"name": "Anna", "photos": []}], "person 1 (Anna): photos: expected at least one photo"),
+        (
+            [{"name": "Anna", "photos": ["obama.jpg"], "phrase": ["hat"]}],
+            "person 1 (Anna): phrase: expected text, got a list of 1",
+        ),
         ("nonsense", "it is not JSON"),
     ],
 )

@@ -58,6 +58,67 @@ def test_both_routes_agree(group):
     assert torch.equal(group.sampler(group.texts(), model=model), out)
 
 
+def test_phrases_of_the_people_act_as_those_of_the_text(group):
+    def draw(text, *own):
+        hint = group.id_hint._replace(phrases=own)
+        out = describe(group, text, id_hint=hint)
+        return group.composable(group.texts(), model=out.args[0]), out.ui["idpatch_warnings"]
+
+    expected, _ = draw(PHRASES)
+    for text, *own in (
+        ("", "red shirt", "green shirt"),
+        ("B: green shirt", "red shirt", "a hat"),
+        ('["red shirt", null]', "", "green shirt"),
+    ):
+        image, warnings = draw(text, *own)
+        assert torch.equal(image, expected)
+        assert warnings == []
+    _, warnings = draw("", "", "green shirt")
+    assert warnings == ["phrases: none for A; the positive prompt describes them."]
+
+
+def test_phrases_come_with_the_people(group):
+    nodes = group.pack.nodes
+    people = [
+        one._replace(phrase=phrase)
+        for one, phrase in zip(group.id_patches.people, ("red shirt", ""), strict=True)
+    ]
+    id_patches = group.id_patches._replace(people=tuple(people))
+    placer = nodes.placer.IDPatchPlacer
+    hint = placer.execute(id_patches, WIDTH, HEIGHT, bodies="none").args[0]
+    assert hint.phrases == ("red shirt", "")
+    plain = placer.execute(group.id_patches, WIDTH, HEIGHT, bodies="none").args[0]
+    assert torch.equal(hint.image, plain.image)
+    larger = nodes.resize_hint.IDPatchResizeHint.execute(
+        hint, id_patches, WIDTH * 2, HEIGHT * 2
+    ).args[0]
+    (warning,) = describe(group, "", id_hint=larger).ui["idpatch_warnings"]
+    assert warning.startswith("phrases: none for B;")
+
+
+def test_the_phrase_of_someone_off_the_canvas_is_left_out(group):
+    points = (group.id_hint.points[0], None)
+    figures = (group.id_hint.figures[0], None)
+    hint = group.id_hint._replace(points=points, figures=figures, phrases=("red shirt", "a hat"))
+    out = describe(group, "", id_hint=hint)
+    assert out.ui["idpatch_warnings"] == []
+    expected = describe(group, "A: red shirt", id_hint=hint._replace(phrases=())).args[0]
+    made = group.composable(group.texts(), model=out.args[0])
+    assert torch.equal(made, group.composable(group.texts(), model=expected))
+    assert describe(group, "", id_hint=hint._replace(phrases=("", "a hat"))).args[0] is group.model
+
+
+def test_a_new_phrase_of_a_person_samples_again(group):
+    def draw(phrase):
+        people = (group.id_patches.people[0]._replace(phrase=phrase), group.id_patches.people[1])
+        id_patches = group.id_patches._replace(people=people)
+        hint = group.id_hint._replace(phrases=id_patches.phrases)
+        model = describe(group, "", id_hint=hint).args[0]
+        return group._replace(id_patches=id_patches).sampler(group.texts(), model=model)
+
+    assert relative_difference(draw("red shirt"), draw("blue shirt")) > 1e-3
+
+
 def test_who_has_no_phrase_is_named(group, caplog):
     with caplog.at_level(logging.WARNING):
         out = describe(group, "B: green shirt")

@@ -13,7 +13,7 @@ import { findFaceAt, MOST_STRENGTH, MOST_WEIGHT } from './state.js'
  * @property {number} number  of the person in the group, from 1
  * @property {string | null} crop  URL of the face that the last run used
  * @property {PhotosReport} found  the faces that the last run found, by file
- * @property {boolean} open  whether the strengths are shown
+ * @property {boolean} open  whether the phrase, also an empty one, and the strengths are shown
  * @property {boolean} fixed  whether nothing can be changed
  */
 
@@ -101,6 +101,21 @@ function makeSettings({ person, fixed }, name) {
   return settings
 }
 
+/** @type {(state: CardState, name: string) => HTMLElement} */
+function makePhrase({ person, fixed }, name) {
+  const field = make('input', 'idpatch-field', {
+    type: 'text',
+    value: person.phrase,
+    placeholder: 'Clothes, hair, expression',
+    title: 'Clothes, hair, expression (for Describe People)',
+    'aria-label': `Clothes, hair, expression of ${name} (for Describe People)`,
+    'data-field': 'phrase',
+    maxlength: '500'
+  })
+  field.disabled = fixed
+  return make('div', 'idpatch-row', {}, field)
+}
+
 /**
  * Makes the card of a person.
  * @param {CardState} state
@@ -128,7 +143,7 @@ export function makeCard(state) {
     spellcheck: 'false'
   })
   field.disabled = fixed
-  const more = makeButton(`Strengths of ${name}`, 'more', '⋯', false)
+  const more = makeButton(`Phrase and strengths of ${name}`, 'more', '⋯', false)
   more.setAttribute('aria-expanded', String(open))
   const remove = makeButton(`Remove ${name}`, 'remove', '×', fixed)
   const row = make('div', 'idpatch-row', {}, handle, field, more, remove)
@@ -140,6 +155,7 @@ export function makeCard(state) {
   photos.lastElementChild?.classList.add('idpatch-add')
   const attributes = { 'data-person': String(index), role: 'listitem', 'aria-label': name }
   const card = make('div', 'idpatch-someone', attributes, row, photos)
+  if (open || person.phrase) card.append(makePhrase(state, name))
   if (open) card.append(makeSettings(state, name))
   return card
 }

@@ -49,7 +49,7 @@ export class PeopleEditor {
     /** @type {string | null} */
     this.problem = null
     this.report = EMPTY_REPORT
-    /** @type {Set<number>} the people whose strengths are shown */
+    /** @type {Set<number>} the people whose phrase and strengths are shown */
     this.open = new Set()
     this.uploading = 0
     /** @type {string[]} of uploads */
@@ -241,9 +241,9 @@ export class PeopleEditor {
     const { index } = this.placeOf(target)
     const [field, nth] = target.dataset.field?.split(' ') ?? []
     if (index < 0 || !field) return
-    if (field === 'name') {
-      const name = target.value.replace(/\s+/g, ' ').trim()
-      return this.commit(changePerson(this.people, index, { name }))
+    if (field === 'name' || field === 'phrase') {
+      const text = target.value.replace(/\s+/g, ' ').trim()
+      return this.commit(changePerson(this.people, index, { [field]: text }))
     }
     const { min, max, valueAsNumber } = target
     const value = Math.min(Math.max(valueAsNumber, Number(min)), Number(max))

@@ -11,6 +11,7 @@
  * @property {string} name
  * @property {Photo[]} photos
  * @property {number} tokenStrength
+ * @property {string} phrase  clothes, hair or expression, for Describe People
  * @property {Record<string, unknown>} extra
  *
  * @typedef {[left: number, top: number, right: number, bottom: number]} Box  normalised
@@ -55,10 +56,11 @@ function toPhoto(item) {
 /** @type {(item: unknown) => Person} */
 function toPerson(item) {
   if (!isObject(item)) throw new Error('a person is no object')
-  const { name = '', photos = [], token_strength, ...extra } = item
+  const { name = '', photos = [], token_strength, phrase = '', ...extra } = item
   if (typeof name !== 'string' || !Array.isArray(photos)) throw new Error('a person is wrong')
+  if (typeof phrase !== 'string') throw new Error('a phrase is no text')
   const tokenStrength = toNumber(token_strength, MOST_STRENGTH)
-  return { name, photos: photos.map(toPhoto), tokenStrength, extra }
+  return { name, photos: photos.map(toPhoto), tokenStrength, phrase, extra }
 }
 
 /**
@@ -91,10 +93,11 @@ function writePhoto({ file, face, weight, extra }) {
  */
 export function writePeople(people) {
   if (!people.length) return ''
-  const items = people.map(({ name, photos, tokenStrength, extra }) => ({
+  const items = people.map(({ name, photos, tokenStrength, phrase, extra }) => ({
     name,
     photos: photos.map(writePhoto),
     ...(tokenStrength !== 1 && { token_strength: tokenStrength }),
+    ...(phrase && { phrase }),
     ...extra
   }))
   return JSON.stringify(items)
@@ -128,6 +131,7 @@ export function addPeople(people, files) {
     name: suggestName(file),
     photos: [newPhoto(file)],
     tokenStrength: 1,
+    phrase: '',
     extra: {}
   }))
   return [...filled, ...added]

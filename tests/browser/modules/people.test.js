@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import {
   addPeople,
   addPhotos,
+  changePerson,
   changePhoto,
   dropIndex,
   findFaceAt,
@@ -17,7 +18,7 @@ import {
 
 const TEXT = JSON.stringify([
   { name: 'Anna', photos: ['anna.jpg', { file: 'b.jpg', face: [0.25, 1], weight: 0.5, note: 1 }] },
-  { name: '', photos: ['c.jpg'], token_strength: 2, colour: 'red' }
+  { name: '', photos: ['c.jpg'], token_strength: 2, phrase: 'red shirt', colour: 'red' }
 ])
 
 test('what is read is written to the letter', () => {
@@ -42,7 +43,8 @@ test('a wrong text is a problem', () => {
     '[{"photos": [3]}]',
     '[{"photos": [{"file": "a", "face": [2, 0]}]}]',
     '[{"photos": [{"file": "a", "weight": -1}]}]',
-    '[{"photos": ["a"], "token_strength": 11}]'
+    '[{"photos": ["a"], "token_strength": 11}]',
+    '[{"photos": ["a"], "phrase": 3}]'
   ]) {
     const { people, problem } = parsePeople(text)
     assert.deepEqual(people, [], text)
@@ -78,6 +80,20 @@ test('people and photos are added, changed, moved and removed', () => {
     '[{"name":"Cleo","photos":["cleo.jpg"]},' +
       '{"name":"Anna","photos":[{"file":"anna2.jpg","face":[0.5,0.25],"weight":2}]}]'
   )
+})
+
+test('a phrase stays with its person and is written only if there is one', () => {
+  let people = addPeople(addPeople([], ['anna.jpg']), ['ben.jpg'])
+  people = changePerson(people, 1, { phrase: 'grey suit, smiling' })
+  people = addPhotos(movePerson(people, 1, 0), 0, ['b.jpg'])
+  const anna = '{"name":"Anna","photos":["anna.jpg"]}'
+  assert.equal(
+    writePeople(people),
+    `[{"name":"Ben","photos":["ben.jpg","b.jpg"],"phrase":"grey suit, smiling"},${anna}]`
+  )
+  assert.deepEqual(parsePeople(writePeople(people)).people, people)
+  const cleared = writePeople(changePerson(people, 0, { phrase: '' }))
+  assert.equal(cleared, `[{"name":"Ben","photos":["ben.jpg","b.jpg"]},${anna}]`)
 })
 
 test('new photos go to the people without one first', () => {
