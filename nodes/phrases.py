@@ -1,11 +1,14 @@
 """Describe People: a phrase for each person, which acts in that person's region only."""
 
+from collections import OrderedDict
 from itertools import compress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import comfy.model_patcher
 import comfy.sd
 from comfy_api.v0_0_2 import io
+from torch import Tensor
 
 from ..idpatch_core.canvas import Hint
 from ..idpatch_core.phrases import (
@@ -20,6 +23,27 @@ from . import sockets
 from .conditioning import show_warnings
 from .region_gate import gate_attention
 from .schema import Schema
+
+MOST_CAPTIONS = 32  # for each CLIP, of 0.6 MB each
+
+_encoded: WeakKeyDictionary[comfy.sd.CLIP, OrderedDict[Any, Tensor]] = WeakKeyDictionary()
+
+
+def encode_caption(clip: comfy.sd.CLIP, caption: str) -> Tensor:
+    """Return the tokens (N, C) of a caption, those of before if this CLIP has encoded it already.
+
+    ComfyUI runs the node again when a name or the phrase of one person changes; the captions of the
+    others stay as they are.
+    """
+    known = _encoded.setdefault(clip, OrderedDict())
+    key = caption, clip.layer_idx, clip.patcher.patches_uuid
+    if key not in known:
+        encoded: Any = clip.encode_from_tokens(clip.tokenize(caption))  # (1, N, C)
+        known[key] = encoded[0]
+    known.move_to_end(key)
+    if len(known) > MOST_CAPTIONS:
+        known.popitem(last=False)
+    return known[key]
 
 
 class IDPatchPhrases(sockets.Node):
@@ -88,12 +112,11 @@ class IDPatchPhrases(sockets.Node):
         warning = warn_of_missing(compress(given, placed), compress(id_hint.names, placed))
         if not any(given):
             return io.NodeOutput(model, ui=show_warnings([warning]))
-        captions = []
-        for person, phrase in enumerate(given):
-            if phrase:
-                tokens = clip.tokenize(make_caption(caption, phrase))
-                encoded: Any = clip.encode_from_tokens(tokens)  # (1, N, C)
-                captions.append(Caption(person, encoded[0]))
+        captions = [
+            Caption(person, encode_caption(clip, make_caption(caption, phrase)))
+            for person, phrase in enumerate(given)
+            if phrase
+        ]
         gate = RegionGate(
             id_hint.figures, id_hint.width, id_hint.height, outside, captions=captions
         )

@@ -134,6 +134,37 @@ def test_someone_unknown_is_refused(group):
         describe(group, "Bob: red shirt")
 
 
+def test_a_change_encodes_the_captions_that_changed(group):
+    encoded = []
+
+    class CountingClip(type(group.clip)):
+        def encode_from_tokens(self, *args, **options):
+            encoded.append(self)
+            return super().encode_from_tokens(*args, **options)
+
+    clip = group.clip.clone()
+    clip.__class__ = CountingClip
+
+    def draw(phrases, names="AB", given=clip):
+        hint = group.id_hint._replace(names=tuple(names))
+        model = describe(group, phrases, clip=given, id_hint=hint).args[0]
+        return group.composable(group.texts(), model=model)
+
+    first = draw(PHRASES)
+    assert torch.equal(draw(PHRASES.replace("B:", "C:"), "AC"), first)
+    assert len(encoded) == 2
+    changed = draw("A: red shirt\nB: blue shirt")
+    assert len(encoded) == 3
+    assert torch.equal(changed, draw("A: red shirt\nB: blue shirt", given=group.clip))
+    clip.clip_layer(-3)
+    assert not torch.equal(draw(PHRASES), first)
+    assert len(encoded) == 5
+    for number in range(40):
+        describe(group, f"A: {number} hats", clip=clip)
+    known = group.pack.nodes.phrases._encoded[clip]
+    assert len(known) == group.pack.nodes.phrases.MOST_CAPTIONS
+
+
 def test_a_clip_of_another_model_is_refused(group, monkeypatch):
     class OtherClip(type(group.clip)):
         def encode_from_tokens(self, *args, **options):
