@@ -56,7 +56,7 @@ def test_the_placers_node_and_full_size(themed: EditorPage):
 def test_the_people_node(themed: EditorPage):
     themed.add("IDPatchPeople", 420, 60, people=PEOPLE)
     themed.settle(12)
-    themed.page.get_by_label("Strengths of Eileen").click()
+    themed.page.get_by_label("Phrase and strengths of Eileen").click()
     themed.settle()
     assert check(themed, ".idpatch-group-editor") == []
 

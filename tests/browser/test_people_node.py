@@ -118,7 +118,7 @@ def test_names_strengths_and_removal(editor: EditorPage):
     field.fill("  Colonel   Collins ")
     field.press("Enter")
     assert people.names == ["Barack", "Colonel Collins", "Rishi"]
-    people.card(0).get_by_role("button", name="Strengths of Barack").click()
+    people.card(0).get_by_role("button", name="Phrase and strengths of Barack").click()
     strength = people.card(0).get_by_label("Token strength")
     strength.fill("0.5")
     strength.press("Enter")
@@ -126,6 +126,10 @@ def test_names_strengths_and_removal(editor: EditorPage):
     strength.fill("99")
     strength.press("Enter")
     assert people.people[0]["token_strength"] == 10
+    phrase = people.card(0).get_by_label("Clothes, hair, expression of Barack")
+    phrase.fill(" red  tie ")
+    phrase.press("Enter")
+    assert people.people[0]["phrase"] == "red tie"
     people.card(1).get_by_role("button", name="Remove Colonel Collins", exact=True).click()
     editor.settle()
     assert people.names == ["Barack", "Rishi"]
