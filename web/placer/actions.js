@@ -6,6 +6,13 @@ import { targetsOf } from './graph_state.js'
 import { canRedo, canUndo } from './history.js'
 import { ARRANGEMENTS } from './layout.js'
 import { keepPixels, writeState } from './placements.js'
+import {
+  alignSelected,
+  putBackPeople,
+  putBackSelected,
+  spaceSelected,
+  takeOffSelected
+} from './selection_actions.js'
 import { startSwap, stopSwap } from './swap.js'
 
 /** @import { PlacerEditor } from './editor.js' */
@@ -47,8 +54,11 @@ export function act(editor, action) {
     case 'snap':
       return editor.toggleSnapping()
     case 'off':
-      if (entries[selected]?.placement.placed) return editor.takeOff(selected)
-      return editor.putBack([selected])
+      return entries[selected]?.placement.placed ? takeOffSelected(editor) : putBackSelected(editor)
+    case 'same_height':
+      return alignSelected(editor)
+    case 'even_spacing':
+      return spaceSelected(editor)
     case 'reset':
       return editor.commitText('')
     case 'text':
@@ -83,7 +93,10 @@ export function act(editor, action) {
       return editor.host.fitPose()
     case 'return': {
       const off = entries.filter(({ placement }) => !placement.placed)
-      return editor.putBack(off.map(({ index }) => index))
+      return putBackPeople(
+        editor,
+        off.map(({ index }) => index)
+      )
     }
     default:
       return editor.commitChanges(arrange(entries, action, graph))

@@ -1,10 +1,12 @@
-// What the user does to the selected person's body and patch.
+// What the user does to the bodies and patches of the selected people.
 
+import { isPlaced } from './entries.js'
 import { bodyOf, bodyOfKind, mirroredBody, scaledBody } from './entry_bodies.js'
 
 /**
  * @import { Body } from './bodies.js'
  * @import { PlacerEditor } from './editor.js'
+ * @import { Change, Entry } from './entries.js'
  */
 
 const SCALE_STEP = 1.05
@@ -19,36 +21,50 @@ export function setBody(editor, index, body, amending = false) {
 }
 
 /**
- * Gives the selected person a body of a kind, or with '' none of their own.
- * @type {(editor: PlacerEditor, kind: string) => void}
+ * Changes each selected person for whom a change is given, as one step.
+ * @type {(editor: PlacerEditor, changeOf: (entry: Entry) => Change | null, amending?: boolean) =>
+ *   void}
  */
-export function chooseKind(editor, kind) {
-  const { entries, graph, selected } = editor
-  if (selected < 0) return
-  setBody(editor, selected, kind ? bodyOfKind(entries, selected, kind, graph) : null)
+function changeSelected(editor, changeOf, amending = false) {
+  const { entries, movable, selection } = editor
+  const placed = selection.map((index) => entries[index]).filter(isPlaced)
+  const changes = placed.flatMap((entry) => {
+    const change = changeOf(entry)
+    return change ? [[entry.index, change]] : []
+  })
+  if (movable && changes.length) editor.commitChanges(Object.fromEntries(changes), amending)
 }
 
 /**
- * Scales the selected person's body by steps.
+ * Gives the selected people a body of a kind, or with '' none of their own.
+ * @type {(editor: PlacerEditor, kind: string) => void}
+ */
+export function chooseKind(editor, kind) {
+  const { entries, graph } = editor
+  changeSelected(editor, ({ index }) => ({
+    body: kind ? bodyOfKind(entries, index, kind, graph) : null
+  }))
+}
+
+/**
+ * Scales the selected people's bodies by steps.
  * @type {(editor: PlacerEditor, by: number, amending?: boolean) => void}
  */
 export function scaleSelected(editor, by, amending = false) {
-  const { entries, graph, selected } = editor
-  const entry = entries[selected]
-  if (!entry?.joints) return
-  setBody(editor, selected, scaledBody(entry, SCALE_STEP ** by, graph), amending)
+  const { graph } = editor
+  const scaled = (/** @type {Entry} */ entry) => scaledBody(entry, SCALE_STEP ** by, graph)
+  changeSelected(editor, (entry) => (entry.joints ? { body: scaled(entry) } : null), amending)
 }
 
 /** @param {PlacerEditor} editor */
 export function mirrorSelected(editor) {
-  const entry = editor.entries[editor.selected]
-  if (entry?.joints) setBody(editor, editor.selected, mirroredBody(entry, editor.graph))
+  const { graph } = editor
+  changeSelected(editor, (entry) => (entry.joints ? { body: mirroredBody(entry, graph) } : null))
 }
 
 /** @type {(editor: PlacerEditor, strength: number) => void} */
 export function setPatchStrength(editor, strength) {
-  if (!editor.movable || !editor.entries[editor.selected]) return
-  editor.commitChanges({ [editor.selected]: { patchStrength: strength } })
+  changeSelected(editor, () => ({ patchStrength: strength }))
 }
 
 /**

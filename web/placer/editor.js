@@ -5,8 +5,7 @@
 import { make } from '../dom.js'
 import { act, enabledActions } from './actions.js'
 import { chooseKind, mirrorSelected, setBody, setPatchStrength } from './body_actions.js'
-import { applyChanges, areProvisional, listEntries, overlapsOf, putBack } from './entries.js'
-import { moveWithBody } from './entry_bodies.js'
+import { applyChanges, areProvisional, listEntries, overlapsOf } from './entries.js'
 import { listFindings } from './findings.js'
 import { EMPTY_GRAPH_STATE } from './graph_state.js'
 import { amend, currentText, follow, record, startHistory, step } from './history.js'
@@ -14,15 +13,14 @@ import { pressKey } from './keys.js'
 import { describe, Panel } from './panel.js'
 import { keepPixels, readState, writeState } from './placements.js'
 import { PopOut } from './pop_out.js'
+import { choosePerson, movePeople, pressPerson } from './selection_actions.js'
 import { Stage } from './stage.js'
-import { chooseForSwap } from './swap.js'
 
 /**
  * @import { Changes, Entry } from './entries.js'
  * @import { Size } from './geometry.js'
  * @import { GraphState } from './graph_state.js'
  * @import { History } from './history.js'
- * @import { Point } from './layout.js'
  * @import { Placement } from './placements.js'
  *
  * @typedef {object} EditorHost
@@ -41,7 +39,7 @@ import { chooseForSwap } from './swap.js'
  *
  * @typedef {object} EditorMemory  what the next editor of the same node takes over
  * @property {History} history
- * @property {number} selected
+ * @property {number[]} selection
  * @property {boolean} snapping
  * @property {boolean} focused
  */
@@ -59,7 +57,8 @@ export class PlacerEditor {
     this.history = startHistory('')
     /** @type {Entry[]} */
     this.entries = []
-    this.selected = -1
+    /** @type {number[]} the indices of the selected people, the one selected last at the end */
+    this.selection = []
     /** @type {number | null} the first of two people to swap, -1 before one is selected */
     this.swapping = null
     this.snapping = true
@@ -70,7 +69,7 @@ export class PlacerEditor {
     this.latestHeight = undefined
     this.panel = new Panel({
       act: (action) => act(this, action),
-      choose: (index) => this.choose(index),
+      choose: (index, event) => choosePerson(this, index, event),
       hover: (index) => this.stage.hover(index),
       write: (text) => this.commitText(text),
       chooseBody: (kind) => chooseKind(this, kind),
@@ -78,8 +77,9 @@ export class PlacerEditor {
       setSize: (size) => this.host.setSize(size)
     })
     this.stage = new Stage({
-      press: (index) => this.press(index),
-      move: (index, point) => this.move(index, point),
+      press: (index, adding) => pressPerson(this, index, adding),
+      click: (index) => this.select(index),
+      move: (points) => movePeople(this, points),
       shape: (index, body) => setBody(this, index, body),
       mirror: () => mirrorSelected(this),
       isForGraph: (event) => this.isForGraph(event),
@@ -129,7 +129,8 @@ export class PlacerEditor {
     stage.addEventListener('keydown', (event) => pressKey(this, event))
     stage.addEventListener('keyup', () => this.host.endStep())
     stage.addEventListener('focus', () => {
-      if (this.selected < 0) this.select(this.stage.points.findIndex(Boolean))
+      const { points, pressing } = this.stage
+      if (this.selected < 0 && !pressing) this.select(points.findIndex(Boolean))
       this.stage.requestDraw()
     })
     stage.addEventListener('blur', (event) => {
@@ -220,12 +221,12 @@ export class PlacerEditor {
 
   /** @returns {EditorMemory} */
   get memory() {
-    const { history, selected, snapping } = this
+    const { history, selection, snapping } = this
     const { activeElement, body } = document
     // The page may have taken the element away a moment before the node is removed.
     const justBlurred = activeElement === body && performance.now() - this.blurredAt < 1000
     const focused = activeElement === this.stage.element || justBlurred
-    return { history, selected, snapping, focused }
+    return { history, selection, snapping, focused }
   }
 
   /** Starts the history anew: a graph was opened. */
@@ -235,10 +236,10 @@ export class PlacerEditor {
   }
 
   /** @param {EditorMemory} memory */
-  restore({ history, selected, snapping, focused }) {
+  restore({ history, selection, snapping, focused }) {
     this.history = follow(history, this.text)
     this.snapping = snapping
-    this.selected = selected
+    this.selection = selection
     this.refresh()
     if (focused) this.focusSoon(performance.now() + REFOCUS_TIME)
   }
@@ -307,8 +308,8 @@ export class PlacerEditor {
     const { graph, state, text } = this
     this.entries = listEntries(state, graph)
     const { entries } = this
-    if (this.selected >= entries.length) this.selected = -1
-    const { selected, movable, snapping, swapping } = this
+    this.selection = this.selection.filter((index) => index < entries.length)
+    const { selection, movable, snapping, swapping } = this
     const findings = listFindings(
       state,
       entries,
@@ -321,7 +322,7 @@ export class PlacerEditor {
       graph,
       entries,
       overlaps: new Set(overlaps.flat()),
-      selected,
+      selection,
       marked: swapping ?? -1,
       locked: !movable,
       snapping
@@ -330,7 +331,7 @@ export class PlacerEditor {
     const [wrong, fixed] = [Boolean(state.problem), Boolean(graph.locked)]
     const { width, height, sizable } = graph
     const image = { size: { width, height }, sizable }
-    const people = { entries, crops, selected, movable, findings }
+    const people = { entries, crops, selection, movable, findings }
     this.panel.update({ ...image, ...people, text, fixed, wrong, toolbar })
   }
 
@@ -369,22 +370,6 @@ export class PlacerEditor {
     else this.host.wheel(event)
   }
 
-  /** @param {number} index */
-  press(index) {
-    if (this.swapping !== null) {
-      if (index >= 0) chooseForSwap(this, index)
-      return false
-    }
-    this.select(index)
-    return index >= 0 && this.movable
-  }
-
-  /** @type {(index: number, point: Point) => void} */
-  move(index, point) {
-    this.commitChanges({ [index]: moveWithBody(this.entries[index], point, this.graph) })
-    this.announce(index)
-  }
-
   // ---- actions
 
   /** @param {number} by  -1 is undo, 1 redo */
@@ -405,18 +390,6 @@ export class PlacerEditor {
     this.panel.focusText()
   }
 
-  /** @param {number} index */
-  takeOff(index) {
-    if (!this.movable || !this.entries[index]?.placement.placed) return
-    this.commitChanges({ [index]: { placed: false } })
-    this.announce(index)
-  }
-
-  /** @param {number[]} indices */
-  putBack(indices) {
-    if (this.movable) this.commitChanges(putBack(this.entries, indices, this.graph))
-  }
-
   /** Takes the focus and the selection from the stage. */
   leave() {
     this.select(-1)
@@ -425,16 +398,17 @@ export class PlacerEditor {
     this.blurredAt = -Infinity
   }
 
-  /** @param {number} index  of a person in the list */
-  choose(index) {
-    if (this.swapping !== null) chooseForSwap(this, index)
-    else this.select(index)
-    this.stage.element.focus({ preventScroll: true })
+  /** The person who was selected last, or -1. */
+  get selected() {
+    return this.selection.at(-1) ?? -1
   }
 
-  /** @param {number} index */
+  /**
+   * Selects one person and no one else, or with -1 no one.
+   * @param {number} index
+   */
   select(index) {
-    this.selected = index
+    this.selection = index < 0 ? [] : [index]
     this.refresh()
   }
 }

@@ -121,14 +121,19 @@ export const nameOf = ({ name, index }) => name || `Person ${index + 1}`
  * The entries that have a patch on the canvas.
  * @param {Entry[]} entries
  */
-export const placedEntries = (entries) =>
-  entries.filter((entry) => entry.placement.placed && entry.point && isPerson(entry))
+export const placedEntries = (entries) => entries.filter((entry) => entry.point && isPlaced(entry))
 
 /**
  * Whether an entry is of someone who comes in, not a placement too many.
  * @param {Entry} entry
  */
 export const isPerson = ({ origin }) => origin !== 'surplus' && origin !== 'gone'
+
+/**
+ * Whether someone who comes in is on the canvas.
+ * @param {Entry} entry
+ */
+export const isPlaced = (entry) => isPerson(entry) && entry.placement.placed
 
 /**
  * Points in the entries' order, null for those without a patch.

@@ -150,12 +150,13 @@ export function bodyWithJoint(entry, joint, at, graph) {
 }
 
 /**
- * The entries as they would be after a change of one of them.
- * @type {(entries: Entry[], index: number, change: Change, graph: GraphState) => Entry[]}
+ * The entries as they would be after changes of points and bodies.
+ * @type {(entries: Entry[], changes: Changes, graph: GraphState) => Entry[]}
  */
-export function previewChange(entries, index, change, graph) {
+export function previewChanges(entries, changes, graph) {
   const changed = entries.map((entry) => {
-    if (entry.index !== index) return entry
+    const change = changes[entry.index]
+    if (!change) return entry
     const { point = entry.point, body } = change
     const { placement } = entry
     const kept = body === undefined ? placement.body : body && scaleBody(body, 1 / meanSide(graph))

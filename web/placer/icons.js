@@ -17,6 +17,8 @@ const PATHS = {
   snap:
     'M3 2v6a5 5 0 0 0 10 0V2 M6.2 2v6a1.8 1.8 0 0 0 3.6 0V2 ' +
     'M3 4.8h3.2 M9.8 4.8H13 M3 2h3.2 M9.8 2H13',
+  same_height: `M1.5 8h13 ${dot(4.5, 6.2)} ${dot(11.5, 6.2)}`,
+  even_spacing: 'M2.5 3v10 M13.5 3v10 M8 5v6 M4.5 8h1.8 M9.7 8h1.8',
   smaller: 'M4 8h8',
   larger: 'M4 8h8 M8 4v8',
   mirror: 'M8 2v12 M6 5 2.5 12H6z M10 5l3.5 7H10z',

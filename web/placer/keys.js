@@ -1,8 +1,9 @@
 // The keys of the stage.
 
 import { mirrorSelected, scaleSelected } from './body_actions.js'
-import { moveWithBody } from './entry_bodies.js'
 import { clampInside } from './geometry.js'
+import { shiftTogether } from './selection.js'
+import { movePeople, putBackSelected, selectAll, takeOffSelected } from './selection_actions.js'
 import { chooseForSwap, stopSwap } from './swap.js'
 
 /**
@@ -23,11 +24,14 @@ const ARROWS = {
 
 /** @type {(editor: PlacerEditor, event: KeyboardEvent) => void} */
 export function pressKey(editor, event) {
-  if (event.ctrlKey || event.metaKey) return // the graph's shortcuts, undo and redo among them
-  const { key } = event
-  if (key in ARROWS) nudge(editor, event)
-  else if (key === 'Tab') cycle(editor, event.shiftKey ? -1 : 1)
-  else if (key === 'Delete' || key === 'Backspace') editor.takeOff(editor.selected)
+  const { key, shiftKey, altKey } = event
+  if (event.ctrlKey || event.metaKey) {
+    // The others are the graph's shortcuts, undo and redo among them.
+    if (key.toLowerCase() !== 'a' || shiftKey || altKey) return
+    selectAll(editor)
+  } else if (key in ARROWS) nudge(editor, event)
+  else if (key === 'Tab') cycle(editor, shiftKey ? -1 : 1)
+  else if (key === 'Delete' || key === 'Backspace') takeOffSelected(editor)
   else if (key === '+' || key === '=') resize(editor, event, 1)
   else if (key === '-') resize(editor, event, -1)
   else if (key === 'm') mirrorSelected(editor)
@@ -40,16 +44,16 @@ export function pressKey(editor, event) {
 
 /** @type {(editor: PlacerEditor, event: KeyboardEvent) => void} */
 function nudge(editor, { key, shiftKey, repeat }) {
-  const { graph, movable, selected, stage } = editor
-  const point = stage.points[selected]
+  const { graph, movable, selection, stage } = editor
+  const { points } = stage
+  const leader = selection.filter((index) => points[index]).at(-1) ?? -1
+  const point = points[leader]
   if (!movable || stage.drag || !point) return
   const step = shiftKey ? BIG_STEP : STEP
   const moved = { x: point.x + step * ARROWS[key].x, y: point.y + step * ARROWS[key].y }
   editor.host.beginStep() // a key that is held is one step; it ends with keyup
   const at = clampInside(moved, graph.width, graph.height)
-  const change = moveWithBody(editor.entries[selected], at, graph)
-  editor.commitChanges({ [selected]: change }, repeat)
-  editor.announce(selected)
+  movePeople(editor, shiftTogether(points, selection, leader, at, graph), repeat)
 }
 
 /** @type {(editor: PlacerEditor, event: KeyboardEvent, by: number) => void} */
@@ -69,9 +73,8 @@ function cycle(editor, by) {
 
 /** @param {PlacerEditor} editor */
 function enter(editor) {
-  const { entries, selected, swapping } = editor
-  if (swapping !== null) chooseForSwap(editor, selected)
-  else if (entries[selected]?.placement.placed === false) editor.putBack([selected])
+  if (editor.swapping !== null) chooseForSwap(editor, editor.selected)
+  else putBackSelected(editor)
 }
 
 /** @param {PlacerEditor} editor */

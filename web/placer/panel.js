@@ -15,7 +15,7 @@ import { SizeMenu } from './size_menu.js'
  * @typedef {object} PanelState  what the panel shows
  * @property {Entry[]} entries
  * @property {(string | null)[]} crops
- * @property {number} selected  -1 is no one
+ * @property {number[]} selection  the indices of the selected people, the last one at the end
  * @property {boolean} movable  whether people can be moved and shaped
  * @property {Size} size  of the image
  * @property {boolean} sizable  whether it can be set here
@@ -33,11 +33,11 @@ import { SizeMenu } from './size_menu.js'
  *
  * @typedef {object} PanelHost
  * @property {(action: string) => void} act
- * @property {(index: number) => void} choose  a person
+ * @property {(index: number, event: MouseEvent) => void} choose  a person
  * @property {(index: number) => void} hover  a person, or -1
  * @property {(text: string) => void} write  the text was edited
- * @property {(kind: string) => void} chooseBody  of the selected person
- * @property {(strength: number) => void} setPatchStrength  of the selected person
+ * @property {(kind: string) => void} chooseBody  of the selected people
+ * @property {(strength: number) => void} setPatchStrength  of the selected people
  * @property {(size: Size) => void} setSize  of the image
  */
 
@@ -180,12 +180,12 @@ export class Panel {
 
   listen() {
     const { toolbar, people, messages, textarea } = this
-    /** @param {Event} event */
-    const click = ({ target }) => {
-      const button = /** @type {Element} */ (target).closest('[data-action], [data-person]')
+    /** @param {MouseEvent} event */
+    const click = (event) => {
+      const button = /** @type {Element} */ (event.target).closest('[data-action], [data-person]')
       if (!(button instanceof HTMLButtonElement) || button.disabled) return
       const { person, action } = button.dataset
-      if (person) this.host.choose(Number(person))
+      if (person) this.host.choose(Number(person), event)
       else if (action) this.host.act(action)
     }
     for (const part of [toolbar, people, messages]) part.addEventListener('click', click)
@@ -218,12 +218,13 @@ export class Panel {
 
   /** @param {PanelState} state */
   update(state) {
-    const { entries, crops, selected, movable, findings, text, fixed, wrong, toolbar } = state
+    const { entries, crops, selection, movable, findings, text, fixed, wrong, toolbar } = state
     this.updateToolbar(toolbar)
-    this.bar.update(entries[selected], movable)
+    const selected = selection.map((index) => entries[index])
+    this.bar.update(selected, movable)
     this.sizes.update(state.size, this.bar.element.hidden, state.sizable)
     this.updatePeople(
-      entries.map((entry) => makeChip(entry, crops[entry.index], entry.index === selected))
+      entries.map((entry) => makeChip(entry, crops[entry.index], selected.includes(entry)))
     )
     const messages = findings.map(makeMessage)
     if (toolbar.swapping !== null) messages.unshift(makeSwapHint(entries[toolbar.swapping]))

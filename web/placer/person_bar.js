@@ -1,8 +1,9 @@
-// The settings of the selected person: the body, and how strong the patch is.
+// The settings of the selected people: the body, and how strong the patch is. Of several people it
+// shows the one selected last, and changes all.
 
 import { make } from '../dom.js'
 import { KINDS } from './bodies.js'
-import { isPerson, nameOf } from './entries.js'
+import { isPlaced, nameOf } from './entries.js'
 import { icon } from './icons.js'
 import { MAX_PATCH_STRENGTH } from './placements.js'
 
@@ -27,6 +28,20 @@ const ACTIONS = [
   ['mirror', 'Mirror the body']
 ]
 
+/** @type {[id: string, label: string, least: number][]} the last is how many people it takes */
+const ALIGNMENTS = [
+  ['same_height', 'Align to the height of the person selected last', 2],
+  ['even_spacing', 'Space evenly from left to right', 3]
+]
+
+/** @type {(id: string, label: string, host: PersonBarHost) => HTMLButtonElement} */
+function makeButton(id, label, host) {
+  const attributes = { type: 'button', 'aria-label': label, title: label, 'data-action': id }
+  const button = make('button', 'idpatch-button', attributes, icon(id))
+  button.addEventListener('click', () => host.act(id))
+  return button
+}
+
 /** @param {string} kind */
 const kindLabel = (kind) => kind[0].toUpperCase() + kind.slice(1).replace('_', ' ')
 
@@ -38,12 +53,13 @@ export class PersonBar {
       if (this.menu.value !== OWN) host.chooseBody(this.menu.value)
     })
     /** @type {HTMLButtonElement[]} */
-    this.buttons = ACTIONS.map(([id, label]) => {
-      const attributes = { type: 'button', 'aria-label': label, title: label, 'data-action': id }
-      const button = make('button', 'idpatch-button', attributes, icon(id))
-      button.addEventListener('click', () => host.act(id))
-      return button
-    })
+    this.buttons = ACTIONS.map(([id, label]) => makeButton(id, label, host))
+    this.alignments = ALIGNMENTS.map(([id, label, least]) => ({
+      button: makeButton(id, label, host),
+      least
+    }))
+    const aligning = this.alignments.map(({ button }) => button)
+    this.aligning = make('span', 'idpatch-group', {}, ...aligning)
     this.strength = make('input', 'idpatch-number', {
       type: 'number',
       min: '0',
@@ -65,6 +81,7 @@ export class PersonBar {
       { role: 'group' },
       this.menu,
       group,
+      this.aligning,
       label,
       this.strength
     )
@@ -72,13 +89,20 @@ export class PersonBar {
   }
 
   /**
-   * @param {Entry | undefined} entry  the selected person
+   * @param {Entry[]} selected  people, the one selected last at the end
    * @param {boolean} editable
    */
-  update(entry, editable) {
-    this.element.hidden = !entry || !isPerson(entry) || !entry.placement.placed
-    if (!entry || this.element.hidden) return
-    this.element.setAttribute('aria-label', `Settings of ${nameOf(entry)}`)
+  update(selected, editable) {
+    const placed = selected.filter(isPlaced)
+    const entry = placed.at(-1)
+    this.aligning.hidden = placed.length < 2
+    for (const { button, least } of this.alignments) {
+      button.disabled = !editable || placed.length < least
+    }
+    this.element.hidden = !entry
+    if (!entry) return
+    const whose = placed.length > 1 ? `${placed.length} people` : nameOf(entry)
+    this.element.setAttribute('aria-label', `Settings of ${whose}`)
     const { source } = entry
     const first = source ? SOURCES[source] : 'No body'
     const options = [

@@ -3,35 +3,39 @@
 import { make } from '../dom.js'
 import { colourOf, draw, markerRadius } from './draw.js'
 import { nameOf, pointsOf } from './entries.js'
-import { moveWithBody, previewChange, skeletonsToDraw } from './entry_bodies.js'
+import { moveAll, previewChanges, skeletonsToDraw } from './entry_bodies.js'
 import { contain, drag, fromStage, hitTest, toStage } from './geometry.js'
 import { EMPTY_GRAPH_STATE, targetsOf } from './graph_state.js'
 import { boxOnStage, dragHandle, findHandle, handlesOf } from './handles.js'
 import { Images } from './images.js'
 import { isInside } from './layout.js'
+import { groupOf, isAdding, shiftTogether } from './selection.js'
 import { SkeletonLayers } from './skeleton_layers.js'
 
 /**
  * @import { Body } from './bodies.js'
  * @import { Handles, PersonView } from './draw.js'
- * @import { Change, Entry } from './entries.js'
+ * @import { Changes, Entry } from './entries.js'
  * @import { Size, Viewport } from './geometry.js'
  * @import { GraphState } from './graph_state.js'
  * @import { Handle } from './handles.js'
  * @import { Point } from './layout.js'
+ * @import { Points } from './selection.js'
  *
  * @typedef {object} StageState  what the stage shows
  * @property {GraphState} graph
  * @property {Entry[]} entries
  * @property {Set<number>} overlaps  the people whose patches overlap
- * @property {number} selected  -1 is no one
+ * @property {number[]} selection  the one selected last at the end
  * @property {number} marked  the first of two people to swap
  * @property {boolean} locked
  * @property {boolean} snapping
  *
  * @typedef {object} StageHost
- * @property {(index: number) => boolean} press  a person, or -1; returns whether a drag may begin
- * @property {(index: number, point: Point) => void} move
+ * @property {(index: number, adding: boolean) => boolean} press
+ *   a person, or -1; returns whether a drag may begin
+ * @property {(index: number) => void} click  a person, who was not dragged
+ * @property {(points: Points) => void} move
  * @property {(index: number, body: Body | null) => void} shape  of a person's body
  * @property {() => void} mirror  the selected person's body
  * @property {(event: PointerEvent) => boolean} isForGraph
@@ -39,6 +43,8 @@ import { SkeletonLayers } from './skeleton_layers.js'
  *
  * @typedef {object} Drag
  * @property {number} index
+ * @property {number[]} group  the people who move along, and the person
+ * @property {boolean} adding  whether the press added to the selection
  * @property {number} pointer
  * @property {Point} start  where the person was
  * @property {Point} from  where the pointer was
@@ -53,9 +59,9 @@ const REACH = 14 // page pixels within which a target attracts
 const LEAST_MOVE = 2 // page pixels; a shorter way is a click
 const DENSEST = 3 // canvas pixels for each page pixel
 const HELP =
-  'Tab selects a person, arrow keys move them by 1 pixel and with Shift by 10, Delete takes ' +
-  'them off the canvas and Enter puts them back, plus and minus scale their body and M mirrors it, ' +
-  'Escape leaves the canvas.'
+  'Tab selects a person and Control A all, arrow keys move them by 1 pixel and with Shift by 10, ' +
+  'Delete takes them off the canvas and Enter puts them back, plus and minus scale their body and ' +
+  'M mirrors it, Escape leaves the canvas.'
 
 export class Stage {
   /** @param {StageHost} host */
@@ -66,13 +72,14 @@ export class Stage {
       graph: EMPTY_GRAPH_STATE,
       entries: [],
       overlaps: new Set(),
-      selected: -1,
+      selection: [],
       marked: -1,
       locked: false,
       snapping: true
     }
     /** @type {Drag | null} */
     this.drag = null
+    this.pressing = false // while a press gives the stage the focus
     this.hovered = -1
     this.connected = false
     this.frame = 0
@@ -135,34 +142,48 @@ export class Stage {
   /** Where each person is shown now, also in the middle of a drag; null for who is off. */
   get points() {
     const points = pointsOf(this.state.entries)
-    if (this.drag && !this.drag.handle) points[this.drag.index] = this.drag.point
-    return points
+    const { dragged } = this
+    return dragged ? points.map((point, index) => dragged[index] ?? point) : points
+  }
+
+  /** Where a drag has brought people, null for who is not dragged. */
+  get dragged() {
+    if (!this.drag || this.drag.handle) return null
+    const { group, index, point } = this.drag
+    const { entries, graph } = this.state
+    return shiftTogether(pointsOf(entries), group, index, point, graph)
+  }
+
+  /** The person who was selected last, or -1. */
+  get selected() {
+    return this.state.selection.at(-1) ?? -1
   }
 
   /** Where the people are who are not dragged. */
   get others() {
     const points = pointsOf(this.state.entries)
-    return points.flatMap((point, index) => (point && index !== this.drag?.index ? [point] : []))
+    const { group = [] } = this.drag ?? {}
+    return points.flatMap((point, index) => (point && !group.includes(index) ? [point] : []))
   }
 
   /**
    * What a drag would change if it ended now.
-   * @returns {Change | null}
+   * @returns {Changes | null}
    */
   get pending() {
     if (!this.drag?.moved) return null
-    const { index, point, handle, at } = this.drag
+    const { index, handle, at } = this.drag
     const { entries, graph } = this.state
-    const entry = entries[index]
-    if (!handle) return moveWithBody(entry, point, graph)
-    return { body: dragHandle(entry, handle, at, this.measure().viewport, graph) }
+    if (!handle) return moveAll(entries, this.dragged ?? [], graph)
+    const body = dragHandle(entries[index], handle, at, this.measure().viewport, graph)
+    return { [index]: { body } }
   }
 
   /** The people as they would be if a drag ended now. */
   get shown() {
     const { entries, graph } = this.state
-    const { drag, pending } = this
-    return drag && pending ? previewChange(entries, drag.index, pending, graph) : entries
+    const { pending } = this
+    return pending ? previewChanges(entries, pending, graph) : entries
   }
 
   // ---- drawing
@@ -233,7 +254,8 @@ export class Stage {
    * @type {(entries: Entry[], viewport: Viewport, box: Size) => Handles | null}
    */
   viewHandles(entries, viewport, box) {
-    const { selected, locked, graph } = this.state
+    const { selected } = this
+    const { locked, graph } = this.state
     const entry = entries[selected]
     const around = entry && !locked ? boxOnStage(entry, viewport, box) : null
     if (!around) return null
@@ -246,7 +268,8 @@ export class Stage {
    * @type {(viewport: Viewport, box: Size) => PersonView[]}
    */
   viewPeople(viewport, box) {
-    const { graph, entries, overlaps, selected, marked, locked } = this.state
+    const { graph, entries, overlaps, selection, marked, locked } = this.state
+    const { selected } = this
     const focused = document.activeElement === this.element
     const people = this.points.flatMap((point, index) => {
       if (!point) return []
@@ -261,7 +284,7 @@ export class Stage {
         colour: colourOf(index),
         crop: this.images.get(graph.crops[index]),
         automatic: entry.origin !== 'text' || locked,
-        selected: index === selected,
+        selected: selection.includes(index),
         marked: index === marked,
         alarm: overlaps.has(index),
         hasBody: Boolean(entry.joints),
@@ -305,30 +328,35 @@ export class Stage {
   findPerson(event) {
     const { viewport, point } = this.locate(event)
     const { box } = this.measure()
-    const { graph, selected } = this.state
+    const { graph } = this.state
     const points = this.points.map((shown) => shown && this.clampToStage(shown, viewport, box))
     const reach = (markerRadius(viewport, graph.patchSize) + 3) / viewport.scale
-    return hitTest(points, point, reach, selected)
+    return hitTest(points, point, reach, this.selected)
   }
 
   /** @param {PointerEvent} event */
   pointerDown(event) {
     if (event.button !== 0 || this.drag || this.host.isForGraph(event)) return
     event.preventDefault()
+    this.pressing = true
     this.element.focus({ preventScroll: true })
+    this.pressing = false
     const { viewport, point } = this.locate(event)
     let index = this.findPerson(event)
     const at = toStage(viewport, point)
-    const { selected, entries } = this.state
+    const { entries } = this.state
+    const adding = isAdding(event)
     const handles = this.viewHandles(entries, viewport, this.measure().box)?.handles ?? []
     const handle = (index < 0 && findHandle(handles, at)) || null
     if (handle?.part === 'mirror') return this.host.mirror()
-    if (handle) index = selected
-    else if (!this.host.press(index)) return
+    if (handle) index = this.selected
+    else if (!this.host.press(index, adding)) return
     const start = this.points[index]
     if (!start) return
     this.drag = {
       index,
+      group: handle ? [index] : groupOf(this.state.selection, index),
+      adding,
       pointer: event.pointerId,
       start,
       from: point,
@@ -371,12 +399,12 @@ export class Stage {
   /** @param {PointerEvent} event */
   pointerUp(event) {
     if (!this.drag || event.pointerId !== this.drag.pointer) return
-    const { index, point, handle, moved } = this.drag
-    const { pending } = this
+    const { index, handle, moved, adding } = this.drag
+    const { pending, dragged } = this
     this.endDrag()
-    if (!moved) return
-    if (handle) this.host.shape(index, pending?.body ?? null)
-    else this.host.move(index, point)
+    if (moved && handle) this.host.shape(index, pending?.[index].body ?? null)
+    else if (moved) this.host.move(dragged ?? [])
+    else if (!handle && !adding) this.host.click(index)
   }
 
   /** Ends a drag where the person was before. */

@@ -13,7 +13,7 @@ import {
   bodyWithJoint,
   mirroredBody,
   moveWithBody,
-  previewChange,
+  previewChanges,
   scaledBody,
   skeletonsToDraw
 } from '../../../web/placer/entry_bodies.js'
@@ -124,7 +124,7 @@ test('a body is scaled about the face, mirrored, and bent at a joint', () => {
 test('a preview is what the text would give', () => {
   const entries = read('', POSED)
   const body = bodyOfKind(entries, 1, 'sitting', POSED)
-  const preview = previewChange(entries, 1, { body }, POSED)
+  const preview = previewChanges(entries, { 1: { body } }, POSED)
   const written = change(entries, { 1: { body } }, POSED)
   assert.deepEqual(sources(preview), sources(written))
   assert.ok(preview[1].joints.every((joint, index) => near(joint, written[1].joints[index])))
