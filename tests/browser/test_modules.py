@@ -25,8 +25,8 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="Node.js is not installed (
 
 MODULES = (
     *("bodies", "entries", "entry_bodies", "findings", "geometry", "graph_state", "handles"),
-    *("history", "layout", "links", "newcomers", "placements", "poses", "selection", "skeletons"),
-    "small_faces",
+    *("history", "image_lines", "layout", "links", "newcomers", "placements", "poses"),
+    *("selection", "skeletons", "small_faces"),
 )
 
 SIZES = [(1024, 1024), (512, 768), (1344, 768), (200, 1000), (64, 64), (2048, 96), (264, 200)]

@@ -34,8 +34,8 @@ def test_zoomed_and_scrolled(editor: EditorPage, scale: float):
     placer = editor.placer(THREE)
     editor.view(scale, 150 / scale - 400, 130 / scale - 150)
     before = placer.position()
-    placer.drag((200, 300), (300, 500))
-    assert near(placer.points[0], (300, 500), 1.5 * placer.pixel())
+    placer.drag((200, 300), (300, 560))
+    assert near(placer.points[0], (300, 560), 1.5 * placer.pixel())
     assert placer.points[1:] == [(500, 420), (800, 300)]
     assert placer.position() == before
 
@@ -118,20 +118,20 @@ def test_keys_choose_nudge_take_off_and_put_back(editor: EditorPage):
 def test_undo_and_redo_of_the_editor(editor: EditorPage):
     placer = editor.placer(THREE)
     assert not placer.enabled("redo")
-    placer.drag((200, 300), (300, 700))
+    placer.drag((200, 300), (300, 760))
     placer.act("row")
     assert len({point[1] for point in placer.points if point}) == 1
     placer.act("undo")
-    assert near(placer.points[0], (300, 700), placer.pixel())
+    assert near(placer.points[0], (300, 760), placer.pixel())
     placer.act("undo")
     assert placer.text == THREE
     placer.act("redo")
-    assert near(placer.points[0], (300, 700), placer.pixel())
+    assert near(placer.points[0], (300, 760), placer.pixel())
 
 
 def test_undo_and_redo_of_comfyui(editor: EditorPage):
     placer = editor.placer(THREE)
-    placer.drag((200, 300), (300, 700))
+    placer.drag((200, 300), (300, 760))
     dragged = placer.text
     placer.press("Shift+ArrowRight")
     moved = placer.text
@@ -170,13 +170,13 @@ def test_saved_and_opened_again_to_the_letter(editor: EditorPage):
     [placer] = editor.placers()
     assert placer.text == written
     assert editor.graph()["nodes"][0]["widgets_values"] == saved["nodes"][0]["widgets_values"]
-    placer.drag((200, 300), (400, 500))
-    assert near(placer.points[0], (400, 500), placer.pixel())
+    placer.drag((200, 300), (400, 560))
+    assert near(placer.points[0], (400, 560), placer.pixel())
     assert json.loads(placer.text)["people"][0]["note"] == "Ö"
     saved = editor.graph()
     editor.load()
     editor.open_graph(saved)
-    assert near(editor.placers()[0].points[0], (400, 500), placer.pixel() + 1)
+    assert near(editor.placers()[0].points[0], (400, 560), placer.pixel() + 1)
 
 
 def test_copied_and_pasted(editor: EditorPage):
@@ -199,9 +199,9 @@ def test_copied_and_pasted(editor: EditorPage):
 def test_two_placers_are_independent(editor: EditorPage):
     first = editor.placer(THREE, x=80)
     second = editor.placer(THREE, x=480, width=512)
-    first.drag((500, 420), (500, 800))
+    first.drag((500, 420), (560, 800))
     second.drag((200, 300), (100, 100))
-    assert near(first.points[1], (500, 800), first.pixel())
+    assert near(first.points[1], (560, 800), first.pixel())
     assert first.points[0] == (200, 300)
     assert near(second.points[0], (100, 100), second.pixel())
     assert second.points[1] == (500, 420)
@@ -231,8 +231,8 @@ def test_inside_a_subgraph(editor: EditorPage):
         inner.number,
     )
     editor.settle()
-    inner.drag((500, 420), (500, 700))
-    assert near(inner.points[1], (500, 700), inner.pixel())
+    inner.drag((500, 420), (560, 760))
+    assert near(inner.points[1], (560, 760), inner.pixel())
     prompt = editor.page.evaluate("async () => (await editorTest.app.graphToPrompt()).output")
     [node] = prompt.values()
     assert node["inputs"]["placements"] == inner.text
@@ -483,10 +483,10 @@ def test_promoted_to_a_subgraph(editor: EditorPage, shots: Path):
     editor.settle(20)
     editor.page.mouse.move(1200, 700)
     inner.wait()
-    inner.drag((500, 420), (500, 800))
+    inner.drag((500, 420), (560, 800))
     editor.shot(shots / "promoted.png")
     text = editor.page.evaluate("() => editorTest.promoted()")
-    assert near(json_points(text)[1], (500, 800), inner.pixel())
+    assert near(json_points(text)[1], (560, 800), inner.pixel())
     assert json_points(text)[0] == (200, 300)
     prompt = editor.page.evaluate("async () => (await editorTest.app.graphToPrompt()).output")
     [node] = prompt.values()

@@ -23,15 +23,15 @@ def test_the_editor_at_full_size(editor: EditorPage, shots: Path):
     editor.settle(10)
     assert placer.evaluate("return element.clientWidth") > 2 * width
     assert placer.pixel() < 1.6
-    placer.drag((300, 300), (400, 350))
-    assert near(placer.points[0], (400, 350), placer.pixel())
+    placer.drag((300, 300), (400, 400))
+    assert near(placer.points[0], (400, 400), placer.pixel())
     editor.shot(shots / "popped_out.png")
     placer.press("Escape", "Escape")
     editor.settle(10)
     assert dialogs(editor) == 0 and in_the_node(placer)
     assert placer.evaluate("return element.clientWidth") == width
-    placer.drag((700, 300), (600, 500))
-    assert near(placer.points[1], (600, 500), placer.pixel())
+    placer.drag((700, 300), (600, 560))
+    assert near(placer.points[1], (600, 560), placer.pixel())
 
 
 def test_nothing_is_left_of_an_open_editor_when_the_node_is_removed(editor: EditorPage):

@@ -22,7 +22,8 @@ import { startSwap, stopSwap } from './swap.js'
  * @type {(editor: PlacerEditor) => Record<string, boolean>}
  */
 export function enabledActions({ entries, graph, history, locked, movable, selected, text }) {
-  const several = placedEntries(entries).length > 1
+  const placed = placedEntries(entries).length
+  const several = placed > 1
   const editable = !locked && entries.length > 0
   const targets = targetsOf(graph).length > 0
   return {
@@ -31,7 +32,7 @@ export function enabledActions({ entries, graph, history, locked, movable, selec
     redo: !graph.locked && canRedo(history),
     left_to_right: movable && entries.length > 0 && (several || targets),
     swap: movable && several,
-    snap: movable && (several || targets),
+    snap: movable && placed > 0,
     off: movable && selected >= 0,
     reset: !graph.locked && text !== '',
     text: true,

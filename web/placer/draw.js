@@ -6,6 +6,7 @@ import { isInside, patchSide, patchSquare } from './layout.js'
 /**
  * @import { Size, Viewport } from './geometry.js'
  * @import { Handle } from './handles.js'
+ * @import { Lines } from './image_lines.js'
  * @import { Head, Point } from './layout.js'
  * @import { Layer } from './skeleton_layers.js'
  *
@@ -25,6 +26,7 @@ import { isInside, patchSide, patchSquare } from './layout.js'
  * @property {Handles | null} handles  of the selected person's body
  * @property {Point[]} targets
  * @property {Point[]} guides  points that the dragged person is in line with
+ * @property {Lines} lines  of the image, through the dragged person
  * @property {Point | null} reached  where a dragged person is, on the stage
  * @property {PersonView[]} people  the last on top
  *
@@ -193,11 +195,11 @@ function drawGrid(context, { left, top, scale }, width, height) {
 }
 
 /**
- * Draws lines from a dragged person to those in line with them.
+ * Draws lines from a dragged person to those in line with them, and the image's lines they are on.
  * @type {(context: Context, view: View) => void}
  */
-function drawGuides(context, { guides, reached, viewport }) {
-  if (!reached || !guides.length) return
+function drawGuides(context, { guides, lines, reached, viewport, width, height }) {
+  if (!reached) return
   context.save()
   context.strokeStyle = '#ff4fd8'
   context.lineWidth = 1
@@ -206,6 +208,16 @@ function drawGuides(context, { guides, reached, viewport }) {
     const { x, y } = toStage(viewport, guide)
     context.moveTo(x, y)
     context.lineTo(reached.x, reached.y)
+  }
+  const start = toStage(viewport, { x: 0, y: 0 })
+  const end = toStage(viewport, { x: width, y: height })
+  for (const _ of lines.x) {
+    context.moveTo(reached.x, start.y)
+    context.lineTo(reached.x, end.y)
+  }
+  for (const _ of lines.y) {
+    context.moveTo(start.x, reached.y)
+    context.lineTo(end.x, reached.y)
   }
   context.stroke()
   context.restore()

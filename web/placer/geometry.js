@@ -2,13 +2,14 @@
 // unless a function says otherwise.
 
 /**
+ * @import { Lines } from './image_lines.js'
  * @import { Point } from './layout.js'
  * @typedef {{width: number, height: number}} Size
  * @typedef {{scale: number, left: number, top: number}} Viewport
  *   where the image is in the stage, in page pixels before zooming
  */
 
-const ALIGNING = 0.4 // of the reach of targets
+const ALIGNING = 3 / 7 // of the reach of targets
 
 /**
  * Keeps a point on a pixel of the image.
@@ -35,16 +36,20 @@ export function snap(point, targets, reach) {
 }
 
 /**
- * A point in line with others where it is nearly so: at the x of one, the y of one, or both.
- * @type {(point: Point, others: Point[], reach: number) => Point}
+ * A point in line with others where it is nearly so: at the x of one, the y of one, or both;
+ * otherwise on a line of the image.
+ * @type {(point: Point, others: Point[], reach: number, lines?: Lines) => Point}
  */
-export function align({ x, y }, others, reach) {
+export function align({ x, y }, others, reach, lines = { x: [], y: [] }) {
   const nearest = (/** @type {number} */ value, /** @type {number[]} */ values) =>
     values
       .filter((other) => Math.abs(other - value) <= reach)
-      .sort((a, b) => Math.abs(a - value) - Math.abs(b - value))[0] ?? value
+      .sort((a, b) => Math.abs(a - value) - Math.abs(b - value))[0]
   const [xs, ys] = [others.map((other) => other.x), others.map((other) => other.y)]
-  return { x: nearest(x, xs), y: nearest(y, ys) }
+  return {
+    x: nearest(x, xs) ?? nearest(x, lines.x) ?? x,
+    y: nearest(y, ys) ?? nearest(y, lines.y) ?? y
+  }
 }
 
 /**
@@ -52,12 +57,13 @@ export function align({ x, y }, others, reach) {
  * @param {Point} start
  * @param {Point} from  where the pointer was pressed
  * @param {Point} to  where it is now
- * @param {Size & {targets?: Point[], reach?: number, others?: Point[]}} image
+ * @param {Size & {targets?: Point[], reach?: number, others?: Point[], lines?: Lines}} image
  */
-export function drag(start, from, to, { width, height, targets = [], reach = 0, others = [] }) {
+export function drag(start, from, to, image) {
+  const { width, height, targets = [], reach = 0, others = [], lines } = image
   const free = { x: start.x + to.x - from.x, y: start.y + to.y - from.y }
   const snapped = snap(free, targets, reach)
-  const aligned = snapped === free ? align(free, others, reach * ALIGNING) : snapped
+  const aligned = snapped === free ? align(free, others, reach * ALIGNING, lines) : snapped
   return clampInside(aligned, width, height)
 }
 

@@ -52,7 +52,10 @@ const ACTIONS = [
   null,
   ['left_to_right', 'Assign people from left to right, to the poses or the current placements'],
   ['swap', 'Swap two people'],
-  ['snap', 'Snap to poses and faces, and in line with other people'],
+  [
+    'snap',
+    'Snap to poses, faces, the lines of other people, and the centre and thirds of the image'
+  ],
   null,
   ['off', 'Take off the canvas, or put back'],
   ['reset', 'Reset to automatic placements'],

@@ -7,6 +7,7 @@ import { moveAll, previewChanges, skeletonsToDraw } from './entry_bodies.js'
 import { contain, drag, fromStage, hitTest, toStage } from './geometry.js'
 import { EMPTY_GRAPH_STATE, targetsOf } from './graph_state.js'
 import { boxOnStage, dragHandle, findHandle, handlesOf } from './handles.js'
+import { linesOf, linesThrough } from './image_lines.js'
 import { Images } from './images.js'
 import { isInside } from './layout.js'
 import { groupOf, isAdding, shiftTogether } from './selection.js'
@@ -219,6 +220,7 @@ export class Stage {
     const { graph } = this.state
     const { shown } = this
     const people = skeletonsToDraw(shown, graph)
+    const dragged = this.drag?.moved && !this.drag.handle ? this.drag.point : null
     const scaled = (/** @type {number} */ side) =>
       Math.max(Math.round(side * viewport.scale * density), 1)
     draw(this.context, {
@@ -234,8 +236,9 @@ export class Stage {
       skeletons: this.layers.draw(people, graph.width, graph.height),
       handles: this.viewHandles(shown, viewport, box),
       targets: targetsOf(graph),
-      guides: this.drag?.moved && !this.drag.handle ? this.guides : [],
-      reached: this.drag?.moved && !this.drag.handle ? toStage(viewport, this.drag.point) : null,
+      guides: dragged ? this.guides : [],
+      lines: dragged ? linesThrough(dragged, graph) : { x: [], y: [] },
+      reached: dragged && toStage(viewport, dragged),
       people: this.viewPeople(viewport, box)
     })
   }
@@ -391,6 +394,7 @@ export class Stage {
       height: graph.height,
       targets: snapping ? targetsOf(graph) : [],
       others: snapping ? this.others : [],
+      lines: snapping ? linesOf(graph) : undefined,
       reach: REACH / viewport.scale
     })
     this.requestDraw()
