@@ -196,8 +196,10 @@ def test_loaders_name_their_released_files_for_the_download():
     released = {file.path: file.url for file in FILES}
     for name in set(TITLES) - DEMO:
         _, ui_form = load_workflow(name)
+        subgraphs = ui_form.get("definitions", {}).get("subgraphs", [])
+        nodes = [node for graph in (ui_form, *subgraphs) for node in graph["nodes"]]
         for kind in LOADERS:
-            (node,) = [node for node in ui_form["nodes"] if node["type"] == kind]
+            (node,) = [node for node in nodes if node["type"] == kind]
             (model,) = node["properties"]["models"]
             assert model["name"] == node["widgets_values"][0]
             assert model["url"] == released[f"{model['directory']}/{model['name']}"]
