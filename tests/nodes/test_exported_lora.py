@@ -38,6 +38,7 @@ def test_each_layer_is_loaded_and_changed_as_it_was_trained(comfy, tiny_sdxl, tm
     weights = model.model_state_dict()
     for name in trained:
         key = f"diffusion_model.{keys[name]}"
-        patched = comfy.lora.calculate_weight(model.patches[key], weights[key].float(), key)
+        weight = weights[key].float().clone()  # ComfyUI changes it in place
+        patched = comfy.lora.calculate_weight(model.patches[key], weight, key)
         delta = layers[name.removesuffix(".weight")].get_delta_weight("idpatch")
         torch.testing.assert_close(patched, plain[name].float() + delta)
