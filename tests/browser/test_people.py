@@ -24,7 +24,7 @@ def three_people(editor: EditorPage) -> tuple[Placer, list[int], int]:
 
 def places(placer: Placer) -> dict[str, tuple[float, float]]:
     """Where the editor shows each person, by name."""
-    shown = [chip.split(": ")[1].split(", ") for chip in placer.people()]
+    shown = [chip.split(" ", 1)[1].split(", ") for chip in placer.people()]
     return {one[0]: (float(one[-2]), float(one[-1])) for one in shown if len(one) >= 3}
 
 

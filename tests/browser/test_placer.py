@@ -85,7 +85,7 @@ def test_touch_and_pen(editor: EditorPage):
     editor.settle()
     assert near(placer.points[0], (260, 460), placer.pixel())
 
-    start, end = placer.on_page(800, 300), placer.on_page(700, 200)
+    start, end = placer.on_page(800, 300), placer.on_page(740, 200)
     pen = {"pointerType": "pen", "button": "left", "clickCount": 1}
     for kind, point, buttons in (
         ("mouseMoved", start, 0),
@@ -96,7 +96,7 @@ def test_touch_and_pen(editor: EditorPage):
         event = {"type": kind, "x": point.x, "y": point.y, "buttons": buttons, **pen}
         session.send("Input.dispatchMouseEvent", event)
     editor.settle()
-    assert near(placer.points[2], (700, 200), placer.pixel())
+    assert near(placer.points[2], (740, 200), placer.pixel())
     assert placer.points[1] == (500, 420)
 
 
