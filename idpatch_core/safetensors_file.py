@@ -75,7 +75,7 @@ def stream_safetensors(
         file.write(LENGTH.pack(len(text)) + text)
         for name in sorted(shapes):
             tensor = read(name).detach().to("cpu", dtype).contiguous()
-            file.write(memoryview(tensor.flatten().view(torch.uint8).numpy()))
+            file.write(tensor.flatten().view(torch.uint8).numpy().data)
 
 
 @contextlib.contextmanager
